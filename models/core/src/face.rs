@@ -1,0 +1,204 @@
+//! Faces in a frame, and the rule that chooses the one that counts.
+//!
+//! Coordinates are pixels of the upright frame, x to the right, y down, origin at its top left corner.
+
+use thiserror::Error;
+
+/// A point in pixels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    /// To the right.
+    pub x: f32,
+    /// Down.
+    pub y: f32,
+}
+
+/// An upright rectangle in pixels; may reach beyond the frame.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FaceBox {
+    /// Left edge.
+    pub left: f32,
+    /// Upper edge.
+    pub top: f32,
+    /// Right edge.
+    pub right: f32,
+    /// Lower edge.
+    pub bottom: f32,
+}
+
+impl FaceBox {
+    /// Width in pixels, never negative.
+    #[must_use]
+    pub fn width(&self) -> f32 {
+        (self.right - self.left).max(0.0)
+    }
+
+    /// Height in pixels, never negative.
+    #[must_use]
+    pub fn height(&self) -> f32 {
+        (self.bottom - self.top).max(0.0)
+    }
+
+    /// Area in square pixels.
+    #[must_use]
+    pub fn area(&self) -> f32 {
+        self.width() * self.height()
+    }
+
+    /// The middle.
+    #[must_use]
+    pub fn center(&self) -> Point {
+        Point { x: self.left.midpoint(self.right), y: self.top.midpoint(self.bottom) }
+    }
+
+    /// Share of the box that lies inside a frame of this size, 0–1.
+    #[must_use]
+    pub fn share_inside(&self, frame_width: f32, frame_height: f32) -> f32 {
+        let inside = FaceBox {
+            left: self.left.max(0.0),
+            top: self.top.max(0.0),
+            right: self.right.min(frame_width),
+            bottom: self.bottom.min(frame_height),
+        };
+        if self.area() > 0.0 { inside.area() / self.area() } else { 0.0 }
+    }
+}
+
+/// Left eye, right eye, tip of the nose, left and right corner of the mouth, as seen in the picture.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Landmarks(pub [Point; 5]);
+
+impl Landmarks {
+    /// Distance between the eyes in pixels.
+    #[must_use]
+    pub fn inter_eye_distance(&self) -> f32 {
+        let [left, right, ..] = self.0;
+        (right.x - left.x).hypot(right.y - left.y)
+    }
+}
+
+/// A face the detector found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DetectedFace {
+    /// Where it is.
+    pub face_box: FaceBox,
+    /// Its five landmarks.
+    pub landmarks: Landmarks,
+    /// The detector's score, 0–1. Says "a face", nothing about whose.
+    pub score: f32,
+}
+
+/// When one face of a frame counts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FaceRule {
+    /// Smallest distance between the eyes, in pixels.
+    pub inter_eye_distance_min_px: f32,
+    /// Smallest detection score, 0–1. Faces below it are not seen at all.
+    pub detection_score_min: f32,
+    /// A second face counts as another person at the counter when its area is at least this share of the
+    /// largest face's, 0–1.
+    pub rival_area_min: f32,
+    /// Smallest share of the face's box inside the frame, 0–1.
+    pub share_inside_min: f32,
+}
+
+impl Default for FaceRule {
+    fn default() -> Self {
+        Self { inter_eye_distance_min_px: 24.0, detection_score_min: 0.5, rival_area_min: 0.35, share_inside_min: 0.85 }
+    }
+}
+
+/// Why no face of a frame counts. An outcome, not a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
+pub enum FaceRefusal {
+    /// No face.
+    #[error("no face")]
+    NoFace,
+    /// Several faces of similar size.
+    #[error("several faces of similar size")]
+    SeveralFaces,
+    /// The largest face is too small.
+    #[error("the face is too small")]
+    TooSmall,
+    /// The largest face is cut off by the edge of the frame.
+    #[error("the face is cut off by the edge of the picture")]
+    CutOff,
+}
+
+impl FaceRefusal {
+    /// The word for it on the wire, in records and in reports.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::NoFace => "no_face",
+            Self::SeveralFaces => "several_faces",
+            Self::TooSmall => "too_small",
+            Self::CutOff => "cut_off",
+        }
+    }
+}
+
+/// Chooses the one dominant face of a frame, or says why there is none.
+///
+/// The largest face counts when no other is nearly as large, so that a passer-by behind the patient is no
+/// refusal and two people side by side are.
+///
+/// # Errors
+/// The refusal, when no face counts.
+pub fn dominant_face(faces: &[DetectedFace], frame_width: f32, frame_height: f32, rule: &FaceRule) -> Result<DetectedFace, FaceRefusal> {
+    let mut seen: Vec<&DetectedFace> = faces.iter().filter(|face| face.score >= rule.detection_score_min).collect();
+    seen.sort_by(|a, b| b.face_box.area().total_cmp(&a.face_box.area()));
+    let (largest, others) = seen.split_first().ok_or(FaceRefusal::NoFace)?;
+    if others.first().is_some_and(|second| second.face_box.area() >= rule.rival_area_min * largest.face_box.area()) {
+        Err(FaceRefusal::SeveralFaces)
+    } else if largest.landmarks.inter_eye_distance() < rule.inter_eye_distance_min_px {
+        Err(FaceRefusal::TooSmall)
+    } else if largest.face_box.share_inside(frame_width, frame_height) < rule.share_inside_min {
+        Err(FaceRefusal::CutOff)
+    } else {
+        Ok(**largest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A face `size` pixels wide whose box starts at `left`, in a frame of 640 × 480.
+    fn face(left: f32, size: f32, score: f32) -> DetectedFace {
+        let at = |x: f32, y: f32| Point { x: left + x * size, y: 100.0 + y * size };
+        DetectedFace {
+            face_box: FaceBox { left, top: 100.0, right: left + size, bottom: 100.0 + size },
+            landmarks: Landmarks([at(0.3, 0.4), at(0.7, 0.4), at(0.5, 0.6), at(0.35, 0.8), at(0.65, 0.8)]),
+            score,
+        }
+    }
+
+    #[track_caller]
+    fn check(faces: &[DetectedFace], expected: Result<f32, FaceRefusal>) {
+        let chosen = dominant_face(faces, 640.0, 480.0, &FaceRule::default());
+        assert_eq!(chosen.map(|face| face.face_box.left), expected);
+    }
+
+    #[test]
+    fn an_empty_frame_has_no_face() {
+        check(&[], Err(FaceRefusal::NoFace));
+        check(&[face(100.0, 150.0, 0.3)], Err(FaceRefusal::NoFace));
+    }
+
+    #[test]
+    fn a_passer_by_behind_is_no_refusal() {
+        check(&[face(400.0, 60.0, 0.9), face(100.0, 150.0, 0.9)], Ok(100.0));
+    }
+
+    #[test]
+    fn two_people_side_by_side_are() {
+        check(&[face(400.0, 140.0, 0.9), face(100.0, 150.0, 0.9)], Err(FaceRefusal::SeveralFaces));
+    }
+
+    #[test]
+    fn small_and_cut_off_faces_are_named() {
+        check(&[face(100.0, 50.0, 0.9)], Err(FaceRefusal::TooSmall));
+        check(&[face(-60.0, 150.0, 0.9)], Err(FaceRefusal::CutOff));
+    }
+}
