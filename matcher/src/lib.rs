@@ -3,3 +3,4 @@
 pub mod durable;
 pub mod store;
 pub mod surroundings;
+pub mod vault;
