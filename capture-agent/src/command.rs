@@ -1,9 +1,9 @@
 //! What a till or an operator asks for: verify who stands here against this card.
 
 use capture_core::{Attempt, IdentifierKind, IdentifierNumber, Notice, Operator, Region, Scene, TransactionId};
-use hmac::{Hmac, KeyInit, Mac};
 use proto::v1;
-use sha2::Sha256;
+
+use crate::mac;
 
 /// One request to verify, from either front.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,12 +31,8 @@ impl VerifyCommand {
     /// repeated request from another one under the same transaction, without keeping the number.
     #[must_use]
     pub fn digest(&self, key: &[u8; 32]) -> [u8; 32] {
-        let mut mac = Hmac::<Sha256>::new(&(*key).into());
-        for field in [self.scene.word(), self.id_kind.word(), self.region.as_str(), self.number.as_str().trim()] {
-            mac.update(&(field.len() as u64).to_be_bytes());
-            mac.update(field.as_bytes());
-        }
-        mac.finalize().into_bytes().into()
+        let fields = [self.scene.word(), self.id_kind.word(), self.region.as_str(), self.number.as_str().trim()];
+        mac::of_fields(key, &fields.map(str::as_bytes))
     }
 
     /// The identifier as it travels.

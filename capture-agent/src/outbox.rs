@@ -58,6 +58,9 @@ pub enum OutboxError {
     /// The file could not be made durable.
     #[error("state.db could not be made")]
     File(#[source] std::io::Error),
+    /// The work was given up because the agent stops.
+    #[error("state.db: the work was interrupted")]
+    Interrupted,
 }
 
 impl From<rusqlite::Error> for OutboxError {
@@ -129,7 +132,7 @@ impl Outbox {
         let sequence = take_number(&transaction)?;
         let envelope = seal(sequence).map_err(OutboxError::Seal)?;
         transaction
-            .prepare_cached(
+            .prepare(
                 "INSERT INTO envelope (sequence, transaction_id, attempt, request_digest, body, made_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
             .execute(params![
@@ -197,7 +200,7 @@ impl Outbox {
 
     fn find_in(&self, connection: &Connection, command: &VerifyCommand) -> Result<Option<Kept>, OutboxError> {
         let row = connection
-            .prepare_cached("SELECT sequence, request_digest, body FROM envelope WHERE transaction_id = ?1 AND attempt = ?2")?
+            .prepare("SELECT sequence, request_digest, body FROM envelope WHERE transaction_id = ?1 AND attempt = ?2")?
             .query_row(params![command.transaction.as_str(), command.attempt.get()], |row| {
                 Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Option<Vec<u8>>>(2)?))
             })
@@ -219,14 +222,14 @@ impl Outbox {
 
 fn count_waiting(connection: &Connection) -> Result<u32, OutboxError> {
     let waiting = connection
-        .prepare_cached("SELECT count(*) FROM envelope WHERE settled_at_ms IS NULL")?
+        .prepare("SELECT count(*) FROM envelope WHERE settled_at_ms IS NULL")?
         .query_row([], |row| row.get::<_, u32>(0))?;
     Ok(waiting)
 }
 
 fn take_number(transaction: &Transaction<'_>) -> Result<u64, OutboxError> {
     let number: i64 = transaction
-        .prepare_cached("UPDATE numbering SET next_sequence = next_sequence + 1 RETURNING next_sequence - 1")?
+        .prepare("UPDATE numbering SET next_sequence = next_sequence + 1 RETURNING next_sequence - 1")?
         .query_row([], |row| row.get(0))?;
     Ok(number.cast_unsigned())
 }

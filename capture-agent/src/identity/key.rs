@@ -6,12 +6,13 @@ use ed25519_dalek::{
     SigningKey, VerifyingKey,
     pkcs8::{DecodePrivateKey, EncodePrivateKey, spki::der::pem::LineEnding},
 };
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::{IdentityError, read_text};
-use crate::durable::{self, Readers};
+use crate::{
+    durable::{self, Readers},
+    mac,
+};
 
 /// Name of the key in the state folder (PKCS #8, PEM, 0600).
 pub const KEY_FILE: &str = "device.key";
@@ -90,10 +91,7 @@ impl DeviceKey {
     /// A key for another purpose on this device, from which the device's key cannot be found.
     #[must_use]
     pub fn derived(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
-        let mut mac = Hmac::<Sha256>::new(&(*self.0.as_bytes()).into());
-        mac.update(b"countersign agent key for ");
-        mac.update(purpose.as_bytes());
-        Zeroizing::new(mac.finalize().into_bytes().into())
+        Zeroizing::new(mac::of_fields(self.0.as_bytes(), &[b"countersign agent derived key", purpose.as_bytes()]))
     }
 }
 
