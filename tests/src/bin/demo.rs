@@ -230,7 +230,7 @@ fn say(line: &str) -> Result<()> {
 fn morning(root: &std::path::Path) -> Result<(Running, bool)> {
     let mut running = set_up(root)?;
     let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED).set_header(
+    table.load_style(UTF8_FULL_CONDENSED).set_header(
         ["visit", "whose card", "who stood there", "score", "decision", "disposition", "reason", "time", "expected"]
             .map(|title| Cell::new(title).add_attribute(Attribute::Bold)),
     );
