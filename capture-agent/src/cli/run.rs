@@ -99,7 +99,7 @@ fn cameras(json: bool) -> anyhow::Result<u8> {
         output::line("no camera")?;
     } else {
         let mut table = Table::new();
-        table.load_preset(UTF8_FULL_CONDENSED).set_header(["device", "name", "description"]);
+        table.load_style(UTF8_FULL_CONDENSED).set_header(["device", "name", "description"]);
         for camera in cameras {
             table.add_row([camera.device.to_string(), camera.name, camera.description]);
         }
@@ -123,7 +123,7 @@ fn prepare(dir: &Path) -> anyhow::Result<Prepared> {
 }
 
 impl Prepared {
-    /// Loads the models while the center is asked for what is needed of it.
+    /// Loads the models, and asks the center once for what is needed of it; goes on without, if it must.
     async fn verifier(self, dir: &Path) -> anyhow::Result<Verifier> {
         let Self { config, identity, clock } = self;
         let models = config.models.clone();
