@@ -1,1 +1,6 @@
-//! Skeleton.
+//! The center: enrol, verify, flag.
+
+pub mod durable;
+pub mod store;
+pub mod surroundings;
+pub mod vault;
