@@ -1,1 +1,5 @@
-//! Skeleton.
+//! The center: enrol, verify, flag.
+
+pub mod durable;
+pub mod store;
+pub mod surroundings;

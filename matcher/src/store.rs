@@ -108,9 +108,8 @@ pub struct StoredReference {
     pub recipe: String,
     /// The template, sealed under the person's data key.
     pub template: Sealed,
-    /// The enrolment photo, sealed under the person's data key, for re-extraction.
-    pub photo: Sealed,
-    /// HMAC of the photo, so that an import can skip what it has already enrolled.
+    /// HMAC of the enrolment photo, so that an import can skip what it has already enrolled. The photo is
+    /// beside it in the store and not here: a verification reads a kilobyte, not two hundred.
     pub photo_mac: [u8; 32],
     /// When it was enrolled.
     pub enrolled_at: TimeMs,
@@ -138,6 +137,8 @@ pub struct NewEnrolment {
     pub data_key: Sealed,
     /// The reference; it replaces an older one, which is deleted.
     pub reference: StoredReference,
+    /// The enrolment photo, sealed under the person's data key, for re-extraction.
+    pub photo: Sealed,
 }
 
 /// What an enrolment did.

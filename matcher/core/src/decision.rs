@@ -210,11 +210,7 @@ fn judge(policy: &Policy, evidence: Evidence<'_>, reference: ReferenceState<'_>)
     };
     let Some(thresholds) = policy.thresholds(probe.model(), probe.recipe()) else { return no(NoDecision::ModelMismatch) };
     let Ok(score) = compare(probe, reference) else { return no(NoDecision::ModelMismatch) };
-    let decision = if policy.suspects_attack(live) {
-        Decision::NoDecision(NoDecision::AttackSuspected)
-    } else {
-        thresholds.band(score)
-    };
+    let decision = if policy.suspects_attack(live) { Decision::NoDecision(NoDecision::AttackSuspected) } else { thresholds.band(score) };
     (decision, None, Some(Comparison { score, model: probe.model().clone(), thresholds }))
 }
 

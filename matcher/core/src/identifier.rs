@@ -230,7 +230,7 @@ mod tests {
     fn neither_debug_nor_errors_show_the_number() {
         let identifier = Identifier::new(IdentifierKind::SocialSecurityCard, Region::default(), "330203194910010027").unwrap();
         assert!(!format!("{identifier:?}").contains("33020319"));
-        let error = Identifier::new(IdentifierKind::ResidentIdentity, Region::default(), "330203194910010027").unwrap_err();
+        let error = Identifier::new(IdentifierKind::ResidentIdentity, Region::default(), "330203194910010028").unwrap_err();
         assert!(!format!("{error:?} {error}").contains("3302"));
     }
 
