@@ -7,13 +7,14 @@
  *
  * POWER_CUT_ROOT    the folder to watch; other paths are synced for real
  * POWER_CUT_MIRROR  where the copy is kept
- * POWER_CUT_IGNORE  a path under ROOT whose fsyncs are swallowed, to prove that a test would notice
+ * POWER_CUT_IGNORE  a pattern of paths under ROOT whose fsyncs are swallowed, to prove that a test would notice
  * MIRROR/log lists the synced paths, relative to ROOT.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,7 +45,7 @@ static int list_entries(const char *dir, FILE *to) {
 }
 
 static void keep(const char *mirror, const char *path, const struct stat *st, const char *relative) {
-    char target[PATH_MAX], temporary[PATH_MAX], lock[PATH_MAX], log[PATH_MAX];
+    char target[PATH_MAX], temporary[PATH_MAX + 8], lock[PATH_MAX], log[PATH_MAX];
     int is_dir = S_ISDIR(st->st_mode);
     snprintf(lock, sizeof lock, "%s/lock", mirror);
     snprintf(log, sizeof log, "%s/log", mirror);
@@ -74,7 +75,7 @@ static int sync_through(int fd, const char *name) {
         path[len] = 0;
         if (!strncmp(path, root, root_len) && (path[root_len] == 0 || path[root_len] == '/')) {
             const char *relative = path[root_len] ? path + root_len + 1 : "";
-            if (!ignore || strcmp(*relative ? relative : ".", ignore)) keep(mirror, path, &st, relative);
+            if (!ignore || fnmatch(ignore, *relative ? relative : ".", FNM_PATHNAME)) keep(mirror, path, &st, relative);
             return 0;
         }
     }

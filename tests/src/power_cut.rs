@@ -30,10 +30,10 @@ impl Disk {
         Ok(Self { root: root.canonicalize()?, mirror: mirror.canonicalize()?, ignored: None })
     }
 
-    /// Swallows the fsyncs of one path, relative to the root (`.` for the root itself).
+    /// Swallows the fsyncs of paths of one pattern, relative to the root (`.` for the root itself).
     #[must_use]
-    pub fn ignoring(mut self, path: &str) -> Self {
-        self.ignored = Some(path.to_owned());
+    pub fn ignoring(mut self, pattern: Option<&str>) -> Self {
+        self.ignored = pattern.map(str::to_owned);
         self
     }
 
@@ -49,10 +49,17 @@ impl Disk {
         Ok(())
     }
 
-    /// The paths that were fsynced so far, relative to the root.
+    /// Patterns of the paths that were fsynced so far, relative to the root; temporary files (hidden ones,
+    /// with a random end) of one folder count as one.
     #[must_use]
-    pub fn synced_paths(&self) -> BTreeSet<String> {
-        fs::read_to_string(self.mirror.join("log")).unwrap_or_default().lines().map(str::to_owned).collect()
+    pub fn synced(&self) -> BTreeSet<String> {
+        let log = fs::read_to_string(self.mirror.join("log")).unwrap_or_default();
+        let pattern = |path: &str| match path.rsplit_once('/') {
+            Some((folder, name)) if name.starts_with('.') => format!("{folder}/.*"),
+            None if path.starts_with('.') && path != "." => ".?*".to_owned(),
+            _ => path.to_owned(),
+        };
+        log.lines().map(pattern).collect()
     }
 
     /// Rebuilds the folder as a disk holds it after the power failed.
