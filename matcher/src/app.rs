@@ -5,6 +5,7 @@
 
 pub mod admission;
 mod flags;
+pub mod freshness;
 pub mod health;
 pub mod sample;
 pub mod verify;

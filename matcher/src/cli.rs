@@ -2,14 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use clap_complete::Shell;
 
 use crate::{
     device::IssueArgs,
-    import::EnrolArgs,
     init::InitArgs,
-    listing::{FlagsArgs, VerificationsArgs},
 };
 
 /// The center of Countersign: enrols references, verifies captures, flags mismatches.
@@ -22,67 +20,34 @@ use crate::{
                   A new center: matcher init, matcher device issue, matcher enrol, matcher serve."
 )]
 pub struct Cli {
+    /// Data folder of the center; every command but completions needs it
+    #[arg(long, env = "COUNTERSIGN_DATA", value_name = "DIR", global = true)]
+    pub data: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// The data folder.
-#[derive(Debug, Clone, Args)]
-pub struct DataArg {
-    /// Data folder of the center
-    #[arg(long = "data", env = "COUNTERSIGN_DATA", value_name = "DIR")]
-    pub dir: PathBuf,
+impl Cli {
+    /// The data folder, which must be given one way or the other. Ends the program as any other misuse does
+    /// where it is not.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        let missing = || Self::command().error(ErrorKind::MissingRequiredArgument, "give the data folder: --data DIR, or COUNTERSIGN_DATA=DIR");
+        self.data.clone().unwrap_or_else(|| missing().exit())
+    }
 }
 
 /// What can be asked.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make the data folder of a new center: keys, certificates, settings, policy, store
-    Init {
-        /// Where.
-        #[command(flatten)]
-        data: DataArg,
-        /// How.
-        #[command(flatten)]
-        args: InitArgs,
-    },
+    Init(InitArgs),
     /// Let devices in, list them, put them out
     #[command(subcommand)]
     Device(DeviceCommand),
-    /// Enrol people from a table and a folder of photos
-    Enrol {
-        /// Where.
-        #[command(flatten)]
-        data: DataArg,
-        /// What.
-        #[command(flatten)]
-        args: EnrolArgs,
-    },
     /// Serve counters over gRPC by mutual TLS until stopped (SIGTERM, Ctrl-C)
-    Serve {
-        /// Where.
-        #[command(flatten)]
-        data: DataArg,
-    },
-    /// List flags, newest first
-    Flags {
-        /// Where.
-        #[command(flatten)]
-        data: DataArg,
-        /// Which.
-        #[command(flatten)]
-        args: FlagsArgs,
-    },
-    /// List verifications, newest first
-    Verifications {
-        /// Where.
-        #[command(flatten)]
-        data: DataArg,
-        /// Which.
-        #[command(flatten)]
-        args: VerificationsArgs,
-    },
+    Serve,
     /// Print completions for a shell
     Completions {
         /// Which shell.
@@ -94,28 +59,15 @@ pub enum Command {
 #[derive(Debug, Subcommand)]
 pub enum DeviceCommand {
     /// Sign a device's certificate request and write its bundle
-    Issue {
-        /// Where.
-        #[command(flatten)]
-        data: DataArg,
-        /// What.
-        #[command(flatten)]
-        args: IssueArgs,
-    },
+    Issue(IssueArgs),
     /// List the devices of the registry
     List {
-        /// Where.
-        #[command(flatten)]
-        data: DataArg,
         /// As one JSON array
         #[arg(long)]
         json: bool,
     },
     /// Put a device out; its next call is refused
     Revoke {
-        /// Where.
-        #[command(flatten)]
-        data: DataArg,
         /// Name of the device.
         #[arg(value_name = "ID")]
         device: String,
@@ -124,12 +76,17 @@ pub enum DeviceCommand {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_data_folder_stands_before_or_after_the_command() {
+        for line in [["matcher", "--data", "/d", "serve"], ["matcher", "serve", "--data", "/d"]] {
+            assert_eq!(Cli::try_parse_from(line).unwrap().data(), PathBuf::from("/d"));
+        }
     }
 }

@@ -112,13 +112,7 @@ impl DataDir {
         self.0.join("center.db")
     }
 
-    /// Locked by the process that serves.
-    #[must_use]
-    pub fn serve_lock(&self) -> PathBuf {
-        self.0.join("serve.lock")
-    }
-
-    /// Address of the process that serves, while it does.
+    /// Address of the server that started last, while it runs.
     #[must_use]
     pub fn serve_address(&self) -> PathBuf {
         self.0.join("serve.addr")

@@ -161,7 +161,7 @@ pub async fn revoke(store: &dyn Store, id: &str, now: TimeMs) -> Result<(), Devi
 #[must_use]
 pub fn table(devices: &[Device]) -> String {
     let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED);
+    table.load_style(UTF8_FULL_CONDENSED);
     table.set_header(["device", "institution", "counter", "role", "certificate until", "state"]);
     for row in devices.iter().map(Row::from) {
         let state = row.revoked_at.map_or_else(|| "in use".to_owned(), |at| format!("revoked {at}"));

@@ -6,6 +6,7 @@
 pub mod decode;
 pub mod device;
 pub mod encode;
+pub mod enrolment;
 pub mod field;
 pub mod listener;
 pub mod status;

@@ -23,8 +23,8 @@ use tracing_subscriber::EnvFilter;
 const BAD_CONFIGURATION: u8 = 64;
 
 fn main() -> ExitCode {
-    match run(Cli::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+    match run(&Cli::parse()) {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("matcher: {error:#}");
             if is_configuration(&error) { ExitCode::from(BAD_CONFIGURATION) } else { ExitCode::FAILURE }
@@ -32,19 +32,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
-    match command {
-        Command::Init { data, args } => initialise(&DataDir::new(data.dir), &args),
-        Command::Device(command) => block_on(devices(command)),
-        Command::Serve { data } => {
-            let (dir, config) = load(data.dir)?;
-            block_on(serve(dir, config))
-        }
-        Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "matcher", &mut std::io::stdout().lock());
-            Ok(())
-        }
+fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
+    match &cli.command {
+        Command::Init(args) => initialise(&DataDir::new(cli.data()), args)?,
+        Command::Device(command) => block_on(devices(&load(cli)?, command))?,
+        Command::Serve => block_on(serve(&load(cli)?))?,
+        Command::Completions { shell } => clap_complete::generate(*shell, &mut Cli::command(), "matcher", &mut std::io::stdout().lock()),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn initialise(dir: &DataDir, args: &init::InitArgs) -> anyhow::Result<()> {
@@ -54,32 +49,29 @@ fn initialise(dir: &DataDir, args: &init::InitArgs) -> anyhow::Result<()> {
     Ok(out::line(&init::summary(dir, args, now))?)
 }
 
-async fn devices(command: DeviceCommand) -> anyhow::Result<()> {
+async fn devices((dir, config): &(DataDir, Config), command: &DeviceCommand) -> anyhow::Result<()> {
+    let store = Center::open(dir)?.store;
     match command {
-        DeviceCommand::Issue { data, args } => {
-            let (dir, config) = load(data.dir)?;
-            let center = Center::open(&dir)?;
+        DeviceCommand::Issue(args) => {
             let days = config.devices.certificate_days;
-            let device = device::issue(&dir, center.store.as_ref(), &args, days, System.now_ms()).await?;
+            let device = device::issue(dir, store.as_ref(), args, days, System.now_ms()).await?;
             Ok(out::line(&format!("Device {} may call; its bundle is in {}", device.id, args.out.display()))?)
         }
-        DeviceCommand::List { data, json } => {
-            let (dir, _) = load(data.dir)?;
-            let devices = Center::open(&dir)?.store.devices().await?;
-            let text = if json { device::json(&devices)? } else { device::table(&devices) };
+        DeviceCommand::List { json } => {
+            let devices = store.devices().await?;
+            let text = if *json { device::json(&devices)? } else { device::table(&devices) };
             Ok(out::line(&text)?)
         }
-        DeviceCommand::Revoke { data, device: id } => {
-            let (dir, _) = load(data.dir)?;
-            device::revoke(Center::open(&dir)?.store.as_ref(), &id, System.now_ms()).await?;
+        DeviceCommand::Revoke { device: id } => {
+            device::revoke(store.as_ref(), id, System.now_ms()).await?;
             Ok(out::line(&format!("Device {id} is revoked; its next call is refused"))?)
         }
     }
 }
 
-async fn serve(dir: DataDir, config: Config) -> anyhow::Result<()> {
+async fn serve((dir, config): &(DataDir, Config)) -> anyhow::Result<()> {
     let stop = StopSignals::listen()?;
-    let bound = serve::bind(&dir, &config).await?;
+    let bound = serve::bind(dir, config).await?;
     out::line(&format!("listening on https://{}", bound.address()))?;
     Ok(bound.run(stop.first()).await?)
 }
@@ -104,8 +96,8 @@ impl StopSignals {
     }
 }
 
-fn load(dir: std::path::PathBuf) -> anyhow::Result<(DataDir, Config)> {
-    let dir = DataDir::initialised(dir)?;
+fn load(cli: &Cli) -> anyhow::Result<(DataDir, Config)> {
+    let dir = DataDir::initialised(cli.data())?;
     let config = Config::load(&dir)?;
     log(&config.log)?;
     Ok((dir, config))

@@ -1,11 +1,11 @@
 //! `matcher serve`: one listener by mutual TLS, until a stop is asked for.
 //!
-//! Nothing of a model is loaded here: a verification compares two templates. One process serves a data
-//! folder at a time (a lock says so); the other commands work beside it, the store takes care of that. A
-//! stopped server takes no new connections, finishes the calls under way, and cuts off what takes too long.
+//! Nothing of a model is loaded here: a verification compares two templates. Several processes may work on
+//! one data folder, servers among them (an upgrade starts the new one before it stops the old): no answer
+//! depends on a process's memory, and the store's constraints hold between processes. A stopped server takes
+//! no new connections, finishes the calls under way, and cuts off what takes too long.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
     io,
     net::SocketAddr,
     path::PathBuf,
@@ -30,8 +30,9 @@ use tracing::{info, warn};
 use crate::{
     app::{
         admission::Admission,
+        freshness::Freshness,
         health::Health,
-        verify::{Freshness, Verifier},
+        verify::Verifier,
     },
     center::{Center, OpenError},
     config::{Config, FreshnessConfig, ServerConfig},
@@ -79,9 +80,6 @@ pub enum ServeError {
         #[source]
         source: io::Error,
     },
-    /// Another process serves this data folder.
-    #[error("another process serves this data folder already (it holds {})", .0.display())]
-    Served(PathBuf),
     /// The address cannot be had.
     #[error("could not listen on {address}")]
     Listen {
@@ -111,7 +109,6 @@ impl ServeError {
             Self::Manifest(_) | Self::Models(_) | Self::NoThresholds { .. } => true,
             Self::Key(_)
             | Self::File { .. }
-            | Self::Served(_)
             | Self::Listen { .. }
             | Self::Tls(_)
             | Self::Reflection(_)
@@ -129,8 +126,6 @@ pub struct Bound {
     config: ServerConfig,
     address_file: PathBuf,
     address: SocketAddr,
-    /// Held until the server ends; the operating system lets go of it should the process die.
-    _lock: File,
 }
 
 #[derive(Clone)]
@@ -152,7 +147,6 @@ impl std::fmt::Debug for Services {
 /// # Errors
 /// When something is not in order, another process serves the folder, or the port cannot be had.
 pub async fn bind(dir: &DataDir, config: &Config) -> Result<Bound, ServeError> {
-    let lock = lock(dir)?;
     let tls = tls(dir, &config.server)?;
     let services = services(dir, config)?;
     let listen = config.server.listen;
@@ -160,9 +154,9 @@ pub async fn bind(dir: &DataDir, config: &Config) -> Result<Bound, ServeError> {
     let listener = Listener::bind(listen, config.server.connections_max).await.map_err(no_port)?;
     let address = listener.address().map_err(no_port)?;
     let address_file = dir.serve_address();
-    durable::write(&address_file, format!("https://{address}\n").as_bytes())
+    durable::write(&address_file, address_line(address).as_bytes())
         .map_err(|source| ServeError::File { path: address_file.clone(), source })?;
-    Ok(Bound { services, listener, tls, config: config.server.clone(), address_file, address, _lock: lock })
+    Ok(Bound { services, listener, tls, config: config.server.clone(), address_file, address })
 }
 
 impl Bound {
@@ -178,8 +172,10 @@ impl Bound {
     /// When the server breaks off.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
         let done = serve(self.services, self.listener, self.tls, &self.config, stop).await;
-        // Gone already, or in the way of nobody: the next server writes its own.
-        let _ = std::fs::remove_file(&self.address_file);
+        // Another server of this folder may have written its own since.
+        if std::fs::read_to_string(&self.address_file).is_ok_and(|line| line == address_line(self.address)) {
+            let _ = std::fs::remove_file(&self.address_file);
+        }
         done
     }
 }
@@ -226,6 +222,10 @@ async fn serve(
             Ok(())
         }
     }
+}
+
+fn address_line(address: SocketAddr) -> String {
+    format!("https://{address}\n")
 }
 
 fn server(tls: ServerTlsConfig, config: &ServerConfig) -> Result<Server, ServeError> {
@@ -276,18 +276,6 @@ fn tls(dir: &DataDir, config: &ServerConfig) -> Result<ServerTlsConfig, ServeErr
     let identity = Identity::from_pem(read(dir.server_certificate())?, read(dir.server_key())?);
     let authority = Certificate::from_pem(read(dir.authority_certificate())?);
     Ok(ServerTlsConfig::new().identity(identity).client_ca_root(authority).timeout(config.handshake_timeout()))
-}
-
-fn lock(dir: &DataDir) -> Result<File, ServeError> {
-    let path = dir.serve_lock();
-    let failed = |source| ServeError::File { path: path.clone(), source };
-    durable::ensure_file(&path).map_err(failed)?;
-    let file = OpenOptions::new().write(true).open(&path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(ServeError::Served(path)),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
-    }
 }
 
 fn read(path: PathBuf) -> Result<Vec<u8>, ServeError> {

@@ -113,14 +113,13 @@ impl Admission {
     ///
     /// # Errors
     /// When the device may not enrol, or the envelope is not this device's or not in order.
-    pub fn enrolment(&self, device: Device, envelope: proto::v1::Envelope) -> Result<(Request, Opened), AdmissionError> {
+    pub fn enrolment(&self, device: Device, envelope: proto::v1::Envelope) -> Result<Opened, AdmissionError> {
         match device.role {
             DeviceRole::Enrolment => {}
             DeviceRole::Counter => return Err(AdmissionError::Role("enrolment")),
         }
-        let (request, authentic) = authenticate(device, envelope)?;
-        let opened = self.open(authentic)?;
-        Ok((request, opened))
+        let (_, authentic) = authenticate(device, envelope)?;
+        self.open(authentic)
     }
 
     /// Flags a second capture under one request.

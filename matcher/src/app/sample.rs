@@ -39,7 +39,7 @@ impl Sample {
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (head, jpeg) = bytes.split_at_checked(HEAD)?;
-        let (VERSION, numbers) = head.split_first()? else { return None };
+        let (&VERSION, numbers) = head.split_first()? else { return None };
         let (numbers, _) = numbers.as_chunks::<4>();
         let mut numbers = numbers.iter().map(|bytes| f32::from_le_bytes(*bytes));
         let mut next = || numbers.next().unwrap_or_default();

@@ -24,28 +24,16 @@ use crate::{
 use super::{
     admission::{Admission, AdmissionError, Request},
     flags,
+    freshness::{AgeError, Freshness},
     sample::Sample,
 };
 
 /// A capture that gave no answer. The message names the field and what was expected.
 #[derive(Debug, Error)]
 pub enum VerifyError {
-    /// The frame is older than a live verification may be.
-    #[error("capture.captured_at_ms: expected a frame at most {past_max_ms} ms old by the center's clock, it is {age_ms} ms old")]
-    Stale {
-        /// Oldest age.
-        past_max_ms: TimeMs,
-        /// Its age.
-        age_ms: TimeMs,
-    },
-    /// The frame claims to be of the future.
-    #[error("capture.captured_at_ms: expected a frame at most {future_max_ms} ms ahead of the center's clock, it is {ahead_ms} ms ahead; the device's clock or clock_offset_ms is wrong")]
-    Future {
-        /// Furthest ahead.
-        future_max_ms: TimeMs,
-        /// How far it is ahead.
-        ahead_ms: TimeMs,
-    },
+    /// The frame is too old, or of the future.
+    #[error(transparent)]
+    Age(AgeError),
     /// The transaction has had its attempts.
     #[error("envelope.header.attempt: expected at most {max} in the scene {} under the policy in force, got {got}", .scene.word())]
     TooManyAttempts {
@@ -113,15 +101,6 @@ pub struct Answer {
     pub repeated: bool,
 }
 
-/// How old a capture may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Freshness {
-    /// Oldest age, in milliseconds.
-    pub past_max_ms: TimeMs,
-    /// Furthest ahead of the center's clock, in milliseconds.
-    pub future_max_ms: TimeMs,
-}
-
 /// Verifies captures.
 #[derive(Clone)]
 pub struct Verifier {
@@ -141,7 +120,8 @@ impl Verifier {
     /// store fails.
     pub async fn verify(&self, request: Request, capture: Capture) -> Result<Answer, VerifyError> {
         let now = self.admission.surroundings.now_ms();
-        let captured_at = self.freshness.check(&capture, now)?;
+        let captured_at = capture.captured_at.saturating_add(capture.clock_offset_ms);
+        self.freshness.check("capture.captured_at_ms", captured_at, now).map_err(VerifyError::Age)?;
         self.check_attempt(capture.scene, request.key.attempt)?;
         let identifier = self.identifier_key(&capture.identifier);
         let person = self.center.store.subject_of(&identifier).await.map_err(VerifyError::Store)?;
@@ -244,21 +224,6 @@ impl Verifier {
     }
 }
 
-impl Freshness {
-    /// When the frame was taken by the center's clock, if that is neither too long ago nor ahead.
-    fn check(&self, capture: &Capture, now: TimeMs) -> Result<TimeMs, VerifyError> {
-        let captured_at = capture.captured_at.saturating_add(capture.clock_offset_ms);
-        let age_ms = now.saturating_sub(captured_at);
-        if age_ms > self.past_max_ms {
-            Err(VerifyError::Stale { past_max_ms: self.past_max_ms, age_ms })
-        } else if age_ms < -self.future_max_ms {
-            Err(VerifyError::Future { future_max_ms: self.future_max_ms, ahead_ms: age_ms.saturating_neg() })
-        } else {
-            Ok(captured_at)
-        }
-    }
-}
-
 /// A known person, as far as the vault can open what the store has.
 struct Person {
     subject: SubjectId,
@@ -325,6 +290,3 @@ fn seal_probe(outcome: &Outcome, person: Option<&Person>, record: RecordId) -> O
         sample: key.seal(&sample, &probe.sample.to_bytes()),
     })
 }
-
-#[cfg(test)]
-mod tests;

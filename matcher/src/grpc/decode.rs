@@ -3,20 +3,26 @@
 //! Every error names the field as in the `.proto` files and what was expected of it, never the value. Not
 //! here: the envelope's own fields (`proto::envelope`), and rules that need the store or the clock.
 
+use jiff::civil::Date;
 use matcher_core::{AcquisitionFailure, Identifier, IdentifierError, IdentifierKind, Region, Scene};
 use models_core::{ModelId, Template, TemplateError, template::LENGTH_TOLERANCE};
 use proto::{SAMPLE_LEN_MAX, v1};
 
 use crate::{
     app::{
+        enrol::{EnrolCommand, IDENTIFIERS_MAX},
         health::{Camera, Report},
         sample::Sample,
         verify::{Capture, Outcome, Probe},
     },
     feature_models::{FeatureModel, FeatureModels},
+    store::TimeMs,
 };
 
 use super::field::{FieldError, known, numbers, share, text, wrong};
+
+/// The largest enrolment photo, in bytes: with its envelope it stays below the largest message.
+const PHOTO_LEN_MAX: usize = 200_000;
 
 /// The envelope of a request.
 ///
@@ -45,6 +51,36 @@ pub fn capture(message: v1::Capture, models: &FeatureModels) -> Result<Capture, 
             None => return Err(wrong("capture.outcome", "a sample or a failure to acquire")),
         },
     })
+}
+
+/// A submission for enrolment, and when it was made by the device's clock.
+///
+/// # Errors
+/// With the field and what was expected of it.
+pub fn submission(message: v1::EnrolmentSubmission) -> Result<(EnrolCommand, TimeMs), FieldError> {
+    let count = message.identifiers.len();
+    if !(1..=IDENTIFIERS_MAX).contains(&count) {
+        return Err(wrong("submission.identifiers", format!("1 to {IDENTIFIERS_MAX} identifiers, got {count}")));
+    }
+    if !(1..=PHOTO_LEN_MAX).contains(&message.photo.len()) {
+        return Err(wrong("submission.photo", format!("1 to {PHOTO_LEN_MAX} bytes, got {}", message.photo.len())));
+    }
+    let number = |(i, number)| identifier(&format!("submission.identifiers[{i}]"), Some(number));
+    let command = EnrolCommand {
+        identifiers: message.identifiers.into_iter().enumerate().map(number).collect::<Result<_, _>>()?,
+        photo: message.photo,
+        photo_taken_on: day("submission.photo_taken_on", &message.photo_taken_on)?,
+    };
+    Ok((command, message.submitted_at_ms))
+}
+
+/// A day, `YYYY-MM-DD`, or nothing.
+fn day(field: &str, text: &str) -> Result<Option<Date>, FieldError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let day = Date::strptime("%Y-%m-%d", text).ok().filter(|_| text.len() == 10);
+    day.map(Some).ok_or_else(|| wrong(field, "a day, YYYY-MM-DD, or nothing"))
 }
 
 /// A device's health report.
@@ -187,6 +223,3 @@ fn live(message: &v1::AttackScore, models: &FeatureModels) -> Result<f32, FieldE
     }
     share("capture.sample.attack.live", message.live)
 }
-
-#[cfg(test)]
-mod tests;

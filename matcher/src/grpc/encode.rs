@@ -1,10 +1,11 @@
 //! Answers become wire types here.
 
 use matcher_core::{Decision, Disposition};
+use models_core::ModelId;
 use proto::v1;
 
 use crate::{
-    app::{health::Briefing, verify::Answer},
+    app::{enrol::EnrolOutcome, health::Briefing, verify::Answer},
     keys::hex,
     store::RecordId,
 };
@@ -27,6 +28,17 @@ pub fn answer(answer: Answer) -> v1::VerifyResponse {
         repeated_answer: repeated,
         provisional: record.provisional,
     }
+}
+
+/// What became of an enrolment. The same photo again is as enrolled as it was the first time.
+#[must_use]
+pub fn enrolment(outcome: &EnrolOutcome, model: &ModelId) -> v1::EnrolResponse {
+    let (outcome, reason, model_id) = match outcome {
+        EnrolOutcome::Enrolled | EnrolOutcome::Unchanged => (v1::EnrolmentOutcome::Enrolled, "", model.as_str()),
+        EnrolOutcome::Replaced => (v1::EnrolmentOutcome::Replaced, "", model.as_str()),
+        EnrolOutcome::Refused(refusal) => (v1::EnrolmentOutcome::Refused, refusal.word(), ""),
+    };
+    v1::EnrolResponse { outcome: outcome.into(), reason: reason.to_owned(), model_id: model_id.to_owned() }
 }
 
 /// What a device must know.

@@ -4,12 +4,13 @@
 
 use std::error::Error;
 
+use models::pipeline::LoadError;
 use proto::envelope::EnvelopeError;
 use tonic::{Code, Status};
 use tracing::{error, info, warn};
 
 use crate::{
-    app::{admission::AdmissionError, verify::VerifyError},
+    app::{admission::AdmissionError, enrol::EnrolError, freshness::AgeError, verify::VerifyError},
     store::StoreError,
 };
 
@@ -32,18 +33,23 @@ pub enum Failure {
     Overloaded,
     /// The call took too long.
     TimedOut,
-    /// Enrolment does not work here.
-    Enrolment(String),
+    /// The submission is too old, or of the future.
+    Age(AgeError),
+    /// The networks to enrol with cannot be loaded.
+    Load(LoadError),
+    /// The loading of the networks broke off.
+    LoadInterrupted,
+    /// The enrolment could not be made.
+    Enrol(EnrolError),
 }
 
 impl Failure {
     /// Logs the failure and gives the status for it.
     #[must_use]
     pub fn into_status(self) -> Status {
-        let (code, cause) = (self.code(), self.cause());
-        let message = cause.map_or_else(|| self.own_message(), ToString::to_string);
-        let chain = cause.map(chain).unwrap_or_default();
-        if matches!(code, Code::Internal | Code::Unavailable) {
+        let (code, message) = (self.code(), self.message());
+        if matches!(code, Code::Internal | Code::Unavailable) || matches!(self, Self::Load(_)) {
+            let chain = self.cause().map(chain).unwrap_or_default();
             error!(grpc.code = ?code, error.message = message, error.chain = chain, "a call failed");
         } else if code == Code::PermissionDenied {
             warn!(grpc.code = ?code, error.message = message, "a caller was not let in");
@@ -61,8 +67,9 @@ impl Failure {
             Self::Verify(error) => verify(error),
             Self::Store(error) => store(error),
             Self::Body(error) => envelope(error),
-            Self::Overloaded | Self::TimedOut => Code::Unavailable,
-            Self::Enrolment(_) => Code::FailedPrecondition,
+            Self::Overloaded | Self::TimedOut | Self::LoadInterrupted => Code::Unavailable,
+            Self::Age(_) | Self::Load(_) => Code::FailedPrecondition,
+            Self::Enrol(error) => enrol(error),
         }
     }
 
@@ -73,17 +80,33 @@ impl Failure {
             Self::Verify(error) => Some(error),
             Self::Store(error) => Some(error),
             Self::Body(error) => Some(error),
-            Self::Overloaded | Self::TimedOut | Self::Enrolment(_) => None,
+            Self::Age(error) => Some(error),
+            Self::Load(error) => Some(error),
+            Self::Enrol(error) => Some(error),
+            Self::Overloaded | Self::TimedOut | Self::LoadInterrupted => None,
         }
     }
 
-    fn own_message(&self) -> String {
+    /// What the caller is told.
+    fn message(&self) -> String {
         match self {
             Self::Overloaded => "the center works on as many calls as it may; try again".to_owned(),
             Self::TimedOut => "the call took too long; try again".to_owned(),
-            Self::Enrolment(message) => message.clone(),
-            Self::Field(_) | Self::Admission(_) | Self::Verify(_) | Self::Store(_) | Self::Body(_) => String::new(),
+            Self::Load(_) => "the center has no networks to enrol with; its operator runs `models fetch`".to_owned(),
+            Self::LoadInterrupted => "the center's networks were not loaded; try again".to_owned(),
+            Self::Field(_) | Self::Admission(_) | Self::Verify(_) | Self::Store(_) | Self::Body(_) | Self::Age(_) | Self::Enrol(_) => {
+                self.cause().map(ToString::to_string).unwrap_or_default()
+            }
         }
+    }
+}
+
+fn enrol(error: &EnrolError) -> Code {
+    match error {
+        EnrolError::Identifiers(_) => Code::InvalidArgument,
+        EnrolError::Store(error) => store(error),
+        EnrolError::Conflict | EnrolError::Interrupted => Code::Unavailable,
+        EnrolError::DataKey(_) | EnrolError::Network(_) => Code::Internal,
     }
 }
 
@@ -103,9 +126,7 @@ fn admission(error: &AdmissionError) -> Code {
 
 fn verify(error: &VerifyError) -> Code {
     match error {
-        VerifyError::Stale { .. } | VerifyError::Future { .. } | VerifyError::TooManyAttempts { .. } | VerifyError::SequenceReused => {
-            Code::FailedPrecondition
-        }
+        VerifyError::Age(_) | VerifyError::TooManyAttempts { .. } | VerifyError::SequenceReused => Code::FailedPrecondition,
         VerifyError::Request(error) => admission(error),
         VerifyError::Store(error) => store(error),
     }
@@ -131,7 +152,13 @@ fn store(error: &StoreError) -> Code {
 }
 
 fn chain(error: &(dyn Error + 'static)) -> String {
-    std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let mut causes = vec![error.to_string()];
+    let mut next = error.source();
+    while let Some(cause) = next {
+        causes.push(cause.to_string());
+        next = cause.source();
+    }
+    causes.join(": ")
 }
 
 #[cfg(test)]
@@ -149,6 +176,6 @@ mod tests {
     fn the_chain_holds_every_cause_once() {
         let cause = StoreError::Unavailable("disk is full".into());
         let error = AdmissionError::Store(cause);
-        assert_eq!(chain(&error), "the store is unavailable: disk is full");
+        assert_eq!(chain(&error), "the store could not be asked: the store is unavailable: disk is full");
     }
 }

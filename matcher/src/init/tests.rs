@@ -1,3 +1,5 @@
+//! What a new data folder holds, and what a second run leaves alone.
+
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt};
 
 use models_core::{ModelId, RecipeId};
