@@ -8,6 +8,8 @@ use async_trait::async_trait;
 use matcher_core::{Decision, Disposition, FlagKind, IdentifierKind, Scene};
 use thiserror::Error;
 
+#[cfg(test)]
+pub(crate) mod contract;
 pub mod sqlite;
 
 /// The store failed.

@@ -68,7 +68,7 @@ impl Site {
     /// When the binary has not been built.
     pub fn matcher(&self, arguments: &[&str]) -> Result<Command> {
         let mut command = Command::new(binary("matcher")?);
-        command.arg("--data").arg(self.center_folder()).args(arguments).env_remove("RUST_LOG");
+        command.args(arguments).env("COUNTERSIGN_DATA", self.center_folder()).env_remove("RUST_LOG");
         if let Some(disk) = &self.center_disk {
             disk.under(&mut command)?;
         }
@@ -220,10 +220,7 @@ impl Counter {
     /// # Errors
     /// When the agent cannot be asked.
     pub fn verify(&self, card: &str, scene: &str, transaction: &str) -> Result<(u16, Value)> {
-        let request = json!({
-            "transaction": transaction, "scene": scene, "operator": "0417",
-            "identifier": { "kind": "social_security_card", "value": card },
-        });
+        let request = json!({ "transaction": transaction, "scene": scene, "card": card, "operator": "0417" });
         let agent: ureq::Agent =
             ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(90))).build().into();
         let mut response = agent
