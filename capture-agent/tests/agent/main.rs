@@ -1,4 +1,4 @@
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 //! The agent against a real gRPC server with mutual TLS, which authenticates and opens every envelope.
 //!
 //! [`center`] is that server, [`folder`] a state folder with its bundle, [`eyes`] reads faces from coloured
