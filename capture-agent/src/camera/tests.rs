@@ -1,3 +1,5 @@
+//! Playback, stalls, and drivers that misbehave.
+
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
