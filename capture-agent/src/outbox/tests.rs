@@ -1,3 +1,5 @@
+//! What the outbox keeps, over restarts and between processes.
+
 use tempfile::TempDir;
 
 use super::*;

@@ -8,7 +8,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::{
     center::{Center, Fault},
-    eyes::{NOBODY, ONE_PERSON},
+    eyes::ONE_PERSON,
     folder::Folder,
     verify::agent,
 };
@@ -177,22 +177,13 @@ async fn time_is_bounded_and_a_stop_waits_for_what_runs() {
     let address = center.start(&folder);
     let api = Api::start(&folder, &address, "[api]\nrequest_timeout_ms = 1000\n").await;
     folder.show(ONE_PERSON);
-    center.next(&[
-        Fault::Silent(Duration::from_millis(900)),
-        Fault::Silent(Duration::from_millis(900)),
-        Fault::Silent(Duration::from_millis(900)),
-    ]);
-    folder.at_end("stall");
-    folder.show(NOBODY);
-    check(&api.post(request("T1")).await, 503, "camera_stalled");
-    fs::remove_file(folder.pictures.path().join("playback.toml")).unwrap();
-    let (answer, ()) = tokio::join!(api.post(request("T2")), async {
+    center.next(&[Fault::Silent(Duration::from_secs(60)); 3]);
+    let (answer, ()) = tokio::join!(api.post(request("T1")), async {
         while center.records.lock().unwrap().received.is_empty() {
             tokio::task::yield_now().await;
         }
         api.stop.send(true).unwrap();
     });
-    // Captured for 400 ms, answered 900 ms later: over the request's time, and the record is made all the same.
     check(&answer, 504, "timed_out");
     api.task.await.unwrap();
 }

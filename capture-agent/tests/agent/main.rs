@@ -1,9 +1,9 @@
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 //! The agent against a real gRPC server with mutual TLS, which authenticates and opens every envelope.
 //!
 //! [`center`] is that server, [`folder`] a state folder with its bundle, [`eyes`] reads faces from coloured
 //! pictures, so that the flow is tested without networks; [`command`] runs the real binary with the real
 //! models.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod center;
 mod command;

@@ -194,7 +194,7 @@ async fn a_camera_that_stalls_or_is_unplugged_is_an_error_within_its_bound() {
         folder.at_end(end);
         let started = std::time::Instant::now();
         refused(ask(&agent, &command("T1", "100")).await, code);
-        assert!(started.elapsed().as_millis() < 3_000, "{end}: {:?}", started.elapsed());
+        assert!(started.elapsed().as_millis() < 6_000, "{end}: {:?}", started.elapsed());
         assert_eq!(agent.camera_state(), state);
     }
     std::fs::remove_file(folder.pictures.path().join("playback.toml")).unwrap();

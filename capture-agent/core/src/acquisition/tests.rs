@@ -1,3 +1,5 @@
+//! Acquisition, frame by frame, and over arbitrary sequences of frames.
+
 use std::collections::HashSet;
 
 use models_core::{FaceBox, FaceRule, Landmarks, Point};
