@@ -1,0 +1,6 @@
+//! Use cases: what the center does for those who call it.
+//!
+//! Between the fronts (`crate::grpc`, commands) and the ports (`crate::store`); rules are in `matcher-core`.
+//! Nothing here knows the wire, apart from the envelope, whose three states are the protocol itself.
+
+pub mod enrol;
