@@ -1,1 +1,26 @@
-//! Skeleton.
+//! The capture agent: one per counter PC.
+//!
+//! A verification goes front ([`cli`], [`web`]) → use case ([`verify`]) → [`camera`] and [`acquire`]
+//! (frames to a face, by the rules of `capture-core` and the networks of `models`, see [`vision`]) →
+//! [`outbox`] (sealed, numbered and durable) → [`client`] (gRPC over mutual TLS) → answer. The device's key
+//! and certificate are in [`identity`]. All of it lives in one state folder.
+//!
+//! Not here: what a match is, which policy holds, who may be verified: the center says.
+
+pub mod acquire;
+pub mod answer;
+pub mod camera;
+pub mod cli;
+pub mod client;
+pub mod clock;
+pub mod command;
+pub mod config;
+pub mod durable;
+pub mod identity;
+mod mac;
+pub mod outbox;
+pub mod output;
+pub mod serve;
+pub mod verify;
+pub mod vision;
+pub mod web;

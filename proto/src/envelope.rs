@@ -124,8 +124,8 @@ impl OpeningKey {
     /// # Errors
     /// When they are no X25519 private key.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, EnvelopeError> {
-        let private = <Kem as hpke::Kem>::PrivateKey::from_bytes(bytes)
-            .map_err(|_| malformed("opening_key", "an X25519 private key of 32 bytes"))?;
+        let private =
+            <Kem as hpke::Kem>::PrivateKey::from_bytes(bytes).map_err(|_| malformed("opening_key", "an X25519 private key of 32 bytes"))?;
         let public = OpeningPublicKey(Kem::sk_to_pk(&private).to_bytes().into());
         Ok(Self { private, public })
     }
@@ -263,7 +263,8 @@ impl Authentic {
         if header.recipient_key != key.public().id() {
             return Err(EnvelopeError::UnknownRecipient(header.recipient_key));
         }
-        let encapsulated = <Kem as hpke::Kem>::EncappedKey::from_bytes(&envelope.encapsulated_key).map_err(|_| EnvelopeError::DoesNotOpen)?;
+        let encapsulated =
+            <Kem as hpke::Kem>::EncappedKey::from_bytes(&envelope.encapsulated_key).map_err(|_| EnvelopeError::DoesNotOpen)?;
         let plaintext = hpke::single_shot_open::<Aead, Kdf, Kem>(
             &OpModeR::Base,
             &key.private,
@@ -416,16 +417,14 @@ mod tests {
     #[test]
     fn fields_of_the_header_are_named() {
         let center = OpeningKey::generate();
-        let cases: [(&str, fn(&mut Address)); 5] = [
-            ("header.device", |a| a.device = "till 1".into()),
-            ("header.sequence", |a| a.sequence = 0),
-            ("header.transaction", |a| a.transaction = "x".repeat(65)),
-            ("header.attempt", |a| a.attempt = 100),
-            ("header.body", |a| a.body = BodyKind::Unspecified),
+        let cases = [
+            ("header.device", Address { device: "till 1".into(), ..address() }),
+            ("header.sequence", Address { sequence: 0, ..address() }),
+            ("header.transaction", Address { transaction: "x".repeat(65), ..address() }),
+            ("header.attempt", Address { attempt: 100, ..address() }),
+            ("header.body", Address { body: BodyKind::Unspecified, ..address() }),
         ];
-        for (field, spoil) in cases {
-            let mut address = address();
-            spoil(&mut address);
+        for (field, address) in cases {
             let error = seal(&address, &capture(), &device(), center.public()).unwrap_err();
             assert!(error.to_string().starts_with(&format!("envelope.{field}: expected ")), "{error}");
         }

@@ -1,1 +1,15 @@
-//! Skeleton.
+//! What the center decides with: identifiers, policy and bands, decisions and dispositions, flags.
+//!
+//! Here: rules, without I/O; time, randomness and keys are passed in. Not here: where records live
+//! (`matcher::store`), how they are encrypted (`matcher::vault`), how they travel (`proto`), and the
+//! comparison itself (`models_core::compare`, shared with agents and the evaluation).
+
+pub mod decision;
+pub mod flag;
+pub mod identifier;
+pub mod policy;
+
+pub use decision::{AcquisitionFailure, Comparison, Decision, Disposition, Evidence, NoDecision, ReferenceState, Scene, Verdict, decide};
+pub use flag::{FlagKind, flags_for};
+pub use identifier::{Identifier, IdentifierError, IdentifierKind, LookupKey, Region};
+pub use policy::{Policy, PolicyError};

@@ -1,0 +1,48 @@
+# Countersign's commands. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/countersign
+export PATH := $(CACHE)/tools/bin:$(PATH)
+ARGS ?=
+
+.PHONY: help demo test lint deny bench setup models
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## a morning at a pharmacy, end to end, on real faces; ARGS=--once ends by itself
+	@.ci/setup build
+	@cargo build --release --workspace --bins --locked
+	@target/release/models fetch
+	@target/release/datasets fetch registry-mini
+	@target/release/demo $(ARGS)
+
+test: lint deny models ## formats, lints, unit, integration and whole-system tests (what CI calls)
+	cargo nextest run --workspace --locked
+	cargo test --workspace --locked --doc --quiet
+
+lint: ## formatting and lints
+	@.ci/setup test
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+deny: ## licences, bans and sources of dependencies
+	@.ci/setup test
+	cargo deny --log-level error check bans licenses sources
+
+models: ## fetches and checks models and test pictures into the cache folder
+	@.ci/setup test
+	cargo build --workspace --bins --locked
+	target/debug/models fetch
+	target/debug/datasets fetch registry-mini
+
+bench: ## benches: ratios in one run against a stated peer or limit
+	@.ci/setup build
+	@cargo build --release --workspace --bins --locked
+	@target/release/models fetch
+	@target/release/datasets fetch registry-mini
+	cargo bench --locked -p benches
+	benches/onnxruntime/run
+
+setup: ## installs what is missing on this machine
+	@.ci/setup test

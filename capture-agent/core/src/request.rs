@@ -1,0 +1,257 @@
+//! The words of a request to verify, each checked where it is made.
+//!
+//! Here: form only. Whether a card exists, and how its number is normalised, is the center's business.
+
+use std::{fmt, str::FromStr};
+
+use thiserror::Error;
+
+/// A field of a request breaks its rule.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{field}: expected {expected}")]
+pub struct FieldError {
+    /// The field's name in the local API.
+    pub field: &'static str,
+    /// What was expected of it.
+    pub expected: &'static str,
+}
+
+macro_rules! text {
+    ($(#[$doc:meta])* $name:ident, $field:literal, $expected:literal, $rule:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            #[doc = concat!("Takes ", $expected, ".")]
+            ///
+            /// # Errors
+            /// When the text breaks that rule.
+            pub fn new(text: &str) -> Result<Self, FieldError> {
+                let rule: fn(&str) -> bool = $rule;
+                if rule(text) { Ok(Self(text.to_owned())) } else { Err(FieldError { field: $field, expected: $expected }) }
+            }
+
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = FieldError;
+
+            fn from_str(text: &str) -> Result<Self, FieldError> {
+                Self::new(text)
+            }
+        }
+    };
+}
+
+macro_rules! shown {
+    ($($name:ident),*) => { $(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({:?})", stringify!($name), self.0)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )* };
+}
+
+macro_rules! redacted {
+    ($($name:ident),*) => { $(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}([redacted])", stringify!($name))
+            }
+        }
+    )* };
+}
+
+text! {
+    /// The institution's name for one settlement or visit.
+    TransactionId, "transaction", "1 to 64 printable ASCII characters without spaces",
+    |text| (1..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic())
+}
+text! {
+    /// Number of a card or document, as typed or read. Never shown.
+    IdentifierNumber, "card", "1 to 64 characters, none of them a control character",
+    |text| (1..=64).contains(&text.trim().chars().count()) && text.chars().count() <= 64 && !text.chars().any(char::is_control)
+}
+text! {
+    /// Administrative division that issued a card (GB/T 2260), or empty for the center's own.
+    Region, "region", "6 digits, or nothing for the center's own region",
+    |text| text.is_empty() || (text.len() == 6 && text.chars().all(|c| c.is_ascii_digit()))
+}
+text! {
+    /// Who operates the counter, as the institution names them. Never shown: it may be a name.
+    Operator, "operator", "at most 64 characters, none of them a control character",
+    |text| text.chars().count() <= 64 && !text.chars().any(char::is_control)
+}
+text! {
+    /// Reference to the notice shown or the consent given.
+    Notice, "notice", "at most 128 characters, none of them a control character",
+    |text| text.chars().count() <= 128 && !text.chars().any(char::is_control)
+}
+shown!(TransactionId, Region, Notice);
+redacted!(IdentifierNumber, Operator);
+
+/// Number of an attempt within its transaction, 1–99.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Attempt(u32);
+
+impl Attempt {
+    /// The first attempt.
+    pub const FIRST: Self = Self(1);
+
+    /// Takes a number from 1 to 99.
+    ///
+    /// # Errors
+    /// When it is outside.
+    pub fn new(number: u32) -> Result<Self, FieldError> {
+        if (1..=99).contains(&number) { Ok(Self(number)) } else { Err(FieldError { field: "attempt", expected: "a number from 1 to 99" }) }
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl FromStr for Attempt {
+    type Err = FieldError;
+
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        Self::new(text.parse().unwrap_or(0))
+    }
+}
+
+/// Where in the visit a face is verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scene {
+    /// Paying at a pharmacy till or a cashier's desk.
+    Settlement,
+    /// Reception at a clinic, before the patient is seen.
+    Reception,
+}
+
+impl Scene {
+    /// The word for it in requests and records.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Settlement => "settlement",
+            Self::Reception => "reception",
+        }
+    }
+}
+
+impl FromStr for Scene {
+    type Err = FieldError;
+
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        match text {
+            "settlement" => Ok(Self::Settlement),
+            "reception" => Ok(Self::Reception),
+            _ => Err(FieldError { field: "scene", expected: "settlement or reception" }),
+        }
+    }
+}
+
+/// Which kind of number an identifier is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum IdentifierKind {
+    /// Number of a social-security card.
+    SocialSecurityCard,
+    /// Number of a resident identity card.
+    ResidentIdentity,
+}
+
+impl IdentifierKind {
+    /// The word for it in requests and records.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::SocialSecurityCard => "social_security_card",
+            Self::ResidentIdentity => "resident_identity",
+        }
+    }
+}
+
+impl FromStr for IdentifierKind {
+    type Err = FieldError;
+
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        match text {
+            "social_security_card" => Ok(Self::SocialSecurityCard),
+            "resident_identity" => Ok(Self::ResidentIdentity),
+            _ => Err(FieldError { field: "id_kind", expected: "social_security_card or resident_identity" }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check<T: FromStr<Err = FieldError>>(text: &str, refused_field: Option<&str>) {
+        assert_eq!(text.parse::<T>().err().map(|error| error.field), refused_field, "{text:?}");
+    }
+
+    #[test]
+    fn fields_are_named_when_they_break_their_rule() {
+        check::<TransactionId>("2026-11-22/0001", None);
+        check::<TransactionId>("", Some("transaction"));
+        check::<TransactionId>("has space", Some("transaction"));
+        check::<TransactionId>(&"x".repeat(65), Some("transaction"));
+        check::<IdentifierNumber>("３３０２０３１９４９１００１００２７", None);
+        check::<IdentifierNumber>("  ", Some("card"));
+        check::<IdentifierNumber>("12\n34", Some("card"));
+        check::<Region>("", None);
+        check::<Region>("330200", None);
+        check::<Region>("33020", Some("region"));
+        check::<Operator>("", None);
+        check::<Operator>(&"员".repeat(65), Some("operator"));
+        check::<Notice>(&"x".repeat(129), Some("notice"));
+        check::<Attempt>("99", None);
+        check::<Attempt>("0", Some("attempt"));
+        check::<Attempt>("100", Some("attempt"));
+        check::<Attempt>("one", Some("attempt"));
+        check::<Scene>("ward", Some("scene"));
+        check::<IdentifierKind>("passport", Some("id_kind"));
+    }
+
+    #[test]
+    fn words_are_read_back() {
+        for scene in [Scene::Settlement, Scene::Reception] {
+            assert_eq!(scene.word().parse(), Ok(scene));
+        }
+        for kind in [IdentifierKind::SocialSecurityCard, IdentifierKind::ResidentIdentity] {
+            assert_eq!(kind.word().parse(), Ok(kind));
+        }
+    }
+
+    #[test]
+    fn debug_shows_neither_number_nor_operator() {
+        let shown = format!("{:?} {:?}", IdentifierNumber::new("330203194910010027").unwrap(), Operator::new("Wang Li").unwrap());
+        assert_eq!(shown, "IdentifierNumber([redacted]) Operator([redacted])");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_taken_or_refused(text: String) {
+            let _ = (TransactionId::new(&text), IdentifierNumber::new(&text), Region::new(&text), Operator::new(&text));
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! One acquisition: the camera opened, frames read until `capture-core` is content, the probe made.
+//!
+//! A camera that fails is opened again a bounded number of times; then its error is the outcome. Nothing
+//! here waits longer than the rule and the camera's own bounds allow. Blocking: call it off the async
+//! threads.
+
+use std::time::Duration;
+
+use capture_core::{Acquired, Acquisition, AcquisitionFailure, AcquisitionRule, Instruction, Observation, Progress};
+use models::picture::Picture;
+use proto::v1;
+use thiserror::Error;
+use tracing::{debug, warn};
+
+use crate::{
+    camera::{Camera, CameraError, Frame, Session},
+    clock::Clock,
+    vision::{FaceReader, VisionError},
+};
+
+/// Acquisition could not be carried out. Failure to acquire a face is no such error, but an outcome.
+#[derive(Debug, Error)]
+pub enum AcquireError {
+    /// The camera failed.
+    #[error("{0}")]
+    Camera(CameraError),
+    /// A network failed.
+    #[error("the face could not be read")]
+    Vision(#[source] VisionError),
+}
+
+/// How often, and after what pause, a failing camera is opened again.
+#[derive(Debug, Clone, Copy)]
+pub struct Reopening {
+    /// At most this often.
+    pub max: u32,
+    /// After this pause.
+    pub pause: Duration,
+}
+
+/// What acquisition ended with.
+#[derive(Debug)]
+pub struct Capture {
+    /// The device's date of the chosen frame, or of the end without one: milliseconds since 1970-01-01 UTC.
+    pub captured_at_ms: i64,
+    /// The probe, or why there is none.
+    pub outcome: Result<v1::ProbeSample, AcquisitionFailure>,
+}
+
+impl Capture {
+    /// The outcome as it travels.
+    #[must_use]
+    pub fn into_wire(self) -> v1::capture::Outcome {
+        match self.outcome {
+            Ok(probe) => v1::capture::Outcome::Sample(probe),
+            Err(failure) => v1::capture::Outcome::FailureToAcquire(v1::FailureToAcquire { reason: wire_reason(failure).into() }),
+        }
+    }
+}
+
+fn wire_reason(failure: AcquisitionFailure) -> v1::AcquisitionFailure {
+    match failure {
+        AcquisitionFailure::NoFace => v1::AcquisitionFailure::NoFace,
+        AcquisitionFailure::SeveralFaces => v1::AcquisitionFailure::SeveralFaces,
+        AcquisitionFailure::TooSmall => v1::AcquisitionFailure::TooSmall,
+        AcquisitionFailure::CutOff => v1::AcquisitionFailure::CutOff,
+        AcquisitionFailure::LowQuality => v1::AcquisitionFailure::LowQuality,
+    }
+}
+
+/// Who is told what the person should do; called when the instruction changes.
+pub type Guide<'a> = &'a (dyn Fn(Instruction) + Send + Sync);
+
+/// Acquires one face, or finds that none can be had.
+///
+/// # Errors
+/// When the camera keeps failing, or a network does.
+pub fn acquire(
+    camera: &Camera,
+    reader: &dyn FaceReader,
+    rule: AcquisitionRule,
+    reopening: Reopening,
+    clock: Clock,
+    guide: Guide<'_>,
+) -> Result<Capture, AcquireError> {
+    let mut reopened = 0;
+    loop {
+        match once(camera, reader, rule, clock, guide) {
+            Err(AcquireError::Camera(error)) if error.may_pass() && reopened < reopening.max => {
+                reopened += 1;
+                warn!(camera.error = %error, camera.reopened = reopened, "camera failed and is opened again");
+                std::thread::sleep(reopening.pause);
+            }
+            ended => return ended,
+        }
+    }
+}
+
+fn once(camera: &Camera, reader: &dyn FaceReader, rule: AcquisitionRule, clock: Clock, guide: Guide<'_>) -> Result<Capture, AcquireError> {
+    let mut session = camera.open().map_err(AcquireError::Camera)?;
+    let mut machine = Acquisition::start(rule, clock.now());
+    let mut told = None;
+    loop {
+        machine = match step(machine, &mut session, reader, clock)? {
+            Progress::Continue(next, instruction) => {
+                if told.replace(instruction) != Some(instruction) {
+                    guide(instruction);
+                }
+                next
+            }
+            Progress::Acquired(acquired) => {
+                drop(session);
+                return probe(&acquired, reader, clock);
+            }
+            Progress::Failed(failure) => return Ok(Capture { captured_at_ms: clock.date_ms(), outcome: Err(failure) }),
+            Progress::CameraStalled => return Err(AcquireError::Camera(CameraError::Stalled(rule.stall_after_ms))),
+        };
+    }
+}
+
+fn step(
+    machine: Acquisition<Picture>,
+    session: &mut Session,
+    reader: &dyn FaceReader,
+    clock: Clock,
+) -> Result<Progress<Picture>, AcquireError> {
+    let patience = Duration::from_millis(machine.wake_at().ms_since(clock.now()));
+    let frame = session.next(patience).map_err(AcquireError::Camera)?;
+    let now = clock.now();
+    match frame {
+        Some(Frame { taken_at, grabbed }) if machine.is_fresh(now, taken_at, grabbed.fingerprint) => {
+            let picture = match grabbed.pixels.picture() {
+                Ok(picture) => picture,
+                Err(error) => {
+                    debug!(error = &error as &dyn std::error::Error, "frame dropped");
+                    return Ok(machine.wait(now));
+                }
+            };
+            let faces = reader.detect(&picture).map_err(AcquireError::Vision)?;
+            let (width, height, fingerprint) = (picture.width(), picture.height(), grabbed.fingerprint);
+            Ok(machine.observe(now, Observation { taken_at, fingerprint, width, height, faces, frame: picture }))
+        }
+        Some(_) | None => Ok(machine.wait(now)),
+    }
+}
+
+fn probe(acquired: &Acquired<Picture>, reader: &dyn FaceReader, clock: Clock) -> Result<Capture, AcquireError> {
+    let captured_at_ms = clock.date_ms_of(acquired.taken_at);
+    let probe = reader.probe(&acquired.frame, &acquired.face).map_err(AcquireError::Vision)?;
+    Ok(Capture { captured_at_ms, outcome: Ok(probe) })
+}

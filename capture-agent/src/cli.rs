@@ -1,0 +1,146 @@
+//! The command line.
+
+mod run;
+
+use std::path::PathBuf;
+
+use capture_core::{Attempt, IdentifierKind, IdentifierNumber, Notice, Operator, Region, Scene, TransactionId};
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::command::VerifyCommand;
+
+pub use run::run;
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong command line; 64 wrong configuration or state folder.
+`verify`: 0 match; 10 review; 11 non-match; 12 no decision; 20 the center does not answer.";
+
+const VERIFY_HELP: &str = "Exit codes:
+   0  match
+  10  review
+  11  non-match
+  12  no decision (no face, several faces, no reference, …)
+  20  the center does not answer; the same command again sends what was captured
+   1  another failure (no camera, device refused, …)
+   2  wrong command line
+  64  wrong configuration or state folder
+
+The same transaction and attempt again give the same answer and capture nothing anew.";
+
+/// The capture agent of a counter: verifies the person before the camera against a card.
+#[derive(Debug, Parser)]
+#[command(name = "capture-agent", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// State folder: key, certificate, configuration and outbox of this device.
+    #[arg(long, global = true, env = "COUNTERSIGN_AGENT_DIR", default_value_os_t = default_dir(), value_name = "FOLDER")]
+    pub dir: PathBuf,
+    /// What to do.
+    #[command(subcommand)]
+    pub action: Action,
+}
+
+/// The agent's commands.
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// Makes the state folder: device key, certificate request, commented configuration.
+    Init,
+    /// Takes in what the center issued for this device.
+    Install {
+        /// Folder with device.toml, device.crt and ca.crt.
+        #[arg(long, value_name = "FOLDER")]
+        bundle: PathBuf,
+    },
+    /// Verifies the person before the camera against a card, once.
+    #[command(after_help = VERIFY_HELP)]
+    Verify(VerifyArgs),
+    /// Serves the loopback HTTP API until it is stopped.
+    Serve,
+    /// Lists the cameras of this machine.
+    Cameras {
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prints a completion script.
+    Completions {
+        /// For this shell.
+        shell: Shell,
+    },
+}
+
+/// What to verify.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Number of the card or document.
+    #[arg(long, value_name = "NUMBER")]
+    card: IdentifierNumber,
+    /// Kind of number: social_security_card or resident_identity.
+    #[arg(long, value_name = "KIND", default_value = "social_security_card")]
+    id_kind: IdentifierKind,
+    /// Administrative division that issued the card, 6 digits; the center's own when left out.
+    #[arg(long, value_name = "DIVISION", default_value = "")]
+    region: Region,
+    /// Where in the visit: settlement or reception.
+    #[arg(long)]
+    scene: Scene,
+    /// The institution's transaction id, 1 to 64 printable ASCII characters.
+    #[arg(long, value_name = "ID")]
+    transaction: TransactionId,
+    /// Which attempt within the transaction, 1 to 99.
+    #[arg(long, value_name = "NUMBER", default_value = "1")]
+    attempt: Attempt,
+    /// Who operates the counter.
+    #[arg(long, default_value = "")]
+    operator: Operator,
+    /// Reference to the notice shown or the consent given.
+    #[arg(long, default_value = "")]
+    notice: Notice,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl VerifyArgs {
+    fn command(self) -> (VerifyCommand, bool) {
+        let Self { card, id_kind, region, scene, transaction, attempt, operator, notice, json } = self;
+        (VerifyCommand { transaction, attempt, scene, id_kind, number: card, region, operator, notice }, json)
+    }
+}
+
+/// Where the system keeps the state of a user's programs.
+fn default_dir() -> PathBuf {
+    let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base =
+        if cfg!(windows) { from("LOCALAPPDATA") } else { from("XDG_STATE_HOME").or_else(|| Some(from("HOME")?.join(".local/state"))) };
+    base.unwrap_or_default().join("countersign-agent")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_in_order() {
+        Cli::command().debug_assert();
+    }
+
+    #[track_caller]
+    fn check(args: &str, refused: bool) {
+        let outcome = Cli::try_parse_from(args.split(' '));
+        assert_eq!(outcome.as_ref().err().map(clap::Error::exit_code), refused.then_some(2), "{args}: {outcome:?}");
+    }
+
+    #[test]
+    fn wrong_values_are_a_wrong_command_line() {
+        let good = "capture-agent verify --card 100 --scene settlement --transaction T1";
+        check(good, false);
+        check(&good.replace("settlement", "ward"), true);
+        check(&good.replace("--card 100 ", ""), true);
+        check(&format!("{good} --attempt 0"), true);
+        check(&format!("{good} --region 33"), true);
+        check(&format!("{good} --id-kind resident_identity --region 330200 --operator 0417 --json"), false);
+        check("capture-agent", true);
+    }
+}

@@ -1,0 +1,214 @@
+//! Carrying out the commands: configuration first, then the state folder, then everything else.
+
+use std::{error::Error, path::Path, sync::Arc, sync::Mutex, sync::PoisonError};
+
+use anyhow::Context;
+use clap::CommandFactory;
+use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
+use tracing::warn;
+
+use super::{Action, Cli, VerifyArgs};
+use crate::{
+    camera::{Camera, device},
+    clock::Clock,
+    config::{self, Config, ConfigError, LogConfig, LogFormat},
+    identity::{self, Identity, IdentityError, REQUEST_FILE},
+    outbox::Outbox,
+    output::{self, ErrorBody, exit},
+    serve::{self, Lease, ServeError},
+    verify::{Guide, Verifier},
+    vision,
+};
+
+/// Libraries that handle bodies are kept from writing about them, whatever the configured filter says.
+const QUIET: [&str; 6] = ["h2=warn", "hyper=warn", "hyper_util=warn", "rustls=warn", "tonic=warn", "tower=warn"];
+
+/// Carries out a command and gives its exit code. What went wrong has then been said on standard error.
+#[must_use]
+pub fn run(cli: Cli) -> u8 {
+    let json = matches!(&cli.action, Action::Verify(args) if args.json);
+    match act(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            let (code, word) = sort(&error);
+            if json {
+                let _ = output::line(&to_json(&ErrorBody::new(word, format!("{error:#}"), "correct what is named and try again")));
+            } else {
+                output::note(&format!("error: {error:#}"));
+            }
+            code
+        }
+    }
+}
+
+/// The one table from errors outside of verification to exit code and word.
+fn sort(error: &anyhow::Error) -> (u8, &'static str) {
+    if error.is::<ConfigError>() {
+        (exit::CONFIGURATION, "configuration")
+    } else if error.is::<IdentityError>() {
+        (exit::CONFIGURATION, "state_folder")
+    } else if error.is::<vision::ModelsError>() {
+        (exit::FAILED, "models_missing")
+    } else if error.is::<ServeError>() {
+        (exit::FAILED, "not_served")
+    } else {
+        (exit::FAILED, "failed")
+    }
+}
+
+fn act(cli: Cli) -> anyhow::Result<u8> {
+    let dir = cli.dir;
+    match cli.action {
+        Action::Init => init(&dir),
+        Action::Install { bundle } => install(&dir, &bundle),
+        Action::Verify(args) => verify(&dir, args),
+        Action::Serve => serve(&dir),
+        Action::Cameras { json } => cameras(json),
+        Action::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "capture-agent", &mut script);
+            output::line(String::from_utf8_lossy(&script).trim_end())?;
+            Ok(exit::DONE)
+        }
+    }
+}
+
+fn init(dir: &Path) -> anyhow::Result<u8> {
+    identity::init(dir)?;
+    let (folder, request) = (dir.display(), dir.join(REQUEST_FILE));
+    output::line(&format!(
+        "{folder} is ready\nnext: give {} to the center, then `capture-agent install --dir {folder} --bundle FOLDER` with what it gives back",
+        request.display()
+    ))?;
+    Ok(exit::DONE)
+}
+
+fn install(dir: &Path, bundle: &Path) -> anyhow::Result<u8> {
+    let config = config::load(dir)?;
+    let registration = identity::install(dir, bundle)?;
+    // What an earlier key of the center was is of no use beside the new bundle.
+    let identity = Identity::load(dir)?;
+    Outbox::open(dir, &identity.key, config.outbox)?.forget_center()?;
+    let (device, institution, counter) = (registration.device, registration.institution, registration.counter);
+    output::line(&format!("device {device} of institution {institution}, counter {counter}, is ready"))?;
+    Ok(exit::DONE)
+}
+
+fn cameras(json: bool) -> anyhow::Result<u8> {
+    let cameras = device::list()?;
+    if json {
+        output::line(&to_json(&cameras))?;
+    } else if cameras.is_empty() {
+        output::line("no camera")?;
+    } else {
+        let mut table = Table::new();
+        table.load_style(UTF8_FULL_CONDENSED).set_header(["device", "name", "description"]);
+        for camera in cameras {
+            table.add_row([camera.device.to_string(), camera.name, camera.description]);
+        }
+        output::line(&table.to_string())?;
+    }
+    Ok(exit::DONE)
+}
+
+/// What both ways of verifying start with.
+struct Prepared {
+    config: Config,
+    identity: Identity,
+    clock: Clock,
+}
+
+fn prepare(dir: &Path) -> anyhow::Result<Prepared> {
+    let config = config::load(dir)?;
+    log_to_stderr(&config.log);
+    let identity = Identity::load(dir)?;
+    Ok(Prepared { config, identity, clock: Clock::start() })
+}
+
+impl Prepared {
+    /// Loads the models, and asks the center once for what is needed of it; goes on without, if it must.
+    async fn verifier(self, dir: &Path) -> anyhow::Result<Verifier> {
+        let Self { config, identity, clock } = self;
+        let models = config.models.clone();
+        let reader = tokio::task::spawn_blocking(move || vision::load(&models)).await??;
+        let outbox = Arc::new(Outbox::open(dir, &identity.key, config.outbox)?);
+        let camera = Camera::from_config(&config.camera, clock);
+        let verifier = Verifier::new(&config, identity, outbox, camera, reader, clock)?;
+        if let Err(error) = verifier.report_health().await {
+            warn!(error = &error as &dyn Error, "health could not be reported");
+        }
+        Ok(verifier)
+    }
+}
+
+fn verify(dir: &Path, args: VerifyArgs) -> anyhow::Result<u8> {
+    let prepared = prepare(dir)?;
+    let (command, json) = args.command();
+    let guide: Guide = if json { Arc::new(|_| {}) } else { guide_on_stderr() };
+    let outcome = runtime()?.block_on(async {
+        let verifier = prepared.verifier(dir).await?;
+        anyhow::Ok(verifier.verify(&command, guide).await)
+    })?;
+    match &outcome {
+        Ok(answer) if json => output::line(&to_json(answer))?,
+        Ok(answer) => output::line(&output::answer_text(answer))?,
+        Err(error) => {
+            warn!(error.code = error.code(), error = error as &dyn Error, "verification gave no answer");
+            let body = ErrorBody::of(error);
+            if json { output::line(&to_json(&body))? } else { output::note(&format!("error: {}", body.text())) }
+        }
+    }
+    Ok(output::exit_code(&outcome))
+}
+
+fn serve(dir: &Path) -> anyhow::Result<u8> {
+    let prepared = prepare(dir)?;
+    let _lease = Lease::take(dir)?;
+    let runtime = runtime()?;
+    runtime.block_on(async {
+        let stop = serve::stop_signal().context("signals cannot be received")?;
+        let api = prepared.config.api.clone();
+        let verifier = Arc::new(prepared.verifier(dir).await?);
+        verifier.prune().await;
+        serve::serve(dir, &api, verifier, stop, |address| output::line(&format!("listening on http://{address}"))).await?;
+        anyhow::Ok(())
+    })?;
+    // A camera's driver may still hang; nobody waits for it.
+    runtime.shutdown_background();
+    Ok(exit::DONE)
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime could not be started")
+}
+
+fn guide_on_stderr() -> Guide {
+    let last = Mutex::new("");
+    Arc::new(move |instruction| {
+        let text = output::instruction_text(instruction);
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last != text {
+            *last = text;
+            output::note(text);
+        }
+    })
+}
+
+fn log_to_stderr(config: &LogConfig) {
+    let mut filter = tracing_subscriber::EnvFilter::new(&config.filter);
+    for quiet in QUIET.iter().filter_map(|directive| directive.parse().ok()) {
+        filter = filter.add_directive(quiet);
+    }
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let outcome = match config.format {
+        LogFormat::Text => subscriber.with_ansi(false).try_init(),
+        LogFormat::Json => subscriber.json().try_init(),
+    };
+    if let Err(error) = outcome {
+        output::note(&format!("no log: {error}"));
+    }
+}
+
+fn to_json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}

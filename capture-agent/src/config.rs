@@ -1,0 +1,355 @@
+//! Configuration: one struct per subject, from the shipped defaults, the state folder's `agent.toml` and the
+//! environment, in this order.
+//!
+//! [`load`] checks everything before a port, camera or model is opened. Not here: secrets (they are files of
+//! the state folder, see [`identity`](crate::identity)).
+
+use std::{net::SocketAddr, path::Path, path::PathBuf, time::Duration};
+
+use capture_core::AcquisitionRule;
+use figment::{
+    Figment,
+    providers::{Env, Format, Toml},
+};
+use models_core::FaceRule;
+use serde::Deserialize;
+use thiserror::Error;
+
+/// The shipped, commented configuration: the defaults.
+pub const SHIPPED: &str = include_str!("../agent.toml");
+/// Name of the configuration file in the state folder.
+pub const FILE: &str = "agent.toml";
+/// Environment variables that begin so set keys.
+pub const ENV_PREFIX: &str = "COUNTERSIGN_AGENT__";
+
+/// The configuration cannot be worked by.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file or the environment does not have the form of the configuration.
+    #[error("configuration: {0}")]
+    Form(Box<figment::Error>),
+    /// A value is outside its range.
+    #[error("configuration: {key}: expected {expected}")]
+    Value {
+        /// Table and key.
+        key: String,
+        /// What was expected.
+        expected: String,
+    },
+}
+
+fn value(key: impl Into<String>, expected: impl Into<String>) -> ConfigError {
+    ConfigError::Value { key: key.into(), expected: expected.into() }
+}
+
+/// The whole configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The center.
+    pub center: CenterConfig,
+    /// The camera.
+    pub camera: CameraConfig,
+    /// Acquisition.
+    pub acquisition: AcquisitionConfig,
+    /// Models.
+    pub models: ModelsConfig,
+    /// The local API.
+    pub api: ApiConfig,
+    /// The outbox.
+    pub outbox: OutboxConfig,
+    /// Logs.
+    pub log: LogConfig,
+}
+
+/// `[center]`: where it is and how long to try.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CenterConfig {
+    /// `https://host:port`.
+    pub address: String,
+    /// Name its certificate must bear; empty: the host of the address.
+    pub server_name: String,
+    /// Bound of one connection attempt.
+    pub connect_timeout_ms: u64,
+    /// Bound of one call.
+    pub call_timeout_ms: u64,
+    /// Bound of all repetitions together.
+    pub retry_for_ms: u64,
+    /// Pause before the first repetition.
+    pub retry_pause_ms: u64,
+    /// Interval of health reports.
+    pub health_every_s: u64,
+}
+
+/// Which source of frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CameraKind {
+    /// A camera of this machine.
+    Device,
+    /// Pictures of a folder.
+    Playback,
+}
+
+/// `[camera]`: which one, and how patient to be with it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CameraConfig {
+    /// Which source.
+    pub kind: CameraKind,
+    /// Number of the device.
+    pub device: u32,
+    /// Wanted width.
+    pub width_px: u32,
+    /// Wanted height.
+    pub height_px: u32,
+    /// Wanted rate.
+    pub rate_fps: u32,
+    /// Pictures to play.
+    pub folder: String,
+    /// Interval of played frames.
+    pub frame_interval_ms: u64,
+    /// Bound of opening.
+    pub open_timeout_ms: u64,
+    /// How often a failing camera is opened again in one verification.
+    pub reopen_max: u32,
+    /// Pause before that.
+    pub reopen_pause_ms: u64,
+    /// How many verifications may wait for the camera.
+    pub waiting_max: usize,
+    /// For how long.
+    pub wait_for_ms: u64,
+}
+
+/// `[acquisition]`: the rule of `capture-core`, flat.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AcquisitionConfig {
+    deadline_ms: u64,
+    good_frames: u32,
+    stale_after_ms: u64,
+    stall_after_ms: u64,
+    good_detection_score_min: f32,
+    detection_score_min: f32,
+    inter_eye_distance_min_px: f32,
+    rival_area_min: f32,
+    share_inside_min: f32,
+}
+
+/// `[models]`: where they are.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelsConfig {
+    /// Cache folder; empty: the default one.
+    pub dir: PathBuf,
+    /// The user's manifest; empty: the shipped one alone.
+    pub manifest: PathBuf,
+}
+
+/// `[api]`: the loopback HTTP API.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiConfig {
+    /// Loopback address and port.
+    pub listen: SocketAddr,
+    /// Origins of web pages that may call it.
+    pub allowed_origins: Vec<String>,
+    /// Bound of one request.
+    pub request_timeout_ms: u64,
+    /// Bound of a graceful stop.
+    pub stop_within_ms: u64,
+}
+
+/// `[outbox]`: how long envelopes are kept.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutboxConfig {
+    /// Answered envelopes, in hours.
+    pub answered_keep_hours: u32,
+    /// Refused envelopes, in days.
+    pub refused_keep_days: u32,
+    /// What remains of either, in days.
+    pub record_keep_days: u32,
+    /// Unanswered envelopes at most.
+    pub waiting_max: u32,
+}
+
+/// Form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[log]`: what is logged and how.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogConfig {
+    /// Filter directives.
+    pub filter: String,
+    /// Form.
+    pub format: LogFormat,
+}
+
+impl AcquisitionConfig {
+    /// The rule these values make; checked by [`load`].
+    #[must_use]
+    pub fn rule(&self) -> AcquisitionRule {
+        AcquisitionRule {
+            deadline_ms: self.deadline_ms,
+            good_frames: self.good_frames,
+            face: FaceRule {
+                inter_eye_distance_min_px: self.inter_eye_distance_min_px,
+                detection_score_min: self.detection_score_min,
+                rival_area_min: self.rival_area_min,
+                share_inside_min: self.share_inside_min,
+            },
+            good_detection_score_min: self.good_detection_score_min,
+            stale_after_ms: self.stale_after_ms,
+            stall_after_ms: self.stall_after_ms,
+        }
+    }
+}
+
+impl CenterConfig {
+    /// Bound of one connection attempt.
+    #[must_use]
+    pub fn connect_timeout(&self) -> Duration {
+        Duration::from_millis(self.connect_timeout_ms)
+    }
+
+    /// Bound of one call.
+    #[must_use]
+    pub fn call_timeout(&self) -> Duration {
+        Duration::from_millis(self.call_timeout_ms)
+    }
+}
+
+/// Reads and checks the configuration of a state folder.
+///
+/// # Errors
+/// The first key that is unknown, missing, of another type or outside its range.
+pub fn load(dir: &Path) -> Result<Config, ConfigError> {
+    let (shipped, file) = (Figment::from(Toml::string(SHIPPED)), dir.join(FILE));
+    let filed = if file.exists() { shipped.merge(Toml::file_exact(file)) } else { shipped };
+    let config: Config =
+        filed.merge(Env::prefixed(ENV_PREFIX).split("__")).extract().map_err(|error| ConfigError::Form(Box::new(error)))?;
+    check(&config)?;
+    Ok(config)
+}
+
+fn check(config: &Config) -> Result<(), ConfigError> {
+    config.acquisition.rule().checked().map_err(|error| value(format!("acquisition.{}", error.field), error.expected))?;
+    check_center(&config.center)?;
+    check_camera(&config.camera)?;
+    check_api(&config.api)?;
+    let outbox = &config.outbox;
+    ranges(&[
+        ("outbox.answered_keep_hours", u64::from(outbox.answered_keep_hours), 1, 720),
+        ("outbox.refused_keep_days", u64::from(outbox.refused_keep_days), 1, 365),
+        ("outbox.record_keep_days", u64::from(outbox.record_keep_days), 1, 3650),
+        ("outbox.waiting_max", u64::from(outbox.waiting_max), 1, 1_000_000),
+    ])?;
+    tracing_subscriber::EnvFilter::try_new(&config.log.filter)
+        .map_err(|_| value("log.filter", "a filter such as info or info,capture_agent=debug"))?;
+    Ok(())
+}
+
+fn check_center(center: &CenterConfig) -> Result<(), ConfigError> {
+    let uri: axum::http::Uri = center.address.parse().map_err(|_| value("center.address", "https://host:port"))?;
+    if uri.scheme_str() != Some("https") || uri.host().is_none_or(str::is_empty) || !matches!(uri.path(), "" | "/") || uri.query().is_some()
+    {
+        return Err(value("center.address", "https://host:port"));
+    }
+    ranges(&[
+        ("center.connect_timeout_ms", center.connect_timeout_ms, 50, 60_000),
+        ("center.call_timeout_ms", center.call_timeout_ms, 50, 60_000),
+        ("center.retry_for_ms", center.retry_for_ms, 0, 120_000),
+        ("center.retry_pause_ms", center.retry_pause_ms, 1, 10_000),
+        ("center.health_every_s", center.health_every_s, 1, 3_600),
+    ])
+}
+
+fn check_camera(camera: &CameraConfig) -> Result<(), ConfigError> {
+    if camera.kind == CameraKind::Playback && camera.folder.is_empty() {
+        return Err(value("camera.folder", "a folder of pictures when camera.kind is \"playback\""));
+    }
+    ranges(&[
+        ("camera.width_px", u64::from(camera.width_px), 160, 7_680),
+        ("camera.height_px", u64::from(camera.height_px), 120, 4_320),
+        ("camera.rate_fps", u64::from(camera.rate_fps), 1, 120),
+        ("camera.frame_interval_ms", camera.frame_interval_ms, 1, 10_000),
+        ("camera.open_timeout_ms", camera.open_timeout_ms, 100, 60_000),
+        ("camera.reopen_max", u64::from(camera.reopen_max), 0, 5),
+        ("camera.reopen_pause_ms", camera.reopen_pause_ms, 0, 10_000),
+        ("camera.waiting_max", camera.waiting_max as u64, 0, 64),
+        ("camera.wait_for_ms", camera.wait_for_ms, 0, 120_000),
+    ])
+}
+
+fn check_api(api: &ApiConfig) -> Result<(), ConfigError> {
+    if !api.listen.ip().is_loopback() {
+        return Err(value("api.listen", "a loopback address such as 127.0.0.1:0"));
+    }
+    let origin = |text: &String| text.split_once("://").is_some_and(|(_, host)| !host.is_empty() && !host.contains('/'));
+    if !api.allowed_origins.iter().all(origin) {
+        return Err(value("api.allowed_origins", "origins such as http://127.0.0.1:8080, without a path"));
+    }
+    ranges(&[("api.request_timeout_ms", api.request_timeout_ms, 1_000, 300_000), ("api.stop_within_ms", api.stop_within_ms, 0, 120_000)])
+}
+
+fn ranges(rules: &[(&str, u64, u64, u64)]) -> Result<(), ConfigError> {
+    match rules.iter().find(|(_, number, min, max)| !(min..=max).contains(&number)) {
+        Some((key, number, min, max)) => Err(value(*key, format!("{min} to {max}, got {number}"))),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(file: &str, expected: Result<(), &str>) {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(FILE), file).unwrap();
+        let outcome = load(dir.path()).map(|_| ()).map_err(|error| error.to_string());
+        match (&outcome, expected) {
+            (Ok(()), Ok(())) => {}
+            (Err(shown), Err(part)) => assert!(shown.contains(part), "{shown}"),
+            _ => panic!("{outcome:?}, expected {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn the_shipped_file_is_the_default_and_is_in_order() {
+        check(SHIPPED, Ok(()));
+        check("", Ok(()));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        check("[center]\nadress = \"https://x:1\"", Err("adress"));
+        check("[center]\naddress = \"http://x:1\"", Err("center.address: expected https://host:port"));
+        check("[center]\naddress = \"https://x:1/path\"", Err("center.address"));
+        check("[center]\ncall_timeout_ms = 1", Err("center.call_timeout_ms: expected 50 to 60000, got 1"));
+        check("[camera]\nkind = \"playback\"", Err("camera.folder"));
+        check("[camera]\nkind = \"phone\"", Err("phone"));
+        check("[acquisition]\ngood_frames = 0", Err("acquisition.good_frames: expected 1 to 100"));
+        check("[api]\nlisten = \"0.0.0.0:80\"", Err("api.listen: expected a loopback address"));
+        check("[api]\nallowed_origins = [\"example\"]", Err("api.allowed_origins"));
+        check("[log]\nfilter = \"a=b=c\"", Err("log.filter"));
+        check("[extra]", Err("extra"));
+        check("not toml", Err("configuration: "));
+    }
+
+    #[test]
+    fn a_missing_file_means_the_defaults() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(load(dir.path()).unwrap().acquisition.rule(), AcquisitionRule::default());
+    }
+}

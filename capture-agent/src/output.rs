@@ -1,0 +1,208 @@
+//! What people and programs read: answers and errors, as JSON and as text, and the exit codes.
+
+use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
+};
+
+use capture_core::Instruction;
+use serde::Serialize;
+
+use crate::{
+    answer::{Decision, Disposition, VerifyAnswer},
+    verify::VerifyError,
+};
+
+/// Exit codes of `verify`; the others are 0 for done and 1 for failed.
+pub mod exit {
+    /// The decision is a match, or the command did what it should.
+    pub const DONE: u8 = 0;
+    /// The command failed.
+    pub const FAILED: u8 = 1;
+    /// The command line is wrong.
+    pub const USAGE: u8 = 2;
+    /// The decision is review.
+    pub const REVIEW: u8 = 10;
+    /// The decision is non-match.
+    pub const NON_MATCH: u8 = 11;
+    /// No decision could be made.
+    pub const NO_DECISION: u8 = 12;
+    /// The center does not answer.
+    pub const UNREACHABLE: u8 = 20;
+    /// The configuration, or the state folder, is not in order.
+    pub const CONFIGURATION: u8 = 64;
+}
+
+/// An error as the local API gives it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ErrorBody {
+    error: ErrorFields,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct ErrorFields {
+    code: &'static str,
+    message: String,
+    action: &'static str,
+}
+
+impl ErrorBody {
+    /// An error with its stable code, what happened, and what to do about it.
+    pub fn new(code: &'static str, message: impl Into<String>, action: &'static str) -> Self {
+        Self { error: ErrorFields { code, message: message.into(), action } }
+    }
+
+    /// The body for a verification that gave no answer.
+    #[must_use]
+    pub fn of(error: &VerifyError) -> Self {
+        Self::new(error.code(), error.to_string(), error.action())
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        format!("{} ({})\nwhat to do: {}", self.error.message, self.error.code, self.error.action)
+    }
+}
+
+/// The exit code for an answer.
+#[must_use]
+pub fn exit_code(outcome: &Result<VerifyAnswer, VerifyError>) -> u8 {
+    match outcome {
+        Ok(answer) => match answer.decision {
+            Decision::Match => exit::DONE,
+            Decision::Review => exit::REVIEW,
+            Decision::NonMatch => exit::NON_MATCH,
+            Decision::NoDecision => exit::NO_DECISION,
+        },
+        Err(error) if error.code() == "center_unreachable" => exit::UNREACHABLE,
+        Err(_) => exit::FAILED,
+    }
+}
+
+/// An answer for people.
+#[must_use]
+pub fn answer_text(answer: &VerifyAnswer) -> String {
+    let mut text = format!("{}: {}", decision_text(answer.decision), disposition_text(answer.disposition));
+    if !answer.reasons.is_empty() {
+        let _ = write!(text, "\nreasons: {}", answer.reasons.join(", "));
+    }
+    if let Some(score) = answer.score {
+        let _ = write!(text, "\nscore {score:.3}");
+        if let Some(threshold) = answer.match_threshold {
+            let _ = write!(text, ", match from {threshold:.3}");
+        }
+        if let Some(threshold) = answer.non_match_threshold {
+            let _ = write!(text, ", non-match below {threshold:.3}");
+        }
+        if answer.provisional {
+            text.push_str(" (provisional thresholds)");
+        }
+    }
+    let repeated = if answer.repeated_answer { ", repeated answer" } else { "" };
+    let _ = write!(
+        text,
+        "\ntransaction {} attempt {}{repeated}\npolicy {}, record {}, {} ms",
+        answer.transaction, answer.attempt, answer.policy_version, answer.verification_id, answer.elapsed_ms
+    );
+    text
+}
+
+fn decision_text(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Match => "MATCH",
+        Decision::Review => "REVIEW",
+        Decision::NonMatch => "NON-MATCH",
+        Decision::NoDecision => "NO DECISION",
+    }
+}
+
+fn disposition_text(disposition: Disposition) -> &'static str {
+    match disposition {
+        Disposition::Settle => "settle",
+        Disposition::SettleFlagged => "settle; the center looks at it afterwards",
+        Disposition::DocumentCheck => "check the patient's document",
+        Disposition::OtherWay => "offer another way of verifying",
+        Disposition::Hold => "do not settle on insurance until the center answers",
+    }
+}
+
+/// An instruction for people.
+#[must_use]
+pub fn instruction_text(instruction: Instruction) -> &'static str {
+    match instruction {
+        Instruction::LookAtCamera => "please look at the camera",
+        Instruction::OnePersonOnly => "one person only, please",
+        Instruction::ComeCloser => "please come closer",
+        Instruction::MoveToMiddle => "please move to the middle",
+        Instruction::FaceTheLight => "please face the light and uncover your face",
+        Instruction::HoldStill => "hold still",
+        Instruction::WaitForCamera => "waiting for the camera",
+    }
+}
+
+/// Prints a line to standard output. A reader that has gone away is no failure of ours.
+///
+/// # Errors
+/// When standard output cannot be written for another reason.
+pub fn line(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// Prints a line to standard error, as far as that works.
+pub fn note(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(decision: Decision) -> VerifyAnswer {
+        VerifyAnswer {
+            transaction: "T1".into(),
+            attempt: 1,
+            decision,
+            reasons: vec!["several_faces".into()],
+            disposition: Disposition::DocumentCheck,
+            score: Some(0.25),
+            match_threshold: Some(0.5),
+            non_match_threshold: Some(0.3),
+            policy_version: "demo-1".into(),
+            model_id: "m@1".into(),
+            verification_id: "v".into(),
+            decided_at: String::new(),
+            repeated_answer: true,
+            provisional: true,
+            elapsed_ms: 7,
+        }
+    }
+
+    #[test]
+    fn every_decision_has_its_exit_code() {
+        let code = |decision| exit_code(&Ok(answer(decision)));
+        assert_eq!([Decision::Match, Decision::Review, Decision::NonMatch, Decision::NoDecision].map(code), [0, 10, 11, 12]);
+        assert_eq!(exit_code(&Err(VerifyError::QueueFull)), 1);
+    }
+
+    #[test]
+    fn people_are_told_what_to_do() {
+        let text = answer_text(&answer(Decision::NonMatch));
+        assert!(
+            text.starts_with("NON-MATCH: check the patient's document\nreasons: several_faces\nscore 0.250, match from 0.500"),
+            "{text}"
+        );
+        assert!(text.contains("provisional") && text.contains("repeated answer"), "{text}");
+    }
+
+    #[test]
+    fn errors_have_code_message_and_action() {
+        let json = serde_json::to_value(ErrorBody::of(&VerifyError::QueueFull)).unwrap();
+        assert_eq!(json["error"]["code"], "camera_queue_full");
+        assert!(json["error"]["message"].is_string() && json["error"]["action"].is_string());
+    }
+}

@@ -1,0 +1,147 @@
+//! Running the agent: models, first health report, listener, and a stop that lets what runs end.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use thiserror::Error;
+use tokio::{net::TcpListener, sync::watch};
+use tracing::{info, warn};
+
+use crate::{
+    config::ApiConfig,
+    durable::{self, Readers, WriteError},
+    verify::Verifier,
+    web::{self, Token},
+};
+
+/// Name of the file with the API's address.
+pub const ADDRESS_FILE: &str = "api.addr";
+/// Name of the file with the API's token.
+pub const TOKEN_FILE: &str = "api.token";
+const LOCK_FILE: &str = "serve.lock";
+
+/// The agent cannot serve.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// Another process serves this state folder.
+    #[error("the state folder is served by another process: expected one at a time")]
+    AlreadyServed,
+    /// The lock cannot be taken.
+    #[error("{LOCK_FILE} could not be used")]
+    Lock(#[source] io::Error),
+    /// The port cannot be opened.
+    #[error("{address}: could not be listened on")]
+    Listen {
+        /// Address of the configuration.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// No random numbers for the token.
+    #[error("the operating system gave no random numbers: {0}")]
+    Token(getrandom::Error),
+    /// Address or token cannot be written.
+    #[error("the state folder cannot be written")]
+    Write(#[source] WriteError),
+    /// Signals cannot be received, or connections not be accepted.
+    #[error("the listener failed")]
+    Run(#[source] io::Error),
+}
+
+/// The right to serve a state folder; given back when dropped.
+#[derive(Debug)]
+pub struct Lease(#[expect(dead_code, reason = "held for its lock")] File);
+
+impl Lease {
+    /// Takes the state folder for this process.
+    ///
+    /// # Errors
+    /// When another process has it.
+    pub fn take(dir: &Path) -> Result<Self, ServeError> {
+        let file = File::options().write(true).create(true).truncate(false).open(dir.join(LOCK_FILE)).map_err(ServeError::Lock)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(ServeError::AlreadyServed),
+            Err(TryLockError::Error(error)) => Err(ServeError::Lock(error)),
+        }
+    }
+}
+
+/// Serves until `stop` says so, and then lets running requests end for as long as the configuration allows.
+/// `ready` is called with the bound address once requests are taken.
+///
+/// # Errors
+/// When the port cannot be opened or the state folder not be written.
+pub async fn serve(
+    dir: &Path,
+    config: &ApiConfig,
+    verifier: Arc<Verifier>,
+    mut stop: watch::Receiver<bool>,
+    ready: impl FnOnce(SocketAddr) -> io::Result<()>,
+) -> Result<(), ServeError> {
+    let listen_error = |source| ServeError::Listen { address: config.listen, source };
+    let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
+    let address = listener.local_addr().map_err(listen_error)?;
+    let token = Token::make().map_err(ServeError::Token)?;
+    durable::write(&dir.join(TOKEN_FILE), token.text().as_bytes(), Readers::Owner).map_err(ServeError::Write)?;
+    durable::write(&dir.join(ADDRESS_FILE), address.to_string().as_bytes(), Readers::Owner).map_err(ServeError::Write)?;
+    let app = web::router(Arc::clone(&verifier), token, config, address);
+    let reporting = tokio::spawn(async move { verifier.keep_reporting().await });
+    let mut asked = stop.clone();
+    let server = axum::serve(listener, app).with_graceful_shutdown(async move {
+        let _ = asked.wait_for(|stop| *stop).await;
+    });
+    info!(api.address = %address, "serving");
+    ready(address).map_err(ServeError::Run)?;
+    let bound = async {
+        let _ = stop.wait_for(|stop| *stop).await;
+        tokio::time::sleep(Duration::from_millis(config.stop_within_ms)).await;
+    };
+    let outcome = tokio::select! {
+        outcome = server.into_future() => outcome.map_err(ServeError::Run),
+        () = bound => {
+            warn!("requests still ran when the time to stop was over; what was captured is kept");
+            Ok(())
+        }
+    };
+    reporting.abort();
+    for name in [ADDRESS_FILE, TOKEN_FILE] {
+        let _ = fs::remove_file(dir.join(name));
+    }
+    info!("stopped");
+    outcome
+}
+
+/// Turns true at the first request of the operating system to end.
+///
+/// # Errors
+/// When signals cannot be received.
+pub fn stop_signal() -> io::Result<watch::Receiver<bool>> {
+    let (asked, stop) = watch::channel(false);
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            asked.send_replace(true);
+        });
+    }
+    #[cfg(not(unix))]
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            asked.send_replace(true);
+        }
+    });
+    Ok(stop)
+}

@@ -1,0 +1,114 @@
+//! Why a verification gave no answer, with the words of the local API for it.
+
+use thiserror::Error;
+
+use crate::{
+    acquire::AcquireError,
+    camera::CameraError,
+    client::{CallError, Refusal},
+    outbox::OutboxError,
+};
+
+/// A verification gave no answer.
+///
+/// No variant means "non-match", "no decision" or "failure to acquire": those are answers.
+#[derive(Debug, Error)]
+pub enum VerifyError {
+    /// Too many verifications wait for the camera, or this one waited too long.
+    #[error("too many verifications wait for the camera")]
+    QueueFull,
+    /// The center compares with another model or recipe than this device's.
+    #[error("the center compares with {center}, this device makes {device}")]
+    ModelDiffers {
+        /// Model and recipe of the center.
+        center: String,
+        /// Model and recipe of the device.
+        device: String,
+    },
+    /// The camera or a network failed.
+    #[error("{0}")]
+    Acquire(AcquireError),
+    /// The envelope could not be found or kept.
+    #[error("{0}")]
+    Outbox(OutboxError),
+    /// The center did not answer, or refused.
+    #[error("{0}")]
+    Call(CallError),
+    /// The center's answer does not say what it must.
+    #[error("the center's answer: {0}: expected a known value")]
+    Answer(&'static str),
+    /// A part of the agent broke down.
+    #[error("a part of the agent broke down: {0}")]
+    Internal(&'static str),
+}
+
+impl VerifyError {
+    /// The stable word for it in the local API.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::QueueFull => "camera_queue_full",
+            Self::ModelDiffers { .. } => "model_mismatch",
+            Self::Acquire(AcquireError::Camera(error)) => camera_code(error),
+            Self::Acquire(AcquireError::Vision(_)) => "models_failed",
+            Self::Outbox(error) => outbox_code(error),
+            Self::Call(CallError::Unreachable(_)) => "center_unreachable",
+            Self::Call(CallError::Refused(refusal, _)) => refusal_code(*refusal),
+            Self::Call(CallError::Failed(_)) | Self::Answer(_) => "center_failed",
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn action(&self) -> &'static str {
+        match self.code() {
+            "camera_queue_full" => "wait for the verification before this one to end, then send the same request again",
+            "model_mismatch" => "install the models the center uses on this device (`models fetch`), or ask the center's operator",
+            "camera_absent" => "connect a camera; `capture-agent cameras` lists those the system knows; offer another way meanwhile",
+            "camera_busy" => "close the other program that uses the camera, then send the same request again",
+            "camera_lost" | "camera_stalled" => "check the camera's cable, then send the same request again",
+            "camera_failed" => "connect the camera anew or choose another format in the configuration",
+            "playback_unreadable" => "correct the folder named in camera.folder",
+            "transaction_conflict" => "use another attempt or another transaction for another card or scene",
+            "answer_expired" => "ask the center for the record of this transaction",
+            "outbox_full" => "restore the line to the center; nothing is lost meanwhile",
+            "center_unreachable" => "send the same request again: it is kept, and nothing is captured anew; or offer another way",
+            "device_refused" => "ask the center's operator whether this device is registered and in force",
+            "request_refused" => "correct the field named",
+            "envelope_stale" => "check this machine's clock, then use another attempt",
+            _ => "look at the agent's log, and at the center's",
+        }
+    }
+}
+
+fn camera_code(error: &CameraError) -> &'static str {
+    match error {
+        CameraError::Absent(_) => "camera_absent",
+        CameraError::Busy => "camera_busy",
+        CameraError::Lost(_) => "camera_lost",
+        CameraError::Stalled(_) | CameraError::OpenTimeout(_) => "camera_stalled",
+        CameraError::Failed(_) => "camera_failed",
+        CameraError::Playback { .. } => "playback_unreadable",
+    }
+}
+
+fn outbox_code(error: &OutboxError) -> &'static str {
+    match error {
+        OutboxError::AnotherRequest => "transaction_conflict",
+        OutboxError::Forgotten => "answer_expired",
+        OutboxError::Full(_) => "outbox_full",
+        OutboxError::Seal(_) | OutboxError::Version { .. } | OutboxError::Database(_) | OutboxError::File(_) | OutboxError::Interrupted => {
+            "outbox_failed"
+        }
+    }
+}
+
+fn refusal_code(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::Device => "device_refused",
+        Refusal::Request => "request_refused",
+        Refusal::Conflict => "transaction_conflict",
+        Refusal::Stale => "envelope_stale",
+    }
+}

@@ -1,0 +1,59 @@
+//! Flags: what the center's staff should look at. A flag is not a case, and accuses nobody.
+
+use crate::decision::{Decision, NoDecision, words};
+
+words! {
+    /// Why a verification was flagged.
+    FlagKind {
+        /// Card and person do not seem to agree.
+        CardPersonMismatch = "card_person_mismatch",
+        /// A match after a non-match within one transaction: somebody else may have stepped in.
+        MatchAfterNonMatch = "match_after_non_match",
+        /// The sample looks like a presentation attack.
+        AttackSuspected = "attack_suspected",
+        /// One transaction and attempt was submitted with two different captures.
+        TransactionReused = "transaction_reused",
+        /// A device used one sequence number twice, or a stored record does not belong to its row.
+        TamperingSuspected = "tampering_suspected",
+    }
+}
+
+/// The flags a decision raises, given the earlier decisions of its transaction.
+#[must_use]
+pub fn flags_for(decision: Decision, earlier: &[Decision]) -> Vec<FlagKind> {
+    match decision {
+        Decision::NonMatch => vec![FlagKind::CardPersonMismatch],
+        Decision::Match if earlier.contains(&Decision::NonMatch) => vec![FlagKind::MatchAfterNonMatch],
+        Decision::NoDecision(NoDecision::AttackSuspected) => vec![FlagKind::AttackSuspected],
+        Decision::NoDecision(NoDecision::ReferenceUnreadable) => vec![FlagKind::TamperingSuspected],
+        Decision::Match
+        | Decision::Review
+        | Decision::NoDecision(
+            NoDecision::NoReference | NoDecision::FailureToAcquire | NoDecision::SeveralFaces | NoDecision::ModelMismatch,
+        ) => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(decision: Decision, earlier: &[Decision], expected: &[FlagKind]) {
+        assert_eq!(flags_for(decision, earlier), expected);
+    }
+
+    #[test]
+    fn a_mismatch_raises_a_flag_and_a_review_does_not() {
+        check(Decision::NonMatch, &[], &[FlagKind::CardPersonMismatch]);
+        check(Decision::Review, &[], &[]);
+        check(Decision::NoDecision(NoDecision::NoReference), &[], &[]);
+    }
+
+    #[test]
+    fn a_match_after_a_non_match_is_looked_at() {
+        check(Decision::Match, &[], &[]);
+        check(Decision::Match, &[Decision::Review], &[]);
+        check(Decision::Match, &[Decision::NonMatch], &[FlagKind::MatchAfterNonMatch]);
+    }
+}

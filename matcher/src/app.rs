@@ -1,0 +1,11 @@
+//! Use cases: what the center does for those who call it.
+//!
+//! Between the fronts (`crate::grpc`, commands) and the ports (`crate::store`); rules are in `matcher-core`.
+//! Nothing here knows the wire, apart from the envelope, whose three states are the protocol itself.
+
+pub mod admission;
+mod flags;
+pub mod freshness;
+pub mod health;
+pub mod sample;
+pub mod verify;

@@ -1,0 +1,316 @@
+//! The store: a port with the operations the use cases need, and what they pass through it.
+//!
+//! Everything secret or biometric is already sealed when it comes here (`crate::vault`): a store sees
+//! ciphertexts, keyed hashes, closed words and times. Writes are durable when their call returns. Not here:
+//! what the records mean (`matcher-core`), and the engines: `sqlite`.
+
+use async_trait::async_trait;
+use matcher_core::{Decision, Disposition, FlagKind, IdentifierKind, Scene};
+use thiserror::Error;
+
+#[cfg(test)]
+pub(crate) mod contract;
+pub mod sqlite;
+
+/// The store failed.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// It cannot answer now; the caller may try again. Nothing was written.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A write met a row that must not exist twice (two enrolments of one identifier at a time).
+    #[error("the store already has this {0}")]
+    Conflict(&'static str),
+    /// A stored row is not in the form this version writes.
+    #[error("a stored {table} record is not in order: {field}")]
+    Corrupt {
+        /// Which table.
+        table: &'static str,
+        /// Which field.
+        field: &'static str,
+    },
+    /// The store was made by a newer version.
+    #[error("the store has schema version {found}, this program knows up to {known}")]
+    TooNew {
+        /// Version in the store.
+        found: u32,
+        /// Version of this program.
+        known: u32,
+    },
+}
+
+/// Milliseconds since 1970-01-01 UTC.
+pub type TimeMs = i64;
+
+/// Names one person. Random; leads every per-person key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SubjectId(pub [u8; 16]);
+
+/// Names one record (a reference, a verification, a flag). Random.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RecordId(pub [u8; 16]);
+
+/// A ciphertext made by the vault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed(pub Vec<u8>);
+
+/// What a device may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceRole {
+    /// Verify at a counter.
+    Counter,
+    /// Enrol.
+    Enrolment,
+}
+
+/// An entry of the device registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Its name, 1–64 of `A–Z a–z 0–9 . _ -`.
+    pub id: String,
+    /// The institution it stands in.
+    pub institution: String,
+    /// The counter it stands at.
+    pub counter: String,
+    /// What it may do.
+    pub role: DeviceRole,
+    /// Ed25519 public key of the device: signs envelopes and is certified for TLS.
+    pub public_key: [u8; 32],
+    /// SHA-256 of its current certificate (DER).
+    pub certificate_sha256: [u8; 32],
+    /// When that certificate ends.
+    pub certificate_expires_at: TimeMs,
+    /// When it was issued.
+    pub issued_at: TimeMs,
+    /// When it was revoked, if it was. Checked on every call.
+    pub revoked_at: Option<TimeMs>,
+}
+
+/// An identifier as the store knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IdentifierKey {
+    /// Which kind of number.
+    pub kind: IdentifierKind,
+    /// Issuing region: six digits, or empty.
+    pub region: String,
+    /// Keyed hash of kind, region and number.
+    pub hash: [u8; 32],
+}
+
+/// A person's current reference, sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredReference {
+    /// Whose.
+    pub subject: SubjectId,
+    /// This reference's id.
+    pub record: RecordId,
+    /// Model that made it.
+    pub model: String,
+    /// Recipe that made it.
+    pub recipe: String,
+    /// The template, sealed under the person's data key.
+    pub template: Sealed,
+    /// HMAC of the enrolment photo, so that an import can skip what it has already enrolled. The photo is
+    /// beside it in the store and not here: a verification reads a kilobyte, not two hundred.
+    pub photo_mac: [u8; 32],
+    /// When it was enrolled.
+    pub enrolled_at: TimeMs,
+    /// The day the photo was taken, `YYYY-MM-DD`, when known.
+    pub photo_taken_on: Option<String>,
+}
+
+/// A person, as far as the store knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredSubject {
+    /// Who.
+    pub subject: SubjectId,
+    /// The person's data key, wrapped by the key-encryption key. Deleting it destroys the biometrics.
+    pub data_key: Sealed,
+    /// The current reference, if there is one.
+    pub reference: Option<StoredReference>,
+}
+
+/// A reference to be written, with its person where the person is new.
+#[derive(Debug, Clone)]
+pub struct NewEnrolment {
+    /// Identifiers that resolve to the person from now on; those the store has must be this person's.
+    pub identifiers: Vec<IdentifierKey>,
+    /// The wrapped data key; equal to the stored one for a known person.
+    pub data_key: Sealed,
+    /// The reference; it replaces an older one, which is deleted.
+    pub reference: StoredReference,
+    /// The enrolment photo, sealed under the person's data key, for re-extraction.
+    pub photo: Sealed,
+}
+
+/// What an enrolment did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enrolled {
+    /// There was no reference before.
+    New,
+    /// An older reference was replaced.
+    Replaced,
+}
+
+/// The request an answer belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestKey {
+    /// From the device registry.
+    pub institution: String,
+    /// From the envelope's header.
+    pub transaction: String,
+    /// From the envelope's header.
+    pub attempt: u32,
+}
+
+/// A verification record. Decision records outlive faces: nothing here is biometric.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verification {
+    /// Its id.
+    pub id: RecordId,
+    /// Institution, transaction and attempt.
+    pub request: RequestKey,
+    /// Digest of the envelope that was answered.
+    pub request_digest: [u8; 32],
+    /// The device.
+    pub device: String,
+    /// The counter it stood at.
+    pub counter: String,
+    /// The envelope's sequence number on that device.
+    pub sequence: u64,
+    /// Scene.
+    pub scene: Scene,
+    /// Operator as the institution names them; may be empty.
+    pub operator: String,
+    /// Keyed hash of the identifier.
+    pub identifier: IdentifierKey,
+    /// The identifier, masked for people.
+    pub identifier_masked: String,
+    /// The person, where the identifier is known.
+    pub subject: Option<SubjectId>,
+    /// When the frame was taken, by the center's clock as far as the device knew it.
+    pub captured_at: TimeMs,
+    /// When it was decided.
+    pub decided_at: TimeMs,
+    /// What was decided.
+    pub decision: Decision,
+    /// Why.
+    pub reasons: Vec<String>,
+    /// What the till was told to do.
+    pub disposition: Disposition,
+    /// Score, where something was compared.
+    pub score: Option<f32>,
+    /// Match threshold, where something was compared.
+    pub match_threshold: Option<f32>,
+    /// Non-match threshold, where something was compared and the policy has one.
+    pub non_match_threshold: Option<f32>,
+    /// Feature model of the comparison; empty where nothing was compared.
+    pub model: String,
+    /// The attack model's score, where there is one.
+    pub live: Option<f32>,
+    /// Version of the policy that decided.
+    pub policy_version: String,
+    /// True while the policy is provisional.
+    pub provisional: bool,
+}
+
+/// A flag to be written with a verification, or of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flag {
+    /// Its id.
+    pub id: RecordId,
+    /// Why.
+    pub kind: FlagKind,
+    /// When it was raised.
+    pub raised_at: TimeMs,
+    /// The verification it is about; for a re-used transaction, the one answered first.
+    pub verification: Option<RecordId>,
+    /// Institution it is about.
+    pub institution: String,
+    /// Device it is about.
+    pub device: String,
+    /// Transaction it is about.
+    pub transaction: String,
+    /// The identifier, masked; empty where none was read.
+    pub identifier_masked: String,
+}
+
+/// A verification to be written with all that belongs to it, at once or not at all.
+#[derive(Debug, Clone)]
+pub struct NewVerification {
+    /// The record.
+    pub record: Verification,
+    /// Probe template and sample, sealed under the person's data key; nothing where there is no person.
+    pub probe: Option<SealedProbe>,
+    /// Flags it raises.
+    pub flags: Vec<Flag>,
+}
+
+/// What was captured, sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedProbe {
+    /// The template.
+    pub template: Sealed,
+    /// The sample.
+    pub sample: Sealed,
+}
+
+/// What became of a verification that was to be written.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Recorded {
+    /// It is durable.
+    Stored,
+    /// The same envelope was answered before; this is that record.
+    AlreadyAnswered(Box<Verification>),
+    /// Another envelope was answered under the same request; this is that record.
+    RequestTaken(Box<Verification>),
+    /// The device used this sequence number for another envelope.
+    SequenceTaken,
+}
+
+/// Which records a listing wants; newest first.
+#[derive(Debug, Clone, Default)]
+pub struct Listing {
+    /// Only this institution.
+    pub institution: Option<String>,
+    /// Only from this time on.
+    pub since: Option<TimeMs>,
+    /// At most so many (1–100,000).
+    pub limit: u32,
+}
+
+/// The operations the use cases need.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Adds or replaces a device.
+    async fn put_device(&self, device: Device) -> Result<(), StoreError>;
+    /// Marks a device revoked; false when there is none.
+    async fn revoke_device(&self, id: &str, at: TimeMs) -> Result<bool, StoreError>;
+    /// The device of a name.
+    async fn device(&self, id: &str) -> Result<Option<Device>, StoreError>;
+    /// The device whose current certificate has this SHA-256.
+    async fn device_of_certificate(&self, sha256: &[u8; 32]) -> Result<Option<Device>, StoreError>;
+    /// All devices, by name.
+    async fn devices(&self) -> Result<Vec<Device>, StoreError>;
+    /// The highest sequence number seen of a device; 0 when none.
+    async fn last_sequence(&self, device: &str) -> Result<u64, StoreError>;
+
+    /// The person an identifier resolves to, with the current reference.
+    async fn subject_of(&self, identifier: &IdentifierKey) -> Result<Option<StoredSubject>, StoreError>;
+    /// Writes enrolments in one commit; each stands or falls on its own.
+    async fn put_enrolments(&self, enrolments: Vec<NewEnrolment>) -> Result<Vec<Result<Enrolled, StoreError>>, StoreError>;
+
+    /// The record that answers a request, if it was answered.
+    async fn answer(&self, request: &RequestKey) -> Result<Option<Verification>, StoreError>;
+    /// The decisions of a transaction, by attempt.
+    async fn decisions_of(&self, institution: &str, transaction: &str) -> Result<Vec<(u32, Decision)>, StoreError>;
+    /// Writes a verification; returns only when it is durable.
+    async fn record_verification(&self, new: NewVerification) -> Result<Recorded, StoreError>;
+    /// Writes a flag of its own.
+    async fn record_flag(&self, flag: Flag) -> Result<(), StoreError>;
+
+    /// Verifications, newest first.
+    async fn verifications(&self, listing: &Listing) -> Result<Vec<Verification>, StoreError>;
+    /// Flags, newest first.
+    async fn flags(&self, listing: &Listing) -> Result<Vec<Flag>, StoreError>;
+}

@@ -1,0 +1,163 @@
+//! The store in one SQLite file: write-ahead log, every commit fsynced.
+//!
+//! One [writer] thread commits for all; a pool of [readers] answers queries beside it. The SQL of each group of
+//! tables is in a file of its own. Other processes (`matcher enrol` beside `matcher serve`) may use the file at
+//! the same time. Not here: what a record means, and any secret: all of them arrive sealed or hashed.
+
+use std::{path::Path, time::Duration};
+
+use async_trait::async_trait;
+use matcher_core::Decision;
+use rusqlite::{Connection, OpenFlags};
+
+use super::{
+    Device, Enrolled, Flag, IdentifierKey, Listing, NewEnrolment, NewVerification, Recorded, RequestKey, Store, StoreError, StoredSubject,
+    TimeMs, Verification,
+};
+use crate::durable;
+
+mod columns;
+mod devices;
+mod enrolments;
+mod flags;
+mod readers;
+mod schema;
+mod verifications;
+mod writer;
+
+/// How long a write waits for another process's.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A store in one SQLite file.
+pub struct SqliteStore {
+    readers: readers::Readers,
+    writer: writer::Writer,
+}
+
+impl SqliteStore {
+    /// Opens the store in a file, which is made (0600) when it is missing, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::TooNew`] when a newer program made it; [`StoreError::Unavailable`] when it cannot be opened,
+    /// made durable or is no database.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        durable::ensure_file(path).map_err(unavailable)?;
+        let mut connection = connect(path)?;
+        schema::guard(&connection)?;
+        prepare_for_writing(&connection)?;
+        schema::migrate(&mut connection)?;
+        Ok(Self { readers: readers::Readers::open(path)?, writer: writer::Writer::start(connection)? })
+    }
+}
+
+/// What both readers and the writer want of a connection.
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(unavailable)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(unavailable)?;
+    connection.pragma_update(None, "trusted_schema", false).map_err(unavailable)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// What makes a commit durable, and a deletion one.
+fn prepare_for_writing(connection: &Connection) -> Result<(), StoreError> {
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)).map_err(unavailable)?;
+    if mode != "wal" {
+        return Err(unavailable(NoWriteAheadLog));
+    }
+    let set = |name, value: i64| connection.pragma_update(None, name, value).map_err(unavailable);
+    // 2 is FULL: every commit is fsynced.
+    set("synchronous", 2)?;
+    set("foreign_keys", 1)?;
+    // A destroyed data key must not linger in free pages.
+    set("secure_delete", 1)?;
+    set("journal_size_limit", 64 << 20)
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the database's folder does not allow a write-ahead log")]
+struct NoWriteAheadLog;
+
+fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
+    StoreError::Unavailable(Box::new(error))
+}
+
+/// A write that met a row which must not exist twice is a conflict; all else is the database's trouble.
+fn failed(what: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
+    move |error| match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::ConstraintViolation) => StoreError::Conflict(what),
+        _ => unavailable(error),
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn put_device(&self, device: Device) -> Result<(), StoreError> {
+        self.writer.write(move |connection| devices::put(connection, &device)).await
+    }
+
+    async fn revoke_device(&self, id: &str, at: TimeMs) -> Result<bool, StoreError> {
+        let id = id.to_owned();
+        self.writer.write(move |connection| devices::revoke(connection, &id, at)).await
+    }
+
+    async fn device(&self, id: &str) -> Result<Option<Device>, StoreError> {
+        let id = id.to_owned();
+        self.readers.read(move |connection| devices::by_id(connection, &id)).await
+    }
+
+    async fn device_of_certificate(&self, sha256: &[u8; 32]) -> Result<Option<Device>, StoreError> {
+        let sha256 = *sha256;
+        self.readers.read(move |connection| devices::by_certificate(connection, &sha256)).await
+    }
+
+    async fn devices(&self) -> Result<Vec<Device>, StoreError> {
+        self.readers.read(devices::all).await
+    }
+
+    async fn last_sequence(&self, device: &str) -> Result<u64, StoreError> {
+        let device = device.to_owned();
+        self.readers.read(move |connection| devices::last_sequence(connection, &device)).await
+    }
+
+    async fn subject_of(&self, identifier: &IdentifierKey) -> Result<Option<StoredSubject>, StoreError> {
+        let identifier = identifier.clone();
+        self.readers.read(move |connection| enrolments::subject_of(connection, &identifier)).await
+    }
+
+    async fn put_enrolments(&self, enrolments: Vec<NewEnrolment>) -> Result<Vec<Result<Enrolled, StoreError>>, StoreError> {
+        self.writer.write(move |connection| enrolments::put_all(connection, &enrolments)).await
+    }
+
+    async fn answer(&self, request: &RequestKey) -> Result<Option<Verification>, StoreError> {
+        let request = request.clone();
+        self.readers.read(move |connection| verifications::answer(connection, &request)).await
+    }
+
+    async fn decisions_of(&self, institution: &str, transaction: &str) -> Result<Vec<(u32, Decision)>, StoreError> {
+        let (institution, transaction) = (institution.to_owned(), transaction.to_owned());
+        self.readers.read(move |connection| verifications::decisions_of(connection, &institution, &transaction)).await
+    }
+
+    async fn record_verification(&self, new: NewVerification) -> Result<Recorded, StoreError> {
+        self.writer.write(move |connection| verifications::record(connection, &new)).await
+    }
+
+    async fn record_flag(&self, flag: Flag) -> Result<(), StoreError> {
+        self.writer.write(move |connection| flags::put(connection, &flag)).await
+    }
+
+    async fn verifications(&self, listing: &Listing) -> Result<Vec<Verification>, StoreError> {
+        let listing = listing.clone();
+        self.readers.read(move |connection| verifications::list(connection, &listing)).await
+    }
+
+    async fn flags(&self, listing: &Listing) -> Result<Vec<Flag>, StoreError> {
+        let listing = listing.clone();
+        self.readers.read(move |connection| flags::list(connection, &listing)).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

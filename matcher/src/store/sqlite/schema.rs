@@ -1,0 +1,99 @@
+//! The database's schema: numbered SQL files, applied in order, each once.
+//!
+//! How many are applied stands in the file's `user_version`; a database with more than this program knows is
+//! refused before anything is read. An applied file is never edited: a change is another file.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::unavailable;
+use crate::store::StoreError;
+
+const FILES: &[&str] = &[include_str!("schema/0001_first.sql")];
+
+/// Version of this program's schema.
+pub(super) const VERSION: u32 = FILES.len() as u32;
+
+/// Refuses a database of a newer program.
+pub(super) fn guard(connection: &Connection) -> Result<(), StoreError> {
+    let found = version(connection)?;
+    if found > VERSION { Err(StoreError::TooNew { found, known: VERSION }) } else { Ok(()) }
+}
+
+/// Brings an older or empty database up to date, in one transaction.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(unavailable)?;
+    guard(&transaction)?;
+    let applied = version(&transaction)? as usize;
+    for file in FILES.iter().skip(applied) {
+        transaction.execute_batch(file).map_err(unavailable)?;
+    }
+    if applied < FILES.len() {
+        transaction.pragma_update(None, "user_version", VERSION).map_err(unavailable)?;
+    }
+    transaction.commit().map_err(unavailable)
+}
+
+fn version(connection: &Connection) -> Result<u32, StoreError> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(unavailable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tables with a `subject_id` that are found by something else on purpose.
+    const LOOK_UPS: [&str; 2] = ["identifier", "request"];
+
+    fn migrated() -> Connection {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        connection
+    }
+
+    /// A column and its place in the primary key, 0 when it has none.
+    type Column = (String, u32);
+
+    /// Name, whether strict, and columns of every table.
+    fn tables(connection: &Connection) -> Vec<(String, bool, Vec<Column>)> {
+        let mut statement =
+            connection.prepare("SELECT name, strict FROM pragma_table_list WHERE schema = 'main' AND type = 'table'").unwrap();
+        let names = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?))).unwrap();
+        let names: Vec<_> = names.map(Result::unwrap).filter(|(name, _)| !name.starts_with("sqlite_")).collect();
+        let columns = |table: &str| {
+            let mut statement = connection.prepare("SELECT name, pk FROM pragma_table_info(?1)").unwrap();
+            statement.query_map([table], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
+        };
+        names.into_iter().map(|(name, strict)| (name.clone(), strict, columns(&name))).collect()
+    }
+
+    #[test]
+    fn every_table_of_persons_leads_with_the_person() {
+        let tables = tables(&migrated());
+        assert!(tables.len() >= 10, "{tables:?}");
+        let mut of_persons = 0;
+        for (name, strict, columns) in tables {
+            assert!(strict, "{name} is not STRICT");
+            if !columns.iter().any(|(column, _)| column == "subject_id") || LOOK_UPS.contains(&name.as_str()) {
+                continue;
+            }
+            of_persons += 1;
+            assert!(columns.contains(&("subject_id".to_owned(), 1)), "{name}: its primary key does not lead with subject_id");
+        }
+        assert_eq!(of_persons, 6);
+    }
+
+    #[test]
+    fn applying_the_schema_again_changes_nothing() {
+        let mut connection = migrated();
+        migrate(&mut connection).unwrap();
+        assert_eq!(version(&connection).unwrap(), VERSION);
+    }
+
+    #[test]
+    fn a_newer_database_is_refused() {
+        let mut connection = migrated();
+        connection.pragma_update(None, "user_version", VERSION + 1).unwrap();
+        let error = migrate(&mut connection).unwrap_err();
+        assert_eq!(error.to_string(), format!("the store has schema version {}, this program knows up to {VERSION}", VERSION + 1));
+    }
+}

@@ -1,0 +1,165 @@
+//! Verification records, with their probes and the requests they answer.
+
+use matcher_core::{Decision, Disposition, NoDecision, Scene};
+use rusqlite::{Connection, params};
+
+use super::{
+    columns::{self, Columns, execute, query, query_one},
+    devices, flags,
+};
+use crate::store::{Listing, NewVerification, RecordId, Recorded, RequestKey, SealedProbe, StoreError, SubjectId, Verification};
+
+const TABLE: &str = "verification";
+const SELECT: &str = "SELECT v.subject_id, v.id, v.known, v.institution, v.transaction_id, v.attempt, v.envelope_digest, v.device_id, v.counter, \
+     v.sequence, v.scene, v.operator, v.identifier_kind, v.identifier_region, v.identifier_hash, v.identifier_masked, v.captured_at, \
+     v.decided_at, v.decision, v.reasons, v.disposition, v.score, v.match_threshold, v.non_match_threshold, v.model, v.live, \
+     v.policy_version, v.provisional FROM verification AS v";
+
+/// The record that answers a request, if it was answered.
+pub(super) fn answer(connection: &Connection, request: &RequestKey) -> Result<Option<Verification>, StoreError> {
+    let sql = format!(
+        "{SELECT} JOIN request AS r ON v.subject_id = r.subject_id AND v.id = r.verification_id
+         WHERE r.institution = ?1 AND r.transaction_id = ?2 AND r.attempt = ?3"
+    );
+    query_one(connection, &sql, params![request.institution, request.transaction, request.attempt], TABLE, decode)
+}
+
+/// The decisions of a transaction, by attempt.
+pub(super) fn decisions_of(connection: &Connection, institution: &str, transaction: &str) -> Result<Vec<(u32, Decision)>, StoreError> {
+    let sql = "SELECT r.attempt, v.decision FROM request AS r
+         JOIN verification AS v ON v.subject_id = r.subject_id AND v.id = r.verification_id
+         WHERE r.institution = ?1 AND r.transaction_id = ?2 ORDER BY r.attempt";
+    let decode = |columns: &Columns<'_>| Ok((columns.unsigned("attempt")?, columns.word("decision", decision)?));
+    query(connection, sql, params![institution, transaction], TABLE, decode)
+}
+
+/// Verifications, newest first.
+pub(super) fn list(connection: &Connection, listing: &Listing) -> Result<Vec<Verification>, StoreError> {
+    let sql = format!("{SELECT} {}", columns::newest_first(listing, "decided_at"));
+    query(connection, &sql, columns::listing_parameters(listing), TABLE, decode)
+}
+
+/// Writes a verification with all that belongs to it, unless its request or sequence number is taken. Runs in
+/// the writer's transaction, so two that race are decided here and nowhere else.
+pub(super) fn record(connection: &Connection, new: &NewVerification) -> Result<Recorded, StoreError> {
+    let record = &new.record;
+    if let Some(stored) = answer(connection, &record.request)? {
+        let same = stored.request_digest == record.request_digest;
+        return Ok(if same { Recorded::AlreadyAnswered(Box::new(stored)) } else { Recorded::RequestTaken(Box::new(stored)) });
+    }
+    if !devices::take_sequence(connection, &record.device, record.sequence, &record.request_digest)? {
+        return Ok(Recorded::SequenceTaken);
+    }
+    put_request(connection, record)?;
+    put(connection, record)?;
+    if let Some(probe) = &new.probe {
+        put_probe(connection, record, probe)?;
+    }
+    for flag in &new.flags {
+        flags::put(connection, flag)?;
+    }
+    Ok(Recorded::Stored)
+}
+
+/// The person, or the record itself where nobody is known: every row has a place on some shard.
+fn leading_id(record: &Verification) -> [u8; 16] {
+    record.subject.map_or(record.id.0, |subject| subject.0)
+}
+
+fn put_request(connection: &Connection, record: &Verification) -> Result<(), StoreError> {
+    let request = &record.request;
+    let values =
+        params![request.institution, request.transaction, request.attempt, record.request_digest, leading_id(record), record.id.0,];
+    let sql = "INSERT INTO request (institution, transaction_id, attempt, envelope_digest, subject_id, verification_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    execute(connection, sql, values, "request").map(drop)
+}
+
+fn put(connection: &Connection, record: &Verification) -> Result<(), StoreError> {
+    let sequence = i64::try_from(record.sequence).map_err(|_| StoreError::Corrupt { table: TABLE, field: "sequence" })?;
+    let reasons = serde_json::to_string(&record.reasons).map_err(|_| StoreError::Corrupt { table: TABLE, field: "reasons" })?;
+    let values = params![
+        leading_id(record),
+        record.id.0,
+        record.subject.is_some(),
+        record.request.institution,
+        record.request.transaction,
+        record.request.attempt,
+        record.request_digest,
+        record.device,
+        record.counter,
+        sequence,
+        record.scene.word(),
+        record.operator,
+        record.identifier.kind.word(),
+        record.identifier.region,
+        record.identifier.hash,
+        record.identifier_masked,
+        record.captured_at,
+        record.decided_at,
+        record.decision.policy_key(),
+        reasons,
+        record.disposition.word(),
+        record.score.map(f64::from),
+        record.match_threshold.map(f64::from),
+        record.non_match_threshold.map(f64::from),
+        record.model,
+        record.live.map(f64::from),
+        record.policy_version,
+        record.provisional,
+    ];
+    let sql = "INSERT INTO verification (subject_id, id, known, institution, transaction_id, attempt, envelope_digest, device_id, counter,
+             sequence, scene, operator, identifier_kind, identifier_region, identifier_hash, identifier_masked, captured_at,
+             decided_at, decision, reasons, disposition, score, match_threshold, non_match_threshold, model, live,
+             policy_version, provisional)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24,
+             ?25, ?26, ?27, ?28)";
+    execute(connection, sql, values, "verification").map(drop)
+}
+
+fn put_probe(connection: &Connection, record: &Verification, probe: &SealedProbe) -> Result<(), StoreError> {
+    // Sealed under a person's key: without the person it could never be opened or destroyed.
+    let subject = record.subject.ok_or(StoreError::Corrupt { table: "probe", field: "subject_id" })?;
+    let sql = "INSERT INTO probe (subject_id, verification_id, template, sample) VALUES (?1, ?2, ?3, ?4)";
+    execute(connection, sql, params![subject.0, record.id.0, probe.template.0, probe.sample.0], "probe").map(drop)
+}
+
+fn decode(columns: &Columns<'_>) -> Result<Verification, StoreError> {
+    let leading = SubjectId(columns.get("subject_id")?);
+    let reasons: String = columns.get("reasons")?;
+    Ok(Verification {
+        id: RecordId(columns.get("id")?),
+        request: RequestKey {
+            institution: columns.get("institution")?,
+            transaction: columns.get("transaction_id")?,
+            attempt: columns.unsigned("attempt")?,
+        },
+        request_digest: columns.get("envelope_digest")?,
+        device: columns.get("device_id")?,
+        counter: columns.get("counter")?,
+        sequence: columns.unsigned("sequence")?,
+        scene: columns.word("scene", Scene::from_word)?,
+        operator: columns.get("operator")?,
+        identifier: columns::identifier(columns)?,
+        identifier_masked: columns.get("identifier_masked")?,
+        subject: columns.get::<bool>("known")?.then_some(leading),
+        captured_at: columns.get("captured_at")?,
+        decided_at: columns.get("decided_at")?,
+        decision: columns.word("decision", decision)?,
+        reasons: serde_json::from_str(&reasons).map_err(|_| columns.corrupt("reasons"))?,
+        disposition: columns.word("disposition", Disposition::from_word)?,
+        score: columns.single("score")?,
+        match_threshold: columns.single("match_threshold")?,
+        non_match_threshold: columns.single("non_match_threshold")?,
+        model: columns.get("model")?,
+        live: columns.single("live")?,
+        policy_version: columns.get("policy_version")?,
+        provisional: columns.get("provisional")?,
+    })
+}
+
+/// The inverse of [`Decision::policy_key`].
+fn decision(word: &str) -> Option<Decision> {
+    let decided = [Decision::Match, Decision::Review, Decision::NonMatch].into_iter().find(|decision| decision.policy_key() == word);
+    decided.or_else(|| NoDecision::from_word(word).map(Decision::NoDecision))
+}

@@ -1,0 +1,170 @@
+//! The group-commit writer: one thread takes all changes that wait, applies each in a savepoint of one
+//! transaction, commits once, and only then answers.
+//!
+//! One fsync serves many callers. A change that fails undoes itself and nothing else; a commit that fails
+//! answers everyone in it *unavailable*; a full queue answers at once, so that load is felt by whoever makes
+//! it. A change whose caller has gone away before its turn is left out.
+
+use std::{sync::Arc, thread};
+
+use rusqlite::{Connection, TransactionBehavior};
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+
+use super::unavailable;
+use crate::store::StoreError;
+
+/// Changes that may wait.
+const QUEUE_LEN_MAX: usize = 1024;
+/// Changes in one commit at most, so that the first of them does not wait for ever.
+const BATCH_LEN_MAX: usize = 256;
+
+/// Why a change was not made although nothing is wrong with it.
+#[derive(Debug, Error)]
+enum NotWritten {
+    #[error("too many changes are waiting to be written")]
+    QueueFull,
+    #[error("the writer has stopped")]
+    Stopped,
+    #[error("the commit failed")]
+    Commit(#[source] Arc<CommitError>),
+}
+
+/// Why nothing of a transaction was written.
+#[derive(Debug, Error)]
+pub(super) enum CommitError {
+    #[error("the database refused")]
+    Sqlite(#[source] rusqlite::Error),
+    /// A full disk and the like make the database undo a transaction by itself, neighbours and all.
+    #[error("the database undid the transaction")]
+    Undone,
+}
+
+/// A change that waits for its commit.
+trait Change: Send {
+    /// Applies the change; false undoes it.
+    fn apply(&mut self, connection: &Connection) -> bool;
+    /// Tells the caller, after the commit.
+    fn answer(self: Box<Self>, commit: Result<(), Arc<CommitError>>);
+}
+
+/// Handle of the writer thread; the thread ends, all its changes written, when this is dropped.
+pub(super) struct Writer {
+    queue: Option<mpsc::Sender<Box<dyn Change>>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
+        let (queue, waiting) = mpsc::channel(QUEUE_LEN_MAX);
+        let run = move || run(connection, waiting);
+        let thread = thread::Builder::new().name("store-writer".into()).spawn(run).map_err(unavailable)?;
+        Ok(Self { queue: Some(queue), thread: Some(thread) })
+    }
+
+    /// Makes a change; returns when it is durable, or was undone.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let pending = Pending { change: Some(change), result: None, reply };
+        let queue = self.queue.as_ref().ok_or_else(|| unavailable(NotWritten::Stopped))?;
+        queue.try_send(Box::new(pending)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => unavailable(NotWritten::QueueFull),
+            mpsc::error::TrySendError::Closed(_) => unavailable(NotWritten::Stopped),
+        })?;
+        answer.await.map_err(|_| unavailable(NotWritten::Stopped))?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(mut connection: Connection, mut waiting: mpsc::Receiver<Box<dyn Change>>) {
+    let mut batch = Vec::new();
+    while let Some(first) = waiting.blocking_recv() {
+        batch.push(first);
+        while batch.len() < BATCH_LEN_MAX
+            && let Ok(next) = waiting.try_recv()
+        {
+            batch.push(next);
+        }
+        let committed = commit(&mut connection, &mut batch).map_err(Arc::new);
+        if let Err(error) = &committed {
+            tracing::error!(error = error.as_ref() as &dyn std::error::Error, changes = batch.len(), "a commit failed");
+        }
+        for change in batch.drain(..) {
+            change.answer(committed.clone());
+        }
+    }
+}
+
+/// One transaction, a savepoint for each change, one commit.
+fn commit(connection: &mut Connection, batch: &mut [Box<dyn Change>]) -> Result<(), CommitError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(CommitError::Sqlite)?;
+    for change in batch {
+        undoable(&transaction, |connection| if change.apply(connection) { Ok(()) } else { Err(()) })?.ok();
+    }
+    transaction.commit().map_err(CommitError::Sqlite)
+}
+
+/// Makes a change in a savepoint: what fails is undone, and what was done before it stays.
+pub(super) fn undoable<T, E>(
+    connection: &Connection,
+    change: impl FnOnce(&Connection) -> Result<T, E>,
+) -> Result<Result<T, E>, CommitError> {
+    let run = |sql| connection.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map_err(CommitError::Sqlite);
+    run("SAVEPOINT change")?;
+    let result = change(connection);
+    if connection.is_autocommit() {
+        return Err(CommitError::Undone);
+    }
+    if result.is_err() {
+        run("ROLLBACK TO change")?;
+    }
+    run("RELEASE change")?;
+    Ok(result)
+}
+
+/// A change, what came of it, and who is told.
+struct Pending<T, F> {
+    change: Option<F>,
+    result: Option<Result<T, StoreError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Change for Pending<T, F>
+where
+    T: Send,
+    F: FnOnce(&Connection) -> Result<T, StoreError> + Send,
+{
+    fn apply(&mut self, connection: &Connection) -> bool {
+        if self.reply.is_closed() {
+            return false;
+        }
+        self.result = self.change.take().map(|change| change(connection));
+        matches!(self.result, Some(Ok(_)))
+    }
+
+    fn answer(self: Box<Self>, commit: Result<(), Arc<CommitError>>) {
+        let answer = match (self.result, commit) {
+            (Some(Err(error)), _) => Err(error),
+            (_, Err(error)) => Err(unavailable(NotWritten::Commit(error))),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (None, Ok(())) => Err(unavailable(NotWritten::Stopped)),
+        };
+        // Nobody is there to be told when the caller went away meanwhile.
+        let _ = self.reply.send(answer);
+    }
+}
+
+#[cfg(test)]
+mod tests;

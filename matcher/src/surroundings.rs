@@ -1,0 +1,91 @@
+//! Time and randomness, passed in, so that use cases can be tested at a chosen hour with chosen ids.
+//!
+//! Not here: nonces and keys, which are always the operating system's random bytes (`crate::vault`).
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::store::{RecordId, SubjectId, TimeMs};
+
+/// Where a use case gets the time and its ids from.
+pub trait Surroundings: Send + Sync {
+    /// Now.
+    fn now_ms(&self) -> TimeMs;
+
+    /// Sixteen bytes that nobody can foresee and that do not come twice.
+    fn random_id(&self) -> [u8; 16];
+
+    /// The id of a new person.
+    fn new_subject(&self) -> SubjectId {
+        SubjectId(self.random_id())
+    }
+
+    /// The id of a new record.
+    fn new_record(&self) -> RecordId {
+        RecordId(self.random_id())
+    }
+}
+
+/// The machine's clock and the operating system's random bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct System;
+
+impl Surroundings for System {
+    fn now_ms(&self) -> TimeMs {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        TimeMs::try_from(since_1970.as_millis()).unwrap_or(TimeMs::MAX)
+    }
+
+    fn random_id(&self) -> [u8; 16] {
+        os_random()
+    }
+}
+
+/// Random bytes of the operating system, for ids, nonces and keys.
+///
+/// A system without randomness can keep no secret, so there is no way to go on without it.
+#[must_use]
+pub(crate) fn os_random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    let Ok(()) = getrandom::fill(&mut bytes) else { unreachable!("the operating system gives random bytes") };
+    bytes
+}
+
+/// A clock that stands where it is put, and ids that count up from 1.
+#[cfg(test)]
+#[derive(Debug, Default)]
+pub(crate) struct Fixed {
+    /// The time it shows.
+    pub(crate) now_ms: std::sync::atomic::AtomicI64,
+    ids: std::sync::atomic::AtomicU64,
+}
+
+#[cfg(test)]
+impl Fixed {
+    /// Stands at a time.
+    pub(crate) fn at(now_ms: TimeMs) -> Self {
+        Self { now_ms: now_ms.into(), ids: 0.into() }
+    }
+}
+
+#[cfg(test)]
+impl Surroundings for Fixed {
+    fn now_ms(&self) -> TimeMs {
+        self.now_ms.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
+    fn random_id(&self) -> [u8; 16] {
+        let id = self.ids.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;
+        u128::from(id).to_be_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_systems_ids_do_not_repeat_and_its_clock_is_of_this_century() {
+        assert_ne!(System.new_subject(), System.new_subject());
+        assert!(System.now_ms() > 1_700_000_000_000);
+    }
+}

@@ -1,0 +1,122 @@
+//! What the vault must refuse, and what it must not show.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const SUBJECT: SubjectId = SubjectId([1; 16]);
+const RECORD: RecordId = RecordId([2; 16]);
+const OPENS_NOT: VaultError = VaultError::Record { table: "reference", column: "template" };
+
+fn vault() -> Vault {
+    Vault::new(KeyEncryptionKey::new([7; 32]))
+}
+
+fn place() -> RecordContext<'static> {
+    RecordContext::reference_template(SUBJECT, RECORD, "m@1")
+}
+
+#[test]
+fn a_record_opens_at_its_place_and_with_a_data_key_from_the_store() {
+    let (key, wrapped) = vault().new_data_key(SUBJECT);
+    let sealed = key.seal(&place(), b"features");
+    assert_eq!(sealed.0.len(), b"features".len() + cipher::OVERHEAD);
+    let key = vault().unwrap_data_key(SUBJECT, &wrapped).unwrap();
+    assert_eq!(key.open(&place(), &sealed).unwrap().as_slice(), b"features");
+}
+
+#[test]
+fn a_record_moved_elsewhere_does_not_open() {
+    let (key, _) = vault().new_data_key(SUBJECT);
+    let sealed = key.seal(&place(), b"features");
+    let elsewhere = [
+        RecordContext { table: "probe", ..place() },
+        RecordContext { column: "photo", ..place() },
+        RecordContext { subject: SubjectId([9; 16]), ..place() },
+        RecordContext { record: RecordId([9; 16]), ..place() },
+        RecordContext { model: "m@2", ..place() },
+        RecordContext { model: "", ..place() },
+    ];
+    for context in elsewhere {
+        assert!(key.open(&context, &sealed).is_err(), "{context:?}");
+    }
+}
+
+#[test]
+fn swapped_rows_of_two_people_do_not_open() {
+    let (a, b) = (SubjectId([1; 16]), SubjectId([2; 16]));
+    let ((key_a, wrapped_a), (key_b, wrapped_b)) = (vault().new_data_key(a), vault().new_data_key(b));
+    let at = |subject| RecordContext::reference_template(subject, RECORD, "m@1");
+    let (sealed_a, sealed_b) = (key_a.seal(&at(a), b"a"), key_b.seal(&at(b), b"b"));
+    assert_eq!(key_a.open(&at(a), &sealed_b).unwrap_err(), OPENS_NOT);
+    assert_eq!(key_b.open(&at(b), &sealed_a).unwrap_err(), OPENS_NOT);
+    assert_eq!(vault().unwrap_data_key(a, &wrapped_b).unwrap_err(), VaultError::DataKey);
+    assert_eq!(vault().unwrap_data_key(b, &wrapped_a).unwrap_err(), VaultError::DataKey);
+}
+
+#[test]
+fn another_key_encryption_key_opens_nothing() {
+    let (_, wrapped) = vault().new_data_key(SUBJECT);
+    let other = Vault::new(KeyEncryptionKey::new([8; 32]));
+    assert_eq!(other.unwrap_data_key(SUBJECT, &wrapped).unwrap_err(), VaultError::DataKey);
+}
+
+#[test]
+fn no_two_places_have_the_same_associated_data() {
+    // Without lengths, these two would run together to the same bytes.
+    let one = RecordContext { table: "ab", column: "c", ..place() };
+    let two = RecordContext { table: "a", column: "bc", ..place() };
+    assert_ne!(one.associated_data(), two.associated_data());
+}
+
+#[test]
+fn the_same_record_never_has_the_same_ciphertext() {
+    let (key, _) = vault().new_data_key(SUBJECT);
+    assert_ne!(key.seal(&place(), b"x"), key.seal(&place(), b"x"));
+}
+
+#[test]
+fn photo_macs_tell_photos_and_people_apart() {
+    let ((a, _), (b, _)) = (vault().new_data_key(SUBJECT), vault().new_data_key(SUBJECT));
+    assert_eq!(a.photo_mac(b"photo"), a.photo_mac(b"photo"));
+    assert_ne!(a.photo_mac(b"photo"), a.photo_mac(b"other"));
+    assert_ne!(a.photo_mac(b"photo"), b.photo_mac(b"photo"));
+}
+
+#[test]
+fn debug_shows_no_key() {
+    let (key, _) = vault().new_data_key(SUBJECT);
+    let shown = format!("{:?} {:?} {key:?}", KeyEncryptionKey::new([7; 32]), vault());
+    assert_eq!(shown, "KeyEncryptionKey([redacted]) Vault { kek: KeyEncryptionKey([redacted]) } DataKey([redacted])");
+}
+
+proptest! {
+    #[test]
+    fn any_altered_byte_is_found(plaintext in prop::collection::vec(any::<u8>(), 0..64), at in any::<prop::sample::Index>(), by in 1_u8..) {
+        let (key, wrapped) = vault().new_data_key(SUBJECT);
+        let mut sealed = key.seal(&place(), &plaintext);
+        prop_assert_eq!(key.open(&place(), &sealed).unwrap().to_vec(), plaintext);
+        let at_byte = at.index(sealed.0.len());
+        sealed.0[at_byte] ^= by;
+        prop_assert_eq!(key.open(&place(), &sealed).unwrap_err(), OPENS_NOT);
+        let mut altered = wrapped;
+        let at_byte = at.index(altered.0.len());
+        altered.0[at_byte] ^= by;
+        prop_assert_eq!(vault().unwrap_data_key(SUBJECT, &altered).unwrap_err(), VaultError::DataKey);
+    }
+
+    #[test]
+    fn bytes_that_are_no_ciphertext_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+        let (key, _) = vault().new_data_key(SUBJECT);
+        prop_assert!(key.open(&place(), &Sealed(bytes.clone())).is_err());
+        prop_assert!(vault().unwrap_data_key(SUBJECT, &Sealed(bytes)).is_err());
+    }
+
+    #[test]
+    fn a_shortened_ciphertext_is_refused(plaintext in prop::collection::vec(any::<u8>(), 0..64), keep in any::<prop::sample::Index>()) {
+        let (key, _) = vault().new_data_key(SUBJECT);
+        let mut sealed = key.seal(&place(), &plaintext);
+        sealed.0.truncate(keep.index(sealed.0.len()));
+        prop_assert!(key.open(&place(), &sealed).is_err());
+    }
+}

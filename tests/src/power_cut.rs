@@ -1,0 +1,110 @@
+//! A disk that loses what was not fsynced: runs processes under the storage shim and rebuilds their folder
+//! as it stands after the power failed.
+//!
+//! Not here: what must survive; the tests say that.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::OnceLock,
+};
+
+/// A folder under watch.
+#[derive(Debug)]
+pub struct Disk {
+    root: PathBuf,
+    mirror: PathBuf,
+    ignored: Option<String>,
+}
+
+impl Disk {
+    /// Watches `root` (an existing, canonical folder) and keeps its durable state in `mirror`.
+    ///
+    /// # Errors
+    /// When the mirror cannot be made.
+    pub fn watch(root: &Path, mirror: &Path) -> io::Result<Self> {
+        fs::create_dir_all(mirror)?;
+        Ok(Self { root: root.canonicalize()?, mirror: mirror.canonicalize()?, ignored: None })
+    }
+
+    /// Swallows the fsyncs of paths of one pattern, relative to the root (`.` for the root itself).
+    #[must_use]
+    pub fn ignoring(mut self, pattern: Option<&str>) -> Self {
+        self.ignored = pattern.map(str::to_owned);
+        self
+    }
+
+    /// Lets a command run with the shim preloaded.
+    ///
+    /// # Errors
+    /// When the shim does not compile.
+    pub fn under(&self, command: &mut Command) -> io::Result<()> {
+        command.env("LD_PRELOAD", shim()?).env("POWER_CUT_ROOT", &self.root).env("POWER_CUT_MIRROR", &self.mirror);
+        if let Some(ignored) = &self.ignored {
+            command.env("POWER_CUT_IGNORE", ignored);
+        }
+        Ok(())
+    }
+
+    /// Patterns of the paths that were fsynced so far, relative to the root; temporary files (hidden ones,
+    /// with a random end) of one folder count as one.
+    #[must_use]
+    pub fn synced(&self) -> BTreeSet<String> {
+        let log = fs::read_to_string(self.mirror.join("log")).unwrap_or_default();
+        let pattern = |path: &str| match path.rsplit_once('/') {
+            Some((folder, name)) if name.starts_with('.') => format!("{folder}/.*"),
+            None if path.starts_with('.') && path != "." => ".?*".to_owned(),
+            _ => path.to_owned(),
+        };
+        log.lines().map(pattern).collect()
+    }
+
+    /// Rebuilds the folder as a disk holds it after the power failed.
+    ///
+    /// # Errors
+    /// When copying fails.
+    pub fn after_power_cut(&self, into: &Path) -> io::Result<()> {
+        let inode = fs::metadata(&self.root)?.ino();
+        self.rebuild(inode, into)
+    }
+
+    fn rebuild(&self, inode: u64, into: &Path) -> io::Result<()> {
+        fs::create_dir_all(into)?;
+        let entries = fs::read_to_string(self.mirror.join(format!("d{inode}"))).unwrap_or_default();
+        for entry in entries.lines() {
+            let mut parts = entry.splitn(3, ' ');
+            let (Some(kind), Some(inode), Some(name)) = (parts.next(), parts.next(), parts.next()) else { continue };
+            let (content, target) = (self.mirror.join(format!("f{inode}")), into.join(name));
+            if kind == "d" {
+                self.rebuild(inode.parse().map_err(io::Error::other)?, &target)?;
+            } else if content.exists() {
+                fs::copy(&content, &target)?;
+            } else {
+                fs::write(&target, [])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Compiles the shim once for each test process.
+fn shim() -> io::Result<&'static Path> {
+    static SHIM: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let compile = || {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("shim/power_cut.c");
+        let library = std::env::temp_dir().join(format!("countersign-power-cut-{}.so", std::process::id()));
+        let compiled = Command::new("cc")
+            .args(["-O1", "-shared", "-fPIC", "-o"])
+            .arg(&library)
+            .arg(source)
+            .arg("-ldl")
+            .stdin(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success());
+        compiled.then_some(library)
+    };
+    SHIM.get_or_init(compile).as_deref().ok_or_else(|| io::Error::other("the storage shim does not compile"))
+}

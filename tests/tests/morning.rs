@@ -1,0 +1,13 @@
+//! The demo is a test: a morning at a pharmacy, with every decision as expected.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::process::Command;
+
+#[test]
+fn a_morning_at_a_pharmacy_ends_as_expected() {
+    let output = Command::new(env!("CARGO_BIN_EXE_demo")).arg("--once").output().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{stdout}\n{stderr}");
+    assert!(stdout.contains("Every decision is the expected one."), "{stdout}");
+    assert!(!stdout.contains("A10020002"), "a full card number is on the screen:\n{stdout}");
+}

@@ -1,0 +1,119 @@
+//! The power fails at the center and at the counter at once: what was answered is still there, and both go on.
+//!
+//! Runs on disks that lose whatever was not fsynced. The last test takes the fsyncs away, one path after
+//! another, and expects the loss to be noticed: so none can be removed without a test failing.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{collections::BTreeSet, path::Path};
+
+use anyhow::{Result, ensure};
+use tests::{people, power_cut::Disk, site::Site};
+
+const CARD: &str = "A10020001";
+
+/// Which fsyncs are swallowed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Swallowed<'a> {
+    center: Option<&'a str>,
+    counter: Option<&'a str>,
+}
+
+/// What was fsynced where.
+struct Synced {
+    center: BTreeSet<String>,
+    counter: BTreeSet<String>,
+}
+
+/// Works for a while, with one clean restart of both in the middle, cuts the power, and checks what is left.
+fn work_and_lose_power(swallowed: Swallowed<'_>) -> Result<Synced> {
+    let folder = tempfile::tempdir()?;
+    let (before, after) = (folder.path().join("before"), folder.path().join("after"));
+    for folder in [&before, &after] {
+        std::fs::create_dir_all(folder)?;
+    }
+    let site = Site::new(&before)?;
+    let watch = |folder: &Path, name: &str| Disk::watch(folder, &before.join(name));
+    let disks = || -> Result<(Disk, Disk)> {
+        let center = watch(&site.center_folder(), "center-disk")?.ignoring(swallowed.center);
+        Ok((center, watch(&site.counter_folder(), "counter-disk")?.ignoring(swallowed.counter)))
+    };
+    let (center_disk, counter_disk) = disks()?;
+    let answered = work(Site::new(&before)?.on_disks(Some(center_disk), Some(counter_disk)))?;
+
+    let (center_disk, counter_disk) = disks()?;
+    let left = Site::new(&after)?;
+    center_disk.after_power_cut(&left.center_folder())?;
+    counter_disk.after_power_cut(&left.counter_folder())?;
+    check_what_is_left(&left, &answered)?;
+    Ok(Synced { center: center_disk.synced(), counter: counter_disk.synced() })
+}
+
+/// Transactions and the ids of their answers.
+fn work(site: Site) -> Result<Vec<(String, String)>> {
+    site.init_center()?;
+    site.join_counter("P330212", "1")?;
+    site.enrol(&[(CARD, people::picture("cl_franck_01829.jpg")?)])?;
+    site.stand_before_the_camera(&[people::picture("cl_franck_02221.jpg")?])?;
+    let mut answered = Vec::new();
+    for day in 1..=2 {
+        let center = site.start_center("127.0.0.1:0")?;
+        let counter = site.start_counter(center.address())?;
+        for number in 1..=3 {
+            let transaction = format!("D{day}-{number}");
+            let answer = counter.verified(CARD, "settlement", &transaction)?;
+            ensure!(answer["decision"] == "match", "{transaction}: {answer}");
+            answered.push((transaction, answer["verification_id"].as_str().unwrap_or_default().to_owned()));
+        }
+        if day == 1 {
+            counter.stop()?;
+            center.stop()?;
+        } else {
+            center.kill()?;
+            counter.kill()?;
+        }
+    }
+    Ok(answered)
+}
+
+fn check_what_is_left(site: &Site, answered: &[(String, String)]) -> Result<()> {
+    let stored = site.listing("verifications")?;
+    ensure!(stored.len() == answered.len(), "{} of {} answered verifications are left", stored.len(), answered.len());
+    // Another person stands there now: an answer that is given again is not a new capture.
+    site.stand_before_the_camera(&[people::picture("fr_biden.jpg")?])?;
+    let center = site.start_center("127.0.0.1:0")?;
+    let counter = site.start_counter(center.address())?;
+    for (transaction, id) in answered {
+        let again = counter.verified(CARD, "settlement", transaction)?;
+        ensure!(again["verification_id"] == id.as_str() && again["repeated_answer"] == true, "{transaction} has another answer: {again}");
+    }
+    let new = counter.verified(CARD, "settlement", "D3-1")?;
+    ensure!(new["decision"] == "non_match", "{new}");
+    counter.stop()?;
+    center.stop()?;
+    let flags = site.listing("flags")?;
+    ensure!(flags.len() == 1, "one mismatch, and {} flags", flags.len());
+    Ok(())
+}
+
+#[test]
+fn what_was_answered_outlives_a_power_cut() {
+    work_and_lose_power(Swallowed::default()).unwrap();
+}
+
+#[test]
+fn without_any_one_of_the_fsyncs_something_is_lost() {
+    let synced = work_and_lose_power(Swallowed::default()).unwrap();
+    assert!(synced.center.len() >= 4 && synced.counter.len() >= 3, "{:?} {:?}", synced.center, synced.counter);
+    let mut unnoticed = Vec::new();
+    for path in &synced.center {
+        if work_and_lose_power(Swallowed { center: Some(path), counter: None }).is_ok() {
+            unnoticed.push(format!("center: {path}"));
+        }
+    }
+    for path in &synced.counter {
+        if work_and_lose_power(Swallowed { center: None, counter: Some(path) }).is_ok() {
+            unnoticed.push(format!("counter: {path}"));
+        }
+    }
+    assert!(unnoticed.is_empty(), "fsyncs that nothing depends on, or that no test covers: {unnoticed:#?}");
+}
