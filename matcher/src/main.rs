@@ -15,7 +15,7 @@ use matcher::{
     serve::{self, ServeError},
     surroundings::{Surroundings, System},
 };
-use models::manifest::Manifest;
+use models::manifest::{Manifest, ManifestError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -119,6 +119,7 @@ fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<
 fn is_configuration(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.is::<ConfigError>()
+            || cause.is::<ManifestError>()
             || cause.is::<DataDirError>()
             || cause.downcast_ref::<OpenError>().is_some_and(OpenError::is_configuration)
             || cause.downcast_ref::<ServeError>().is_some_and(ServeError::is_configuration)

@@ -137,9 +137,11 @@ impl TestCenter {
         self.center.store.flags(&Listing { limit: 1000, ..Listing::default() }).await.unwrap()
     }
 
-    /// Words of all flags, newest first.
+    /// Words of all flags, in the order of the alphabet.
     pub(crate) async fn flag_words(&self) -> Vec<&'static str> {
-        self.flags().await.iter().map(|flag| flag.kind.word()).collect()
+        let mut words: Vec<_> = self.flags().await.iter().map(|flag| flag.kind.word()).collect();
+        words.sort_unstable();
+        words
     }
 
     /// Somebody with the database but without the keys changes it.
