@@ -9,13 +9,11 @@ use matcher::{
     cli::{Cli, Command, DeviceCommand},
     config::{Config, ConfigError, LogConfig, LogFormat},
     data_dir::{DataDir, DataDirError},
-    device,
-    feature_models::FeatureModels,
-    init, out,
+    device, init, out,
     serve::{self, ServeError},
     surroundings::{Surroundings, System},
 };
-use models::manifest::{Manifest, ManifestError};
+use models::manifest::ManifestError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -43,9 +41,8 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
 }
 
 fn initialise(dir: &DataDir, args: &init::InitArgs) -> anyhow::Result<()> {
-    let models = FeatureModels::from_manifest(&Manifest::shipped())?;
     let now = System.now_ms();
-    init::init(dir, args, models.current(), now)?;
+    init::init(dir, args, now)?;
     Ok(out::line(&init::summary(dir, args, now))?)
 }
 

@@ -44,7 +44,7 @@ impl TestCenter {
     pub(crate) async fn init_with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let names = InitArgs { server_names: vec!["localhost".into(), "127.0.0.1".into()] };
-        init(&DataDir::new(folder.path().join("center")), &names, models().current(), System.now_ms()).unwrap();
+        init(&DataDir::new(folder.path().join("center")), &names, System.now_ms()).unwrap();
         Self::reopen(folder, change).await
     }
 
