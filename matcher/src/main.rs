@@ -35,7 +35,11 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Init(args) => initialise(&DataDir::new(cli.data()), args)?,
         Command::Device(command) => block_on(devices(&load(cli)?, command))?,
         Command::Serve => block_on(serve(&load(cli)?))?,
-        Command::Completions { shell } => clap_complete::generate(*shell, &mut Cli::command(), "matcher", &mut std::io::stdout().lock()),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "matcher", &mut script);
+            out::line(String::from_utf8_lossy(&script).trim_end())?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
