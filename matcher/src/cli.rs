@@ -5,10 +5,7 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use clap_complete::Shell;
 
-use crate::{
-    device::IssueArgs,
-    init::InitArgs,
-};
+use crate::{device::IssueArgs, init::InitArgs};
 
 /// The center of Countersign: enrols references, verifies captures, flags mismatches.
 #[derive(Debug, Parser)]
@@ -33,7 +30,8 @@ impl Cli {
     /// where it is not.
     #[must_use]
     pub fn data(&self) -> PathBuf {
-        let missing = || Self::command().error(ErrorKind::MissingRequiredArgument, "give the data folder: --data DIR, or COUNTERSIGN_DATA=DIR");
+        let missing =
+            || Self::command().error(ErrorKind::MissingRequiredArgument, "give the data folder: --data DIR, or COUNTERSIGN_DATA=DIR");
         self.data.clone().unwrap_or_else(|| missing().exit())
     }
 }

@@ -9,13 +9,11 @@ use matcher::{
     cli::{Cli, Command, DeviceCommand},
     config::{Config, ConfigError, LogConfig, LogFormat},
     data_dir::{DataDir, DataDirError},
-    device,
-    feature_models::FeatureModels,
-    init, out,
+    device, init, out,
     serve::{self, ServeError},
     surroundings::{Surroundings, System},
 };
-use models::manifest::Manifest;
+use models::manifest::ManifestError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -37,15 +35,18 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Init(args) => initialise(&DataDir::new(cli.data()), args)?,
         Command::Device(command) => block_on(devices(&load(cli)?, command))?,
         Command::Serve => block_on(serve(&load(cli)?))?,
-        Command::Completions { shell } => clap_complete::generate(*shell, &mut Cli::command(), "matcher", &mut std::io::stdout().lock()),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "matcher", &mut script);
+            out::line(String::from_utf8_lossy(&script).trim_end())?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn initialise(dir: &DataDir, args: &init::InitArgs) -> anyhow::Result<()> {
-    let models = FeatureModels::from_manifest(&Manifest::shipped())?;
     let now = System.now_ms();
-    init::init(dir, args, models.current(), now)?;
+    init::init(dir, args, now)?;
     Ok(out::line(&init::summary(dir, args, now))?)
 }
 
@@ -119,6 +120,7 @@ fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<
 fn is_configuration(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.is::<ConfigError>()
+            || cause.is::<ManifestError>()
             || cause.is::<DataDirError>()
             || cause.downcast_ref::<OpenError>().is_some_and(OpenError::is_configuration)
             || cause.downcast_ref::<ServeError>().is_some_and(ServeError::is_configuration)
