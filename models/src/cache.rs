@@ -72,9 +72,12 @@ pub enum FileError {
 pub fn read(model: &Model, cache_dir: &Path) -> Result<Vec<u8>, FileError> {
     let path = model.path(cache_dir);
     let id = || model.id.to_string();
-    let bytes = fs::read(&path).map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => FileError::Missing { model: id(), path: path.clone() },
-        _ => FileError::Read { model: id(), path: path.clone(), source },
+    let bytes = fs::read(&path).map_err(|source| {
+        if source.kind() == io::ErrorKind::NotFound {
+            FileError::Missing { model: id(), path: path.clone() }
+        } else {
+            FileError::Read { model: id(), path: path.clone(), source }
+        }
     })?;
     let got = Digest::of(&bytes);
     if got == model.sha256 { Ok(bytes) } else { Err(FileError::Differs { model: id(), path, expected: model.sha256, got }) }
