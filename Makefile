@@ -12,7 +12,7 @@ help: ## this list
 
 demo: ## a morning at a pharmacy, end to end, on real faces; ARGS=--once ends by itself
 	@.ci/setup build
-	@cargo build --release --locked --quiet -p models -p datasets -p matcher -p capture-agent -p tests --bins
+	@cargo build --release --workspace --bins --locked
 	@target/release/models fetch
 	@target/release/datasets fetch registry-mini
 	@target/release/demo $(ARGS)
@@ -38,7 +38,7 @@ models: ## fetches and checks models and test pictures into the cache folder
 
 bench: ## benches: ratios in one run against a stated peer or limit
 	@.ci/setup build
-	@cargo build --release --locked --quiet -p models -p datasets --bins
+	@cargo build --release --workspace --bins --locked
 	@target/release/models fetch
 	@target/release/datasets fetch registry-mini
 	cargo bench --locked -p benches

@@ -110,7 +110,8 @@ impl VerifyArgs {
 /// Where the system keeps the state of a user's programs.
 fn default_dir() -> PathBuf {
     let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let base = if cfg!(windows) { from("LOCALAPPDATA") } else { from("XDG_STATE_HOME").or_else(|| Some(from("HOME")?.join(".local/state"))) };
+    let base =
+        if cfg!(windows) { from("LOCALAPPDATA") } else { from("XDG_STATE_HOME").or_else(|| Some(from("HOME")?.join(".local/state"))) };
     base.unwrap_or_default().join("countersign-agent")
 }
 

@@ -234,12 +234,10 @@ impl CenterConfig {
 /// # Errors
 /// The first key that is unknown, missing, of another type or outside its range.
 pub fn load(dir: &Path) -> Result<Config, ConfigError> {
-    let config: Config = Figment::new()
-        .merge(Toml::string(SHIPPED))
-        .merge(Toml::file_exact(dir.join(FILE)))
-        .merge(Env::prefixed(ENV_PREFIX).split("__"))
-        .extract()
-        .map_err(|error| ConfigError::Form(Box::new(error)))?;
+    let (shipped, file) = (Figment::from(Toml::string(SHIPPED)), dir.join(FILE));
+    let filed = if file.exists() { shipped.merge(Toml::file_exact(file)) } else { shipped };
+    let config: Config =
+        filed.merge(Env::prefixed(ENV_PREFIX).split("__")).extract().map_err(|error| ConfigError::Form(Box::new(error)))?;
     check(&config)?;
     Ok(config)
 }
@@ -256,13 +254,15 @@ fn check(config: &Config) -> Result<(), ConfigError> {
         ("outbox.record_keep_days", u64::from(outbox.record_keep_days), 1, 3650),
         ("outbox.waiting_max", u64::from(outbox.waiting_max), 1, 1_000_000),
     ])?;
-    tracing_subscriber::EnvFilter::try_new(&config.log.filter).map_err(|_| value("log.filter", "a filter such as info or info,capture_agent=debug"))?;
+    tracing_subscriber::EnvFilter::try_new(&config.log.filter)
+        .map_err(|_| value("log.filter", "a filter such as info or info,capture_agent=debug"))?;
     Ok(())
 }
 
 fn check_center(center: &CenterConfig) -> Result<(), ConfigError> {
     let uri: axum::http::Uri = center.address.parse().map_err(|_| value("center.address", "https://host:port"))?;
-    if uri.scheme_str() != Some("https") || uri.host().is_none_or(str::is_empty) || !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+    if uri.scheme_str() != Some("https") || uri.host().is_none_or(str::is_empty) || !matches!(uri.path(), "" | "/") || uri.query().is_some()
+    {
         return Err(value("center.address", "https://host:port"));
     }
     ranges(&[

@@ -29,7 +29,7 @@ pub enum Readers {
     Everyone,
 }
 
-/// Makes a folder for its owner alone (0700), with what leads to it, and fsyncs what holds it.
+/// Makes a folder for its owner alone (0700), and the folders that lead to it, and fsyncs what holds them.
 ///
 /// # Errors
 /// When the file system refuses.
@@ -38,9 +38,8 @@ pub fn make_folder(dir: &Path) -> Result<(), WriteError> {
     if dir.is_dir() {
         return Ok(());
     }
-    if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        fs::create_dir_all(parent).map_err(told)?;
-    }
+    let parent = parent_of(dir);
+    make_folder(parent)?;
     fs::create_dir(dir).map_err(told)?;
     #[cfg(unix)]
     {
@@ -48,7 +47,7 @@ pub fn make_folder(dir: &Path) -> Result<(), WriteError> {
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(told)?;
     }
     sync_folder(dir).map_err(told)?;
-    sync_folder(parent_of(dir)).map_err(told)
+    sync_folder(parent).map_err(told)
 }
 
 /// Writes a file in place of an older one.

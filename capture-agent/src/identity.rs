@@ -60,7 +60,9 @@ pub enum IdentityError {
         reason: String,
     },
     /// The state folder belongs to another device.
-    #[error("the state folder is device {present}'s: expected a bundle for it, got one for {offered}; use another folder for another device")]
+    #[error(
+        "the state folder is device {present}'s: expected a bundle for it, got one for {offered}; use another folder for another device"
+    )]
     OtherDevice {
         /// Whose it is.
         present: String,

@@ -221,9 +221,8 @@ impl Outbox {
 }
 
 fn count_waiting(connection: &Connection) -> Result<u32, OutboxError> {
-    let waiting = connection
-        .prepare("SELECT count(*) FROM envelope WHERE settled_at_ms IS NULL")?
-        .query_row([], |row| row.get::<_, u32>(0))?;
+    let waiting =
+        connection.prepare("SELECT count(*) FROM envelope WHERE settled_at_ms IS NULL")?.query_row([], |row| row.get::<_, u32>(0))?;
     Ok(waiting)
 }
 

@@ -192,7 +192,10 @@ mod tests {
     #[test]
     fn people_are_told_what_to_do() {
         let text = answer_text(&answer(Decision::NonMatch));
-        assert!(text.starts_with("NON-MATCH: check the patient's document\nreasons: several_faces\nscore 0.250, match from 0.500"), "{text}");
+        assert!(
+            text.starts_with("NON-MATCH: check the patient's document\nreasons: several_faces\nscore 0.250, match from 0.500"),
+            "{text}"
+        );
         assert!(text.contains("provisional") && text.contains("repeated answer"), "{text}");
     }
 

@@ -3,4 +3,10 @@
 //! Between the fronts (`crate::grpc`, commands) and the ports (`crate::store`); rules are in `matcher-core`.
 //! Nothing here knows the wire, apart from the envelope, whose three states are the protocol itself.
 
+pub mod admission;
 pub mod enrol;
+mod flags;
+pub mod freshness;
+pub mod health;
+pub mod sample;
+pub mod verify;

@@ -1,11 +1,25 @@
 //! The center: enrol, verify, flag.
+//!
+//! Dependencies run one way: fronts ([`grpc`], the commands in [`cli`]) → use cases ([`app`]) → ports
+//! ([`store`]) and `matcher-core`, which holds the rules and does no I/O. Wire types end in
+//! [`grpc::decode`]. The center meets counters only in `proto` and `models`.
 
 pub mod app;
 pub mod center;
+pub mod cli;
+pub mod config;
+pub mod data_dir;
+pub mod device;
 pub mod durable;
+pub mod feature_models;
+pub mod grpc;
 pub mod import;
+pub mod init;
+pub mod keys;
 pub mod listing;
 pub mod out;
+pub mod pki;
+pub mod serve;
 pub mod store;
 pub mod surroundings;
 pub mod vault;

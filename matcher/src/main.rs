@@ -1,2 +1,128 @@
-//! Skeleton.
-fn main() {}
+//! `matcher`: the center's one program.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, anyhow};
+use clap::{CommandFactory, Parser};
+use matcher::{
+    center::{Center, OpenError},
+    cli::{Cli, Command, DeviceCommand},
+    config::{Config, ConfigError, LogConfig, LogFormat},
+    data_dir::{DataDir, DataDirError},
+    device, init, out,
+    serve::{self, ServeError},
+    surroundings::{Surroundings, System},
+};
+use models::manifest::ManifestError;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// `EX_USAGE` of sysexits.h: the configuration is not in order.
+const BAD_CONFIGURATION: u8 = 64;
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("matcher: {error:#}");
+            if is_configuration(&error) { ExitCode::from(BAD_CONFIGURATION) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
+    match &cli.command {
+        Command::Init(args) => initialise(&DataDir::new(cli.data()), args)?,
+        Command::Device(command) => block_on(devices(&load(cli)?, command))?,
+        Command::Serve => block_on(serve(&load(cli)?))?,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "matcher", &mut script);
+            out::line(String::from_utf8_lossy(&script).trim_end())?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn initialise(dir: &DataDir, args: &init::InitArgs) -> anyhow::Result<()> {
+    let now = System.now_ms();
+    init::init(dir, args, now)?;
+    Ok(out::line(&init::summary(dir, args, now))?)
+}
+
+async fn devices((dir, config): &(DataDir, Config), command: &DeviceCommand) -> anyhow::Result<()> {
+    let store = Center::open(dir)?.store;
+    match command {
+        DeviceCommand::Issue(args) => {
+            let days = config.devices.certificate_days;
+            let device = device::issue(dir, store.as_ref(), args, days, System.now_ms()).await?;
+            Ok(out::line(&format!("Device {} may call; its bundle is in {}", device.id, args.out.display()))?)
+        }
+        DeviceCommand::List { json } => {
+            let devices = store.devices().await?;
+            let text = if *json { device::json(&devices)? } else { device::table(&devices) };
+            Ok(out::line(&text)?)
+        }
+        DeviceCommand::Revoke { device: id } => {
+            device::revoke(store.as_ref(), id, System.now_ms()).await?;
+            Ok(out::line(&format!("Device {id} is revoked; its next call is refused"))?)
+        }
+    }
+}
+
+async fn serve((dir, config): &(DataDir, Config)) -> anyhow::Result<()> {
+    let stop = StopSignals::listen()?;
+    let bound = serve::bind(dir, config).await?;
+    out::line(&format!("listening on https://{}", bound.address()))?;
+    Ok(bound.run(stop.first()).await?)
+}
+
+/// SIGTERM (a service manager) and SIGINT (Ctrl-C).
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("could not listen for signals");
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn first(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn load(cli: &Cli) -> anyhow::Result<(DataDir, Config)> {
+    let dir = DataDir::initialised(cli.data())?;
+    let config = Config::load(&dir)?;
+    log(&config.log)?;
+    Ok((dir, config))
+}
+
+fn log(config: &LogConfig) -> anyhow::Result<()> {
+    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(EnvFilter::try_new(&config.filter)?);
+    let started = match config.format {
+        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    started.map_err(|error| anyhow!("could not start the log: {error}"))
+}
+
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("could not start the runtime")?.block_on(work)
+}
+
+fn is_configuration(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.is::<ConfigError>()
+            || cause.is::<ManifestError>()
+            || cause.is::<DataDirError>()
+            || cause.downcast_ref::<OpenError>().is_some_and(OpenError::is_configuration)
+            || cause.downcast_ref::<ServeError>().is_some_and(ServeError::is_configuration)
+    })
+}

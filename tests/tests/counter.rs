@@ -35,10 +35,8 @@ impl Shop {
     }
 
     fn verify(&self, card: &str, transaction: &str) -> Output {
-        let mut command = self
-            .site
-            .agent(&["verify", "--card", card, "--scene", "settlement", "--transaction", transaction, "--json"])
-            .unwrap();
+        let mut command =
+            self.site.agent(&["verify", "--card", card, "--scene", "settlement", "--transaction", transaction, "--json"]).unwrap();
         command.env("COUNTERSIGN_AGENT__CENTER__ADDRESS", self.center.address());
         command.env("COUNTERSIGN_AGENT__CENTER__RETRY_FOR_MS", "500");
         command.output().unwrap()
@@ -120,7 +118,8 @@ fn a_bad_list_names_row_and_field_and_the_rest_is_enrolled() {
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("photo") && said.contains("picture"), "{said}");
 
-    let rows = "card,photo\nA10020001,a.jpg\n12,a.jpg\nA10020003,nobody.jpg\nA10020004,broken.jpg\nA10020005,missing.jpg\nA10020001,a.jpg\n";
+    let rows =
+        "card,photo\nA10020001,a.jpg\n12,a.jpg\nA10020003,nobody.jpg\nA10020004,broken.jpg\nA10020005,missing.jpg\nA10020001,a.jpg\n";
     let (code, said) = enrol(rows);
     assert_eq!(code, Some(2), "{said}");
     for expected in ["row 3", "row 4", "no_face", "row 5", "row 6", "row 7"] {

@@ -107,7 +107,8 @@ fn script(folder: &Path, interval: Duration) -> Result<(Vec<Scene>, AtEnd), Came
 
 fn timed(path: &Path) -> Result<(Vec<(String, Duration)>, AtEnd), CameraError> {
     let text = fs::read_to_string(path).map_err(|error| wrong(path, format!("a readable file: {error}")))?;
-    let timings: Timings = toml::from_str(&text).map_err(|error| wrong(path, format!("at_end and [[picture]] tables: {}", error.message())))?;
+    let timings: Timings =
+        toml::from_str(&text).map_err(|error| wrong(path, format!("at_end and [[picture]] tables: {}", error.message())))?;
     let mut entries = Vec::with_capacity(timings.pictures.len());
     for picture in timings.pictures {
         if picture.file.contains(['/', '\\']) || !(1..=600_000).contains(&picture.duration_ms) {
@@ -120,7 +121,8 @@ fn timed(path: &Path) -> Result<(Vec<(String, Duration)>, AtEnd), CameraError> {
 
 fn by_name(folder: &Path, interval: Duration) -> Result<Vec<(String, Duration)>, CameraError> {
     let listing = fs::read_dir(folder).map_err(|error| wrong(folder, format!("a readable folder of pictures: {error}")))?;
-    let picture = |name: &String| Path::new(name).extension().is_some_and(|end| EXTENSIONS.iter().any(|known| end.eq_ignore_ascii_case(known)));
+    let picture =
+        |name: &String| Path::new(name).extension().is_some_and(|end| EXTENSIONS.iter().any(|known| end.eq_ignore_ascii_case(known)));
     let mut names: Vec<String> = listing.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).filter(picture).collect();
     if names.is_empty() {
         return Err(wrong(folder, "at least one JPEG, PNG or PNM file"));

@@ -1,3 +1,5 @@
+//! Playback, stalls, and drivers that misbehave.
+
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
@@ -92,7 +94,9 @@ fn what_cannot_be_played_is_named() {
     assert!(refused(&[]).contains("expected at least one JPEG"));
     assert!(refused(&[("playback.toml", b"speed = 2")]).contains("unknown field `speed`"));
     assert!(refused(&[("playback.toml", b"[[picture]]\nfile = \"../a.png\"\nduration_ms = 1")]).contains("without a folder"));
-    assert!(refused(&[("playback.toml", b"[[picture]]\nfile = \"a.png\"\nduration_ms = 1")]).contains("a.png: expected a readable picture"));
+    assert!(
+        refused(&[("playback.toml", b"[[picture]]\nfile = \"a.png\"\nduration_ms = 1")]).contains("a.png: expected a readable picture")
+    );
 }
 
 /// A driver that hangs in its opening the first time, until `release` is set, and panics the third time.
@@ -106,7 +110,8 @@ impl Source for Hangs {
         match self.opened.fetch_add(1, Ordering::SeqCst) {
             0 => self.release.wait(),
             1 => {}
-            _ => panic!("driver"),
+            // As a panic does, without the time a backtrace takes.
+            _ => std::panic::resume_unwind(Box::new("driver")),
         }
         Err(CameraError::Busy)
     }
@@ -116,11 +121,11 @@ impl Source for Hangs {
 fn a_driver_that_hangs_or_panics_hangs_and_panics_nobody_else() {
     let release = Arc::new(Stop::default());
     let source = Hangs { opened: AtomicU32::new(0), release: Arc::clone(&release) };
-    let camera = Camera::new(Arc::new(source), Clock::start(), SOON);
-    assert_eq!(camera.open().unwrap_err(), CameraError::OpenTimeout(50));
-    assert_eq!(camera.open().unwrap_err(), CameraError::OpenTimeout(50), "no second thread while the first hangs");
+    let camera = Camera::new(Arc::new(source), Clock::start(), Duration::from_millis(500));
+    assert_eq!(camera.open().unwrap_err(), CameraError::OpenTimeout(500));
+    assert_eq!(camera.open().unwrap_err(), CameraError::OpenTimeout(500), "no second thread while the first hangs");
     release.set();
-    let ended = std::iter::repeat_with(|| camera.open().unwrap_err()).find(|error| *error != CameraError::OpenTimeout(50));
+    let ended = std::iter::repeat_with(|| camera.open().unwrap_err()).find(|error| *error != CameraError::OpenTimeout(500));
     assert_eq!(ended, Some(CameraError::Busy));
     assert_eq!(camera.open().unwrap_err(), CameraError::Failed("its driver broke down".into()));
 }

@@ -20,6 +20,9 @@ use crate::{
     vision,
 };
 
+/// Libraries that handle bodies are kept from writing about them, whatever the configured filter says.
+const QUIET: [&str; 6] = ["h2=warn", "hyper=warn", "hyper_util=warn", "rustls=warn", "tonic=warn", "tower=warn"];
+
 /// Carries out a command and gives its exit code. What went wrong has then been said on standard error.
 #[must_use]
 pub fn run(cli: Cli) -> u8 {
@@ -99,7 +102,7 @@ fn cameras(json: bool) -> anyhow::Result<u8> {
         output::line("no camera")?;
     } else {
         let mut table = Table::new();
-        table.load_preset(UTF8_FULL_CONDENSED).set_header(["device", "name", "description"]);
+        table.load_style(UTF8_FULL_CONDENSED).set_header(["device", "name", "description"]);
         for camera in cameras {
             table.add_row([camera.device.to_string(), camera.name, camera.description]);
         }
@@ -123,7 +126,7 @@ fn prepare(dir: &Path) -> anyhow::Result<Prepared> {
 }
 
 impl Prepared {
-    /// Loads the models while the center is asked for what is needed of it.
+    /// Loads the models, and asks the center once for what is needed of it; goes on without, if it must.
     async fn verifier(self, dir: &Path) -> anyhow::Result<Verifier> {
         let Self { config, identity, clock } = self;
         let models = config.models.clone();
@@ -192,7 +195,10 @@ fn guide_on_stderr() -> Guide {
 }
 
 fn log_to_stderr(config: &LogConfig) {
-    let filter = tracing_subscriber::EnvFilter::new(&config.filter);
+    let mut filter = tracing_subscriber::EnvFilter::new(&config.filter);
+    for quiet in QUIET.iter().filter_map(|directive| directive.parse().ok()) {
+        filter = filter.add_directive(quiet);
+    }
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let outcome = match config.format {
         LogFormat::Text => subscriber.with_ansi(false).try_init(),

@@ -45,7 +45,8 @@ struct RegistrationFile {
 impl Registration {
     fn parse(path: &Path, text: &str) -> Result<Self, IdentityError> {
         let malformed = |expected: &str| IdentityError::malformed(path, expected);
-        let file: RegistrationFile = toml::from_str(text).map_err(|error| malformed(&format!("the center's registration: {}", error.message())))?;
+        let file: RegistrationFile =
+            toml::from_str(text).map_err(|error| malformed(&format!("the center's registration: {}", error.message())))?;
         let name_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if !(1..=64).contains(&file.device.len()) || !file.device.chars().all(name_char) {
             return Err(malformed("device: 1 to 64 of A–Z a–z 0–9 . _ -"));
@@ -85,7 +86,8 @@ pub(super) fn read(folder: &Path, key: DeviceKey) -> Result<Identity, IdentityEr
     let registration = Registration::parse(&registration, &read_text(&registration)?)?;
     let (certificate_pem, ca_pem) = (read_text(&certificate)?, read_text(&ca)?);
     let certificate_der = one_certificate(&certificate, &certificate_pem)?;
-    let parsed = ParsedCertificate::try_from(&certificate_der).map_err(|_| IdentityError::malformed(&certificate, "a certificate (PEM)"))?;
+    let parsed =
+        ParsedCertificate::try_from(&certificate_der).map_err(|_| IdentityError::malformed(&certificate, "a certificate (PEM)"))?;
     // The subject's key information of an Ed25519 certificate ends with the 32 bytes of the key.
     if !parsed.subject_public_key_info().ends_with(key.public().as_bytes()) {
         return Err(IdentityError::ForeignCertificate(certificate));

@@ -26,7 +26,11 @@ impl CenterFacts {
     ///
     /// # Errors
     /// When the opening key is none.
-    pub fn from_answer(answer: &ReportHealthResponse, sent_at_ms: i64, answered_at_ms: i64) -> Result<Self, proto::envelope::EnvelopeError> {
+    pub fn from_answer(
+        answer: &ReportHealthResponse,
+        sent_at_ms: i64,
+        answered_at_ms: i64,
+    ) -> Result<Self, proto::envelope::EnvelopeError> {
         Ok(Self {
             opening_key: OpeningPublicKey::from_bytes(&answer.opening_key)?,
             clock_offset_ms: answer.center_clock_ms.saturating_sub(sent_at_ms.midpoint(answered_at_ms)),

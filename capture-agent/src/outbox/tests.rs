@@ -1,3 +1,5 @@
+//! What the outbox keeps, over restarts and between processes.
+
 use tempfile::TempDir;
 
 use super::*;
@@ -157,7 +159,8 @@ fn no_card_number_and_no_plain_digest_of_it_is_in_the_files() {
     let folder = Folder::new();
     let outbox = folder.open();
     outbox.keep(&command("T1", "330203194910010027"), 0, seal).unwrap();
-    let plain: [u8; 32] = sha2::Digest::finalize(sha2::Digest::chain_update(<sha2::Sha256 as sha2::Digest>::new(), b"330203194910010027")).into();
+    let plain: [u8; 32] =
+        sha2::Digest::finalize(sha2::Digest::chain_update(<sha2::Sha256 as sha2::Digest>::new(), b"330203194910010027")).into();
     for entry in std::fs::read_dir(folder.dir.path()).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
         assert!(!bytes.windows(18).any(|part| part == b"330203194910010027"));

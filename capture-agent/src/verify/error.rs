@@ -98,11 +98,9 @@ fn outbox_code(error: &OutboxError) -> &'static str {
         OutboxError::AnotherRequest => "transaction_conflict",
         OutboxError::Forgotten => "answer_expired",
         OutboxError::Full(_) => "outbox_full",
-        OutboxError::Seal(_)
-        | OutboxError::Version { .. }
-        | OutboxError::Database(_)
-        | OutboxError::File(_)
-        | OutboxError::Interrupted => "outbox_failed",
+        OutboxError::Seal(_) | OutboxError::Version { .. } | OutboxError::Database(_) | OutboxError::File(_) | OutboxError::Interrupted => {
+            "outbox_failed"
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reporting the device's health, and what the center's answer is used for: the clock's offset, the opening
 //! key, the model and recipe to make, and the numbers it has already seen.
 
-use std::sync::PoisonError;
+use std::{sync::PoisonError, time::Duration};
 
 use proto::v1::ReportHealthRequest;
 use thiserror::Error;
@@ -15,6 +15,8 @@ use crate::{
 
 /// An offset of the clocks beyond this is worth a line in the log, in milliseconds.
 const CLOCK_OFFSET_LOGGED_MS: u64 = 2_000;
+/// A center that did not answer is asked again after this long.
+const WHEN_UNREACHABLE: Duration = Duration::from_secs(5);
 
 /// The health could not be reported.
 #[derive(Debug, Error)]
@@ -74,17 +76,18 @@ impl Verifier {
 
     /// Reports for as long as the agent runs, and deletes what has been kept long enough.
     pub async fn keep_reporting(&self) {
-        let mut reachable = true;
+        let mut reachable = None;
         loop {
-            tokio::time::sleep(self.health_every).await;
+            let pause = if reachable == Some(true) { self.health_every } else { self.health_every.min(WHEN_UNREACHABLE) };
+            tokio::time::sleep(pause).await;
             match self.report_health().await {
-                Ok(_) if reachable => {}
                 Ok(facts) => {
-                    reachable = true;
-                    info!(policy.version = facts.policy_version, "the center answers again");
+                    if reachable.replace(true) == Some(false) {
+                        info!(policy.version = facts.policy_version, "the center answers again");
+                    }
                 }
                 Err(error) => {
-                    if std::mem::take(&mut reachable) {
+                    if reachable.replace(false) != Some(false) {
                         warn!(error = &error as &dyn std::error::Error, "health could not be reported");
                     }
                 }

@@ -77,7 +77,10 @@ mod tests {
             r#"{"transaction":"T1","scene":"settlement","card":330203194910010027}"#,
             "line 1 column 66: expected a JSON object with the fields of a verification",
         );
-        check(r#"{"transaction":"T 1","scene":"settlement","card":"1"}"#, "transaction: expected 1 to 64 printable ASCII characters without spaces");
+        check(
+            r#"{"transaction":"T 1","scene":"settlement","card":"1"}"#,
+            "transaction: expected 1 to 64 printable ASCII characters without spaces",
+        );
         check(r#"{"transaction":"T1","scene":"ward","card":"1"}"#, "scene: expected settlement or reception");
         check(r#"{"transaction":"T1","scene":"settlement","card":"1","attempt":0}"#, "attempt: expected a number from 1 to 99");
     }

@@ -32,7 +32,7 @@ impl Token {
     pub fn make() -> Result<Self, getrandom::Error> {
         let mut bytes = Zeroizing::new([0_u8; 32]);
         getrandom::fill(&mut *bytes)?;
-        Ok(Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(&*bytes))))
+        Ok(Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice()))))
     }
 
     /// The token's text, for the file it is kept in.
@@ -54,25 +54,31 @@ impl Guard {
         Self { hosts, origins, token }
     }
 
-    fn judge(&self, headers: &HeaderMap) -> Result<(), Response> {
+    /// The refusal of a request, or nothing when it may pass.
+    fn refuse(&self, headers: &HeaderMap) -> Option<Response> {
         let host = text(headers, header::HOST).unwrap_or_default();
         if !self.hosts.iter().any(|known| known.eq_ignore_ascii_case(host)) {
             let message = format!("host: expected {}", self.hosts.join(" or "));
-            return Err(refusal(StatusCode::FORBIDDEN, "foreign_host", message, "call the address in api.addr of the state folder"));
+            return Some(refusal(StatusCode::FORBIDDEN, "foreign_host", message, "call the address in api.addr of the state folder"));
         }
         if headers.contains_key(header::ORIGIN) {
             let origin = text(headers, header::ORIGIN).unwrap_or_default();
             if !self.origins.iter().any(|known| known == origin) {
                 let message = "origin: expected none, or one of api.allowed_origins";
-                return Err(refusal(StatusCode::FORBIDDEN, "foreign_origin", message, "web pages may call only if the configuration says so"));
+                return Some(refusal(
+                    StatusCode::FORBIDDEN,
+                    "foreign_origin",
+                    message,
+                    "web pages may call only if the configuration says so",
+                ));
             }
         }
         let borne = text(headers, header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
         if !bool::from(borne.as_bytes().ct_eq(self.token.text().as_bytes())) {
             let message = "authorization: expected the bearer token of this run";
-            return Err(refusal(StatusCode::UNAUTHORIZED, "bad_token", message, "read api.token of the state folder again"));
+            return Some(refusal(StatusCode::UNAUTHORIZED, "bad_token", message, "read api.token of the state folder again"));
         }
-        Ok(())
+        None
     }
 }
 
@@ -83,9 +89,9 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
 }
 
 pub(super) async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
-    match guard.judge(request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(response) => response,
+    match guard.refuse(request.headers()) {
+        None => next.run(request).await,
+        Some(response) => response,
     }
 }
 
@@ -101,7 +107,7 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        let status = guard.judge(&map).map_or_else(|response| response.status(), |()| StatusCode::OK);
+        let status = guard.refuse(&map).map_or(StatusCode::OK, |response| response.status());
         assert_eq!(status, expected, "{headers:?}");
     }
 

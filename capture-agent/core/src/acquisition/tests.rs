@@ -1,3 +1,5 @@
+//! Acquisition, frame by frame, and over arbitrary sequences of frames.
+
 use std::collections::HashSet;
 
 use models_core::{FaceBox, FaceRule, Landmarks, Point};
@@ -159,7 +161,10 @@ fn rules_name_the_field_outside_its_range() {
     assert_eq!(AcquisitionRule::default().checked(), Ok(AcquisitionRule::default()));
     let refused = |rule: AcquisitionRule| rule.checked().unwrap_err().to_string();
     assert_eq!(refused(AcquisitionRule { good_frames: 0, ..RULE }), "acquisition.good_frames: expected 1 to 100");
-    assert_eq!(refused(AcquisitionRule { good_detection_score_min: f32::NAN, ..RULE }), "acquisition.good_detection_score_min: expected 0 to 1");
+    assert_eq!(
+        refused(AcquisitionRule { good_detection_score_min: f32::NAN, ..RULE }),
+        "acquisition.good_detection_score_min: expected 0 to 1"
+    );
 }
 
 fn any_shows() -> impl Strategy<Value = Shows> {

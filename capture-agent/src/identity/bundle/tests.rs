@@ -1,3 +1,5 @@
+//! Bundles that are taken in, and those that are not.
+
 use std::fs;
 
 use rcgen::{BasicConstraints, CertificateParams, CertificateSigningRequestParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};

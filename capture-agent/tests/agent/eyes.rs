@@ -1,0 +1,61 @@
+//! Faces read from the colour of a picture: one in a red one, two in a green one, none in another. The
+//! flow around it is the agent's own; only the networks are stood in for.
+
+use capture_agent::vision::{FaceReader, VisionError};
+use models::picture::Picture;
+use models_core::{DetectedFace, FaceBox, Landmarks, ModelId, Point, RecipeId};
+use proto::v1;
+
+pub(crate) const ONE_PERSON: [u8; 3] = [200, 0, 0];
+pub(crate) const TWO_PEOPLE: [u8; 3] = [0, 200, 0];
+pub(crate) const NOBODY: [u8; 3] = [0, 0, 200];
+
+pub(crate) struct ColourEyes {
+    model: ModelId,
+    recipe: RecipeId,
+}
+
+impl ColourEyes {
+    pub(crate) fn new() -> Self {
+        Self { model: ModelId::new("colour@1").unwrap(), recipe: RecipeId::new("colour-recipe@1").unwrap() }
+    }
+}
+
+fn face(left: f32) -> DetectedFace {
+    let at = |x: f32, y: f32| Point { x: left + x, y };
+    DetectedFace {
+        face_box: FaceBox { left, top: 60.0, right: left + 120.0, bottom: 180.0 },
+        landmarks: Landmarks([at(36.0, 100.0), at(84.0, 100.0), at(60.0, 125.0), at(40.0, 150.0), at(80.0, 150.0)]),
+        score: 0.9,
+    }
+}
+
+impl FaceReader for ColourEyes {
+    fn feature_model(&self) -> &ModelId {
+        &self.model
+    }
+
+    fn recipe(&self) -> &RecipeId {
+        &self.recipe
+    }
+
+    fn detect(&self, picture: &Picture) -> Result<Vec<DetectedFace>, VisionError> {
+        Ok(match picture.pixels() {
+            [red, ..] if *red > 100 => vec![face(100.0)],
+            [_, green, ..] if *green > 100 => vec![face(20.0), face(180.0)],
+            _ => Vec::new(),
+        })
+    }
+
+    fn probe(&self, _: &Picture, face: &DetectedFace) -> Result<v1::ProbeSample, VisionError> {
+        Ok(v1::ProbeSample {
+            template: Some(v1::Template {
+                model_id: self.model.to_string(),
+                recipe_id: self.recipe.to_string(),
+                features_f16: vec![0, 60],
+            }),
+            detection_score: face.score,
+            ..v1::ProbeSample::default()
+        })
+    }
+}

@@ -1,0 +1,105 @@
+//! A state folder as `init` and `install` make it, and the authority that issues for it.
+
+use std::{fs, path::Path};
+
+use capture_agent::{
+    config::{self, Config},
+    identity::{self, Identity},
+};
+use proto::envelope::OpeningPublicKey;
+use rcgen::{BasicConstraints, CertificateParams, CertificateSigningRequestParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use tempfile::TempDir;
+
+/// A certificate authority of its own.
+pub(crate) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pub(crate) pem: String,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self { issuer: Issuer::new(params, key), pem }
+    }
+
+    /// Certificate and key (PEM) of a server on this machine.
+    pub(crate) fn server(&self) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+    }
+
+    /// A certificate for a request.
+    pub(crate) fn issue(&self, request_pem: &str) -> String {
+        let mut request = CertificateSigningRequestParams::from_pem(request_pem).unwrap();
+        request.params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        request.signed_by(&self.issuer).unwrap().pem()
+    }
+}
+
+/// A device that the authority has issued for, and pictures for its playback camera.
+pub(crate) struct Folder {
+    pub(crate) dir: TempDir,
+    pub(crate) pictures: TempDir,
+    pub(crate) bundle: TempDir,
+}
+
+impl Folder {
+    /// Makes the folder, and its bundle; installs nothing yet.
+    pub(crate) fn made(authority: &Authority, opening_key: &OpeningPublicKey) -> Self {
+        let folder =
+            Self { dir: tempfile::tempdir().unwrap(), pictures: tempfile::tempdir().unwrap(), bundle: tempfile::tempdir().unwrap() };
+        identity::init(folder.path()).unwrap();
+        let request = fs::read_to_string(folder.path().join(identity::REQUEST_FILE)).unwrap();
+        let hex: String = opening_key.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let registration = format!("device = \"counter-1\"\ninstitution = \"P001\"\ncounter = \"till 1\"\nopening_key = \"{hex}\"\n");
+        fs::write(folder.bundle.path().join("device.toml"), registration).unwrap();
+        fs::write(folder.bundle.path().join("device.crt"), authority.issue(&request)).unwrap();
+        fs::write(folder.bundle.path().join("ca.crt"), &authority.pem).unwrap();
+        folder
+    }
+
+    /// A device ready to work.
+    pub(crate) fn installed(authority: &Authority, opening_key: &OpeningPublicKey) -> Self {
+        let folder = Self::made(authority, opening_key);
+        identity::install(folder.path(), folder.bundle.path()).unwrap();
+        folder
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        Identity::load(self.path()).unwrap()
+    }
+
+    /// Writes the configuration: playback, short bounds, and what the test adds.
+    pub(crate) fn configure(&self, center: &str, more: &str) -> Config {
+        let text = format!(
+            "[center]\naddress = \"{center}\"\nconnect_timeout_ms = 500\ncall_timeout_ms = 1000\nretry_for_ms = 3000\nretry_pause_ms = 10\n\
+             [camera]\nkind = \"playback\"\nfolder = '{}'\nframe_interval_ms = 5\nreopen_max = 1\nreopen_pause_ms = 10\n\
+             [acquisition]\ndeadline_ms = 1000\nstall_after_ms = 600\nstale_after_ms = 5000\n{more}",
+            self.pictures.path().display()
+        );
+        fs::write(self.path().join(config::FILE), text).unwrap();
+        config::load(self.path()).unwrap()
+    }
+
+    /// Puts one picture of this colour before the camera, in place of what was there.
+    pub(crate) fn show(&self, colour: [u8; 3]) {
+        let mut ppm = b"P6\n320 240\n255\n".to_vec();
+        ppm.extend(std::iter::repeat_n(colour, 320 * 240).flatten());
+        fs::write(self.pictures.path().join("a.ppm"), ppm).unwrap();
+    }
+
+    /// What comes after the picture.
+    pub(crate) fn at_end(&self, end: &str) {
+        let text = format!("at_end = \"{end}\"\n[[picture]]\nfile = \"a.ppm\"\nduration_ms = 1\n");
+        fs::write(self.pictures.path().join("playback.toml"), text).unwrap();
+    }
+}

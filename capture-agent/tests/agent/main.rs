@@ -1,0 +1,14 @@
+//! The agent against a real gRPC server with mutual TLS, which authenticates and opens every envelope.
+//!
+//! [`center`] is that server, [`folder`] a state folder with its bundle, [`eyes`] reads faces from coloured
+//! pictures, so that the flow is tested without networks; [`command`] runs the real binary with the real
+//! models.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod center;
+mod command;
+mod eyes;
+mod faults;
+mod folder;
+mod http;
+mod verify;

@@ -1,0 +1,106 @@
+//! Device health: what a counter says about itself, and what it must know to work.
+
+use std::sync::Arc;
+
+use matcher_core::Policy;
+use models_core::ModelId;
+use tracing::{info, warn};
+
+use crate::{
+    feature_models::FeatureModels,
+    store::{Device, StoreError, TimeMs},
+};
+
+use super::admission::Admission;
+
+/// State of a counter's camera.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Camera {
+    /// Not said.
+    Unknown,
+    /// Frames arrive.
+    Ready,
+    /// No device found.
+    Absent,
+    /// Used by another program.
+    Busy,
+    /// Stopped giving frames.
+    Stalled,
+}
+
+/// What a device reports.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Version of its software.
+    pub agent_version: String,
+    /// Feature models it can run.
+    pub feature_models: Vec<ModelId>,
+    /// Its camera.
+    pub camera: Camera,
+    /// Its clock.
+    pub device_clock: TimeMs,
+    /// Envelopes made and not yet answered.
+    pub unanswered_envelopes: u32,
+}
+
+/// What a device must know to work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Briefing {
+    /// Its id in the registry.
+    pub device: String,
+    /// Its institution in the registry.
+    pub institution: String,
+    /// The center's clock.
+    pub center_clock: TimeMs,
+    /// The key envelopes are sealed to.
+    pub opening_key: [u8; 32],
+    /// The feature model the center compares with.
+    pub feature_model: String,
+    /// The recipe the center compares with.
+    pub recipe: String,
+    /// The policy in force.
+    pub policy_version: String,
+    /// The next sequence number the center has not seen.
+    pub next_sequence: u64,
+}
+
+/// Receives health reports.
+#[derive(Clone)]
+pub struct Health {
+    /// Registry, keys and clock.
+    pub admission: Admission,
+    /// The policy in force.
+    pub policy: Arc<Policy>,
+    /// The models the center understands.
+    pub models: Arc<FeatureModels>,
+}
+
+impl Health {
+    /// Takes a device's report and briefs it.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub async fn report(&self, device: Device, report: &Report) -> Result<Briefing, StoreError> {
+        let last_sequence = self.admission.store.last_sequence(&device.id).await?;
+        let center_clock = self.admission.surroundings.now_ms();
+        let current = self.models.current();
+        let clock_behind_ms = center_clock.saturating_sub(report.device_clock);
+        info!(
+            device.id, agent.version = report.agent_version, camera = ?report.camera, clock.behind_ms = clock_behind_ms,
+            envelopes.unanswered = report.unanswered_envelopes, "device health"
+        );
+        if !report.feature_models.contains(&current.model) {
+            warn!(device.id, model.id = %current.model, "the device cannot run the center's feature model");
+        }
+        Ok(Briefing {
+            center_clock,
+            opening_key: *self.admission.opening.current().public().as_bytes(),
+            feature_model: current.model.as_str().to_owned(),
+            recipe: current.recipe.as_str().to_owned(),
+            policy_version: self.policy.version().to_owned(),
+            next_sequence: last_sequence.saturating_add(1),
+            device: device.id,
+            institution: device.institution,
+        })
+    }
+}

@@ -1,0 +1,289 @@
+//! Verify one capture: fresh? whose card? compare, decide, record, answer.
+//!
+//! An answer exists only once its record is durable. A non-match, a missing reference or a failure to
+//! acquire is an answer; an error here means that nothing was decided and nothing was recorded but, perhaps,
+//! a flag. Not here: whether the envelope is authentic (`admission`), what a score means (`matcher-core`).
+
+use std::{fmt, sync::Arc};
+
+use matcher_core::{AcquisitionFailure, Decision, Evidence, Identifier, ReferenceState, Scene, Verdict, decide, flags_for};
+use models_core::{ModelId, RecipeId, Template};
+use thiserror::Error;
+
+use crate::{
+    center::Center,
+    store::{
+        Flag, IdentifierKey, NewVerification, RecordId, Recorded, SealedProbe, StoreError, StoredReference, StoredSubject, SubjectId,
+        TimeMs, Verification,
+    },
+    vault::{DataKey, RecordContext, Vault},
+};
+
+use super::{
+    admission::{Admission, AdmissionError, Request},
+    flags,
+    freshness::{AgeError, Freshness},
+    sample::Sample,
+};
+
+/// A capture that gave no answer. The message names the field and what was expected.
+#[derive(Debug, Error)]
+pub enum VerifyError {
+    /// The frame is too old, or of the future.
+    #[error(transparent)]
+    Age(AgeError),
+    /// The transaction has had its attempts.
+    #[error("envelope.header.attempt: expected at most {max} in the scene {} under the policy in force, got {got}", .scene.word())]
+    TooManyAttempts {
+        /// The scene.
+        scene: Scene,
+        /// The policy's cap.
+        max: u32,
+        /// What came.
+        got: u32,
+    },
+    /// The device used this sequence number for another envelope.
+    #[error("envelope.header.sequence: expected a number this device has not used; it was used for another envelope")]
+    SequenceReused,
+    /// Another capture took the request in the meantime.
+    #[error(transparent)]
+    Request(AdmissionError),
+    /// The store failed; nothing was recorded, the caller may try again.
+    #[error("the verification could not be recorded")]
+    Store(#[source] StoreError),
+}
+
+/// What a counter captured, checked field by field.
+#[derive(Debug, Clone)]
+pub struct Capture {
+    /// Where in the visit.
+    pub scene: Scene,
+    /// Whose card.
+    pub identifier: Identifier,
+    /// Who operates the counter; may be empty.
+    pub operator: String,
+    /// When the frame was taken, by the device's clock.
+    pub captured_at: TimeMs,
+    /// The center's clock minus the device's.
+    pub clock_offset_ms: i64,
+    /// What acquisition ended with.
+    pub outcome: Outcome,
+}
+
+/// What acquisition ended with.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// A face.
+    Probe(Box<Probe>),
+    /// No usable face.
+    Failure(AcquisitionFailure),
+}
+
+/// A face: the template and the picture it was made from.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    /// The template.
+    pub template: Template,
+    /// The picture.
+    pub sample: Sample,
+    /// The attack model's score, 0 (attack) to 1 (live).
+    pub live: Option<f32>,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// Its record.
+    pub record: Verification,
+    /// Whether it was given before.
+    pub repeated: bool,
+}
+
+/// Verifies captures.
+#[derive(Clone)]
+pub struct Verifier {
+    /// Store, vault, look-up key and policy.
+    pub center: Center,
+    /// Lets envelopes in.
+    pub admission: Admission,
+    /// How old a capture may be.
+    pub freshness: Freshness,
+}
+
+impl Verifier {
+    /// Judges an admitted capture and records the answer.
+    ///
+    /// # Errors
+    /// When the capture is stale or one attempt too many, the request or sequence number is taken, or the
+    /// store fails.
+    pub async fn verify(&self, request: Request, capture: Capture) -> Result<Answer, VerifyError> {
+        let now = self.admission.surroundings.now_ms();
+        let captured_at = capture.captured_at.saturating_add(capture.clock_offset_ms);
+        self.freshness.check("capture.captured_at_ms", captured_at, now).map_err(VerifyError::Age)?;
+        self.check_attempt(capture.scene, request.key.attempt)?;
+        let identifier = self.identifier_key(&capture.identifier);
+        let person = self.center.store.subject_of(&identifier).await.map_err(VerifyError::Store)?;
+        let person = person.map(|stored| Person::open(&self.center.vault, &stored));
+        let verdict = self.judge(&capture, person.as_ref());
+        let record = self.record(&request, &capture, identifier, person.as_ref(), verdict, (captured_at, now));
+        let flags = self.flags(&record).await?;
+        let probe = seal_probe(&capture.outcome, person.as_ref(), record.id);
+        self.store(request, NewVerification { record, probe, flags }).await
+    }
+
+    fn check_attempt(&self, scene: Scene, got: u32) -> Result<(), VerifyError> {
+        let max = self.center.policy.attempts_max(scene);
+        if got <= max { Ok(()) } else { Err(VerifyError::TooManyAttempts { scene, max, got }) }
+    }
+
+    fn identifier_key(&self, identifier: &Identifier) -> IdentifierKey {
+        IdentifierKey {
+            kind: identifier.kind(),
+            region: identifier.region().as_str().to_owned(),
+            hash: identifier.keyed_hash(&self.center.lookup),
+        }
+    }
+
+    fn judge(&self, capture: &Capture, person: Option<&Person>) -> Verdict {
+        let evidence = match &capture.outcome {
+            Outcome::Probe(probe) => Evidence::Probe { template: &probe.template, live: probe.live },
+            Outcome::Failure(failure) => Evidence::FailureToAcquire(*failure),
+        };
+        decide(&self.center.policy, capture.scene, evidence, person.map_or(ReferenceState::None, Person::reference))
+    }
+
+    fn record(
+        &self,
+        request: &Request,
+        capture: &Capture,
+        identifier: IdentifierKey,
+        person: Option<&Person>,
+        verdict: Verdict,
+        (captured_at, decided_at): (TimeMs, TimeMs),
+    ) -> Verification {
+        let live = match &capture.outcome {
+            Outcome::Probe(probe) => probe.live,
+            Outcome::Failure(_) => None,
+        };
+        let thresholds = verdict.comparison.as_ref().map(|comparison| comparison.thresholds);
+        Verification {
+            id: self.admission.surroundings.new_record(),
+            request: request.key.clone(),
+            request_digest: request.digest,
+            device: request.device.id.clone(),
+            counter: request.device.counter.clone(),
+            sequence: request.sequence,
+            scene: capture.scene,
+            operator: capture.operator.clone(),
+            identifier,
+            identifier_masked: capture.identifier.masked(),
+            subject: person.map(|person| person.subject),
+            captured_at,
+            decided_at,
+            decision: verdict.decision,
+            reasons: verdict.reasons.iter().map(|&reason| reason.to_owned()).collect(),
+            disposition: verdict.disposition,
+            score: verdict.comparison.as_ref().map(|comparison| comparison.score.get()),
+            match_threshold: thresholds.map(|thresholds| thresholds.match_at_least),
+            non_match_threshold: thresholds.and_then(|thresholds| thresholds.non_match_below),
+            model: verdict.comparison.map(|comparison| comparison.model.as_str().to_owned()).unwrap_or_default(),
+            live,
+            policy_version: self.center.policy.version().to_owned(),
+            provisional: self.center.policy.provisional(),
+        }
+    }
+
+    /// The flags of a decision. Earlier ones are read only where they can matter: most visits are one match.
+    async fn flags(&self, record: &Verification) -> Result<Vec<Flag>, VerifyError> {
+        let earlier = match record.decision {
+            Decision::Match => {
+                let (institution, transaction) = (&record.request.institution, &record.request.transaction);
+                self.center.store.decisions_of(institution, transaction).await.map_err(VerifyError::Store)?
+            }
+            Decision::Review | Decision::NonMatch | Decision::NoDecision(_) => Vec::new(),
+        };
+        let earlier: Vec<Decision> = earlier.into_iter().map(|(_, decision)| decision).collect();
+        let kinds = flags_for(record.decision, &earlier);
+        Ok(kinds.into_iter().map(|kind| flags::of_verification(kind, self.admission.surroundings.new_record(), record)).collect())
+    }
+
+    async fn store(&self, request: Request, new: NewVerification) -> Result<Answer, VerifyError> {
+        let record = new.record.clone();
+        match self.center.store.record_verification(new).await.map_err(VerifyError::Store)? {
+            Recorded::Stored => Ok(Answer { record, repeated: false }),
+            Recorded::AlreadyAnswered(first) => Ok(Answer { record: *first, repeated: true }),
+            Recorded::RequestTaken(first) => Err(VerifyError::Request(self.admission.request_reused(&request, &first).await)),
+            Recorded::SequenceTaken => {
+                let flag = flags::sequence_reused(&request, &record.identifier_masked, record.decided_at);
+                self.admission.raise(flag).await.map_err(VerifyError::Store)?;
+                Err(VerifyError::SequenceReused)
+            }
+        }
+    }
+}
+
+/// A known person, as far as the vault can open what the store has.
+struct Person {
+    subject: SubjectId,
+    /// Nothing where the wrapped key is not this person's.
+    key: Option<DataKey>,
+    reference: Reference,
+}
+
+enum Reference {
+    None,
+    Unreadable,
+    Present(Box<Template>),
+}
+
+impl fmt::Debug for Person {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Person([redacted])")
+    }
+}
+
+impl Person {
+    fn open(vault: &Arc<Vault>, stored: &StoredSubject) -> Self {
+        let key = vault.unwrap_data_key(stored.subject, &stored.data_key).ok();
+        let reference = match (&key, &stored.reference) {
+            (None, _) => Reference::Unreadable,
+            (Some(_), None) => Reference::None,
+            (Some(key), Some(reference)) => open_template(key, stored.subject, reference)
+                .map_or(Reference::Unreadable, |template| Reference::Present(Box::new(template))),
+        };
+        Self { subject: stored.subject, key, reference }
+    }
+
+    fn reference(&self) -> ReferenceState<'_> {
+        match &self.reference {
+            Reference::None => ReferenceState::None,
+            Reference::Unreadable => ReferenceState::Unreadable,
+            Reference::Present(template) => ReferenceState::Present(template),
+        }
+    }
+}
+
+/// Opens a reference at its own row of its own person; nothing when it is anything else.
+fn open_template(key: &DataKey, subject: SubjectId, stored: &StoredReference) -> Option<Template> {
+    if stored.subject != subject {
+        return None;
+    }
+    let place = RecordContext::reference_template(subject, stored.record, &stored.model);
+    let features = key.open(&place, &stored.template).ok()?;
+    let (model, recipe) = (ModelId::new(&stored.model).ok()?, RecipeId::new(&stored.recipe).ok()?);
+    // The length is checked by the comparison, against the probe's.
+    Template::from_f16_le_bytes(model, recipe, features.len() / 2, &features).ok()
+}
+
+/// Seals what was captured under the person's key; without a person there is no key, and nothing is kept.
+fn seal_probe(outcome: &Outcome, person: Option<&Person>, record: RecordId) -> Option<SealedProbe> {
+    let Outcome::Probe(probe) = outcome else { return None };
+    let person = person?;
+    let key = person.key.as_ref()?;
+    let template = RecordContext::probe_template(person.subject, record, probe.template.model().as_str());
+    let sample = RecordContext::probe_sample(person.subject, record);
+    Some(SealedProbe {
+        template: key.seal(&template, &probe.template.to_f16_le_bytes()),
+        sample: key.seal(&sample, &probe.sample.to_bytes()),
+    })
+}

@@ -1,0 +1,90 @@
+//! The command line: what can be asked of `matcher`.
+
+use std::path::PathBuf;
+
+use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
+use clap_complete::Shell;
+
+use crate::{device::IssueArgs, init::InitArgs};
+
+/// The center of Countersign: enrols references, verifies captures, flags mismatches.
+#[derive(Debug, Parser)]
+#[command(
+    name = "matcher",
+    version,
+    about,
+    after_help = "Exit codes: 0 done, 1 failed, 2 not understood, 64 the configuration is not in order.\n\
+                  A new center: matcher init, matcher device issue, matcher enrol, matcher serve."
+)]
+pub struct Cli {
+    /// Data folder of the center; every command but completions needs it
+    #[arg(long, env = "COUNTERSIGN_DATA", value_name = "DIR", global = true)]
+    pub data: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+impl Cli {
+    /// The data folder, which must be given one way or the other. Ends the program as any other misuse does
+    /// where it is not.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        let missing =
+            || Self::command().error(ErrorKind::MissingRequiredArgument, "give the data folder: --data DIR, or COUNTERSIGN_DATA=DIR");
+        self.data.clone().unwrap_or_else(|| missing().exit())
+    }
+}
+
+/// What can be asked.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make the data folder of a new center: keys, certificates, settings, policy, store
+    Init(InitArgs),
+    /// Let devices in, list them, put them out
+    #[command(subcommand)]
+    Device(DeviceCommand),
+    /// Serve counters over gRPC by mutual TLS until stopped (SIGTERM, Ctrl-C)
+    Serve,
+    /// Print completions for a shell
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+}
+
+/// What can be done with devices.
+#[derive(Debug, Subcommand)]
+pub enum DeviceCommand {
+    /// Sign a device's certificate request and write its bundle
+    Issue(IssueArgs),
+    /// List the devices of the registry
+    List {
+        /// As one JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Put a device out; its next call is refused
+    Revoke {
+        /// Name of the device.
+        #[arg(value_name = "ID")]
+        device: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_data_folder_stands_before_or_after_the_command() {
+        for line in [["matcher", "--data", "/d", "serve"], ["matcher", "serve", "--data", "/d"]] {
+            assert_eq!(Cli::try_parse_from(line).unwrap().data(), PathBuf::from("/d"));
+        }
+    }
+}

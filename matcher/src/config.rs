@@ -1,0 +1,255 @@
+//! Settings: the shipped file, the data folder's file over it, the environment over both.
+//!
+//! The shipped file is the default of every setting. Unknown keys are refused, and everything is checked
+//! before a port, the store or a model is opened. Not here: the policy, which is a file of its own.
+
+use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+
+use figment::{
+    Figment,
+    providers::{Env, Format, Toml},
+};
+use models::manifest::{Manifest, ManifestError};
+use serde::Deserialize;
+use thiserror::Error;
+use tracing_subscriber::EnvFilter;
+
+use crate::data_dir::DataDir;
+
+/// The shipped settings; `matcher init` writes them into the data folder.
+pub const SHIPPED: &str = include_str!("../config/matcher.toml");
+
+/// Settings that are not in order. The message names the setting.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// A file is not TOML, or a key is unknown or of another type.
+    #[error("configuration: {0}")]
+    Read(String),
+    /// A value is out of range.
+    #[error("configuration: {field}: expected {expected}")]
+    Field {
+        /// Path of the setting.
+        field: &'static str,
+        /// What was expected of it.
+        expected: String,
+    },
+}
+
+/// All settings.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The gRPC service.
+    pub server: ServerConfig,
+    /// How old a capture may be.
+    pub freshness: FreshnessConfig,
+    /// Devices.
+    pub devices: DevicesConfig,
+    /// Models.
+    pub models: ModelsConfig,
+    /// Logs.
+    pub log: LogConfig,
+}
+
+/// Settings of the gRPC service.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Where it listens; port 0 takes any free port.
+    pub listen: SocketAddr,
+    /// How long calls under way may take after a stop was asked for, in seconds.
+    drain_seconds: u64,
+    /// Connections held open at once.
+    pub connections_max: usize,
+    /// Calls worked on at once.
+    pub requests_max: usize,
+    /// Calls open at once on one connection.
+    pub requests_per_connection_max: u32,
+    /// How long one call may take, in seconds.
+    request_timeout_seconds: u64,
+    /// How long a TLS handshake may take, in seconds.
+    handshake_timeout_seconds: u64,
+}
+
+impl ServerConfig {
+    /// How long calls under way may take after a stop was asked for.
+    #[must_use]
+    pub fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain_seconds)
+    }
+
+    /// How long one call may take.
+    #[must_use]
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_secs(self.request_timeout_seconds)
+    }
+
+    /// How long a TLS handshake may take.
+    #[must_use]
+    pub fn handshake_timeout(&self) -> Duration {
+        Duration::from_secs(self.handshake_timeout_seconds)
+    }
+}
+
+/// How old a capture may be when it is verified live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FreshnessConfig {
+    /// Oldest age, in seconds.
+    pub past_max_seconds: u32,
+    /// Furthest ahead of the center's clock, in seconds.
+    pub future_max_seconds: u32,
+}
+
+/// Settings of devices.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DevicesConfig {
+    /// How long a device's certificate holds, in days.
+    pub certificate_days: u32,
+}
+
+/// Settings of models.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelsConfig {
+    /// A manifest of the center's own.
+    manifest: Option<PathBuf>,
+    /// Where model files are.
+    cache_dir: Option<PathBuf>,
+}
+
+impl ModelsConfig {
+    /// The shipped models with the center's own.
+    ///
+    /// # Errors
+    /// When the center's own manifest cannot be read or is not in order.
+    pub fn manifest(&self) -> Result<Manifest, ManifestError> {
+        self.manifest.as_ref().map_or_else(|| Ok(Manifest::shipped()), |path| Manifest::load(path))
+    }
+
+    /// Where model files are.
+    #[must_use]
+    pub fn cache_dir(&self) -> PathBuf {
+        self.cache_dir.clone().unwrap_or_else(models::cache::default_dir)
+    }
+}
+
+/// Settings of logs.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogConfig {
+    /// What is logged.
+    pub filter: String,
+    /// In which form.
+    pub format: LogFormat,
+}
+
+/// Form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// Reads the settings of a data folder and of the environment, and checks them.
+    ///
+    /// # Errors
+    /// With the setting and what was expected of it.
+    pub fn load(dir: &DataDir) -> Result<Self, ConfigError> {
+        let config = Self::from_figment(&layers().merge(Toml::file_exact(dir.config())).merge(environment()))?;
+        Ok(config.relative_to(dir))
+    }
+
+    /// The shipped settings.
+    ///
+    /// # Errors
+    /// Only when the shipped file is not in order, which a test rules out.
+    pub fn shipped() -> Result<Self, ConfigError> {
+        Self::from_figment(&layers())
+    }
+
+    fn from_figment(figment: &Figment) -> Result<Self, ConfigError> {
+        let config: Self = figment.extract().map_err(|error| ConfigError::Read(error.to_string()))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn relative_to(mut self, dir: &DataDir) -> Self {
+        self.models.manifest = self.models.manifest.map(|path| dir.path().join(path));
+        self.models.cache_dir = self.models.cache_dir.map(|path| dir.path().join(path));
+        self
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let (server, freshness) = (&self.server, &self.freshness);
+        within("server.drain_seconds", server.drain_seconds, 1..=300)?;
+        within("server.connections_max", server.connections_max, 1..=100_000)?;
+        within("server.requests_max", server.requests_max, 1..=100_000)?;
+        within("server.requests_per_connection_max", server.requests_per_connection_max, 1..=10_000)?;
+        within("server.request_timeout_seconds", server.request_timeout_seconds, 1..=300)?;
+        within("server.handshake_timeout_seconds", server.handshake_timeout_seconds, 1..=60)?;
+        within("freshness.past_max_seconds", freshness.past_max_seconds, 1..=86_400)?;
+        within("freshness.future_max_seconds", freshness.future_max_seconds, 0..=3_600)?;
+        within("devices.certificate_days", self.devices.certificate_days, 1..=3_650)?;
+        if EnvFilter::try_new(&self.log.filter).is_err() {
+            return Err(ConfigError::Field { field: "log.filter", expected: "a level, or rules such as info,matcher::grpc=debug".into() });
+        }
+        Ok(())
+    }
+}
+
+fn layers() -> Figment {
+    Figment::from(Toml::string(SHIPPED))
+}
+
+fn environment() -> Env {
+    Env::prefixed("COUNTERSIGN_MATCHER__").split("__")
+}
+
+fn within<T: PartialOrd + std::fmt::Display>(field: &'static str, value: T, range: RangeInclusive<T>) -> Result<(), ConfigError> {
+    if range.contains(&value) {
+        Ok(())
+    } else {
+        Err(ConfigError::Field { field, expected: format!("a number from {} to {}, got {value}", range.start(), range.end()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(text: &str) -> Result<Config, ConfigError> {
+        Config::from_figment(&layers().merge(Toml::string(text)))
+    }
+
+    #[test]
+    fn the_shipped_file_is_in_order_and_is_the_default() {
+        let shipped = Config::shipped().unwrap();
+        assert_eq!(shipped.server.listen.to_string(), "127.0.0.1:7443");
+        assert_eq!(shipped.freshness, FreshnessConfig { past_max_seconds: 600, future_max_seconds: 120 });
+        assert_eq!(with("").unwrap(), shipped);
+    }
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        let error = with(text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+
+    #[test]
+    fn settings_that_are_not_in_order_are_named() {
+        check("[server]\nlisten = 'here'", "server.listen");
+        check("[server]\nlisten_on = '127.0.0.1:1'", "listen_on");
+        check("[sever]\nlisten = '127.0.0.1:1'", "sever");
+        check("[server]\nrequests_max = 0", "server.requests_max: expected a number from 1 to 100000, got 0");
+        check("[freshness]\npast_max_seconds = -1", "past_max_seconds");
+        check("[log]\nfilter = 'a=b=c'", "log.filter: expected");
+        check("[log]\nformat = 'xml'", "format");
+        check("[log", "configuration:");
+    }
+}

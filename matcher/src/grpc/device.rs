@@ -1,0 +1,35 @@
+//! `DeviceService`.
+
+use proto::v1::{self, device_service_server::DeviceService};
+use tonic::{Request, Response, Status};
+use tracing::instrument;
+
+use crate::app::health::Health;
+
+use super::{Gate, decode, encode, peer, status::Failure};
+
+/// Receives health reports.
+#[derive(Clone)]
+pub struct Devices {
+    /// The use case.
+    pub app: Health,
+    /// Bounds on calls.
+    pub gate: Gate,
+}
+
+#[tonic::async_trait]
+impl DeviceService for Devices {
+    #[instrument(name = "report_health", skip_all)]
+    async fn report_health(&self, request: Request<v1::ReportHealthRequest>) -> Result<Response<v1::ReportHealthResponse>, Status> {
+        self.gate.answer(self.answer(peer(&request), request.into_inner())).await
+    }
+}
+
+impl Devices {
+    async fn answer(&self, peer: Option<[u8; 32]>, message: v1::ReportHealthRequest) -> Result<v1::ReportHealthResponse, Failure> {
+        let device = self.app.admission.device(peer).await.map_err(Failure::Admission)?;
+        let report = decode::report(message).map_err(Failure::Field)?;
+        let briefing = self.app.report(device, &report).await.map_err(Failure::Store)?;
+        Ok(encode::briefing(briefing))
+    }
+}

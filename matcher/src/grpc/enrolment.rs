@@ -1,0 +1,82 @@
+//! `EnrolmentService`.
+//!
+//! Enrolling needs the networks, verifying does not: they are loaded by the first submission, so that a
+//! server starts at once and runs without them.
+
+use std::{path::PathBuf, sync::Arc};
+
+use models::{manifest::Manifest, pipeline::Pipeline};
+use proto::v1::{self, BodyKind, enrolment_service_server::EnrolmentService};
+use tokio::sync::OnceCell;
+use tonic::{Request, Response, Status};
+use tracing::{Span, field::Empty, info, instrument};
+
+use crate::{
+    app::{admission::Admission, enrol::enrol_one, freshness::Freshness},
+    center::Center,
+};
+
+use super::{Gate, decode, encode, peer, status::Failure};
+
+/// Enrols one person at a time.
+#[derive(Clone)]
+pub struct Enrolments {
+    center: Center,
+    admission: Admission,
+    freshness: Freshness,
+    networks: Arc<Networks>,
+    gate: Gate,
+}
+
+/// The networks, loaded when they are first needed.
+struct Networks {
+    manifest: Manifest,
+    cache_dir: PathBuf,
+    loaded: OnceCell<Pipeline>,
+}
+
+impl Networks {
+    /// The networks. A failure is not kept: once the files are there the next call finds them.
+    async fn get(&self) -> Result<&Pipeline, Failure> {
+        let (manifest, cache_dir) = (self.manifest.clone(), self.cache_dir.clone());
+        let load = || async move {
+            let load = move || Pipeline::load(&manifest, &cache_dir);
+            let loaded = tokio::task::spawn_blocking(load).await.map_err(|_| Failure::LoadInterrupted)?;
+            loaded.map_err(Failure::Load)
+        };
+        self.loaded.get_or_try_init(load).await
+    }
+}
+
+impl Enrolments {
+    /// A service that loads its networks when they are first needed.
+    #[must_use]
+    pub fn new(center: Center, admission: Admission, freshness: Freshness, manifest: Manifest, cache_dir: PathBuf, gate: Gate) -> Self {
+        Self { center, admission, freshness, networks: Arc::new(Networks { manifest, cache_dir, loaded: OnceCell::new() }), gate }
+    }
+
+    async fn answer(&self, peer: Option<[u8; 32]>, message: v1::EnrolRequest) -> Result<v1::EnrolResponse, Failure> {
+        let device = self.admission.device(peer).await.map_err(Failure::Admission)?;
+        Span::current().record("device.id", &device.id);
+        let envelope = decode::envelope(message.envelope).map_err(Failure::Field)?;
+        let opened = self.admission.enrolment(device, envelope).map_err(Failure::Admission)?;
+        let submission = opened.message(BodyKind::Enrolment).map_err(Failure::Body)?;
+        let (command, submitted_at) = decode::submission(submission).map_err(Failure::Field)?;
+        let now = self.admission.surroundings.now_ms();
+        self.freshness.check("submission.submitted_at_ms", submitted_at, now).map_err(Failure::Age)?;
+        let networks = self.networks.get().await?;
+        let surroundings = self.admission.surroundings.as_ref();
+        let outcome = enrol_one(&self.center, networks, command, surroundings).await.map_err(Failure::Enrol)?;
+        let answer = encode::enrolment(&outcome, networks.feature_model());
+        info!(outcome = answer.outcome().as_str_name(), reason = answer.reason, "enrolled");
+        Ok(answer)
+    }
+}
+
+#[tonic::async_trait]
+impl EnrolmentService for Enrolments {
+    #[instrument(name = "enrol", skip_all, fields(device.id = Empty))]
+    async fn enrol(&self, request: Request<v1::EnrolRequest>) -> Result<Response<v1::EnrolResponse>, Status> {
+        self.gate.answer(self.answer(peer(&request), request.into_inner())).await
+    }
+}

@@ -1,0 +1,64 @@
+//! `VerificationService`.
+
+use std::sync::Arc;
+
+use proto::v1::{self, BodyKind, verification_service_server::VerificationService};
+use tonic::{Request, Response, Status};
+use tracing::{Span, field::Empty, info, instrument};
+
+use crate::{
+    app::{
+        admission::Admitted,
+        verify::{Answer, Verifier},
+    },
+    feature_models::FeatureModels,
+};
+
+use super::{Gate, decode, encode, peer, status::Failure};
+
+/// Verifies captures as they happen.
+#[derive(Clone)]
+pub struct Verifications {
+    /// The use case.
+    pub app: Verifier,
+    /// The models templates may come from.
+    pub models: Arc<FeatureModels>,
+    /// Bounds on calls.
+    pub gate: Gate,
+}
+
+#[tonic::async_trait]
+impl VerificationService for Verifications {
+    #[instrument(name = "verify", skip_all, fields(device.id = Empty, verification.transaction = Empty, verification.attempt = Empty))]
+    async fn verify(&self, request: Request<v1::VerifyRequest>) -> Result<Response<v1::VerifyResponse>, Status> {
+        self.gate.answer(self.answer(peer(&request), request.into_inner())).await
+    }
+}
+
+impl Verifications {
+    async fn answer(&self, peer: Option<[u8; 32]>, message: v1::VerifyRequest) -> Result<v1::VerifyResponse, Failure> {
+        let device = self.app.admission.device(peer).await.map_err(Failure::Admission)?;
+        Span::current().record("device.id", &device.id);
+        let envelope = decode::envelope(message.envelope).map_err(Failure::Field)?;
+        let answer = match self.app.admission.capture(device, envelope).await.map_err(Failure::Admission)? {
+            Admitted::Answered(record) => Answer { record: *record, repeated: true },
+            Admitted::New(request, opened) => {
+                Span::current().record("verification.transaction", &request.key.transaction);
+                Span::current().record("verification.attempt", request.key.attempt);
+                let capture = opened.message(BodyKind::Capture).map_err(Failure::Body)?;
+                let capture = decode::capture(capture, &self.models).map_err(Failure::Field)?;
+                self.app.verify(*request, capture).await.map_err(Failure::Verify)?
+            }
+        };
+        let record = &answer.record;
+        info!(
+            decision = record.decision.word(),
+            disposition = record.disposition.word(),
+            scene = record.scene.word(),
+            comparison.score = record.score,
+            repeated = answer.repeated,
+            "verified"
+        );
+        Ok(encode::answer(answer))
+    }
+}

@@ -1,0 +1,95 @@
+//! What a new data folder holds, and what a second run leaves alone.
+
+use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt};
+
+use matcher_core::Policy;
+use models::manifest::Manifest;
+
+use super::*;
+use crate::feature_models::FeatureModels;
+
+const NOW: TimeMs = 1_800_000_000_000;
+
+fn args(name: &str) -> InitArgs {
+    InitArgs { server_names: vec![name.to_owned()] }
+}
+
+/// Every file below a folder with its bytes, the store's aside.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        let mode = fs::metadata(&entry).unwrap().permissions().mode() & 0o777;
+        if entry.is_dir() {
+            assert_eq!(mode, 0o700, "{}", entry.display());
+            found.extend(files(&entry));
+        } else if !entry.file_name().unwrap().to_str().unwrap().starts_with("center.db") {
+            assert_eq!(mode, 0o600, "{}", entry.display());
+            found.insert(entry.clone(), fs::read(&entry).unwrap());
+        }
+    }
+    found
+}
+
+#[test]
+fn an_initialised_folder_is_complete_private_and_never_overwritten() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = DataDir::new(temp.path().join("data"));
+    init(&dir, &args("localhost"), NOW).unwrap();
+    let before = files(dir.path());
+    assert_eq!(before.len(), 11);
+    assert!(matches!(init(&dir, &args("localhost"), NOW), Err(InitError::Initialised(_))));
+    assert_eq!(files(dir.path()), before);
+}
+
+#[test]
+fn an_interrupted_run_goes_on_and_keeps_every_key() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = DataDir::new(temp.path().join("data"));
+    init(&dir, &args("localhost"), NOW).unwrap();
+    let before = files(dir.path());
+    for path in [dir.marker(), dir.config(), dir.server_certificate(), dir.receipt_key()] {
+        fs::remove_file(path).unwrap();
+    }
+    assert!(DataDir::initialised(dir.path()).is_err());
+    init(&dir, &args("127.0.0.1"), NOW).unwrap();
+    let after = files(dir.path());
+    for key in [dir.key_encryption_key(), dir.lookup_key(), dir.opening_keys(), dir.authority_key(), dir.server_key(), dir.policy()] {
+        assert_eq!(after[&key], before[&key], "{}", key.display());
+    }
+    assert_eq!(after.len(), before.len());
+    DataDir::initialised(dir.path()).unwrap();
+}
+
+#[test]
+fn a_store_is_never_given_a_new_key() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = DataDir::new(temp.path());
+    init(&dir, &args("localhost"), NOW).unwrap();
+    fs::remove_file(dir.marker()).unwrap();
+    fs::remove_file(dir.key_encryption_key()).unwrap();
+    assert!(matches!(init(&dir, &args("localhost"), NOW), Err(InitError::StoreWithoutKey(_))));
+}
+
+#[test]
+fn the_shipped_policy_is_provisional_and_for_the_shipped_models() {
+    let policy = Policy::from_toml(POLICY).unwrap();
+    let models = FeatureModels::from_manifest(&Manifest::shipped()).unwrap();
+    let current = models.current();
+    let thresholds = policy.thresholds(&current.model, &current.recipe).unwrap();
+    assert_eq!(policy.models().count(), 1);
+    assert!(policy.provisional());
+    assert_eq!((thresholds.match_at_least, thresholds.non_match_below), (0.50, Some(0.30)));
+}
+
+#[test]
+fn the_summary_names_every_file_and_says_what_to_back_up() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = DataDir::new(temp.path());
+    init(&dir, &args("localhost"), NOW).unwrap();
+    let summary = summary(&dir, &args("localhost"), NOW);
+    for path in files(dir.path()).keys().filter(|path| **path != dir.marker()) {
+        let stem = path.file_stem().unwrap().to_str().unwrap();
+        assert!(summary.contains(stem), "{stem}");
+    }
+    assert!(summary.contains("until 2047-") && summary.contains("until 2032-"), "{summary}");
+}

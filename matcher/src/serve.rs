@@ -1,0 +1,264 @@
+//! `matcher serve`: one listener by mutual TLS, until a stop is asked for.
+//!
+//! Nothing of a model is loaded here: a verification compares two templates. Several processes may work on
+//! one data folder, servers among them (an upgrade starts the new one before it stops the old): no answer
+//! depends on a process's memory, and the store's constraints hold between processes. A stopped server takes
+//! no new connections, finishes the calls under way, and cuts off what takes too long.
+
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use models::manifest::ManifestError;
+use models_core::{ModelId, RecipeId};
+use proto::{
+    MESSAGE_LEN_MAX,
+    v1::{
+        device_service_server::DeviceServiceServer, enrolment_service_server::EnrolmentServiceServer,
+        verification_service_server::VerificationServiceServer,
+    },
+};
+use thiserror::Error;
+use tokio::sync::Notify;
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tracing::{info, warn};
+
+use crate::{
+    app::{admission::Admission, freshness::Freshness, health::Health, verify::Verifier},
+    center::{Center, OpenError},
+    config::{Config, FreshnessConfig, ServerConfig},
+    data_dir::DataDir,
+    durable,
+    feature_models::{FeatureModels, FeatureModelsError},
+    grpc::{Gate, device::Devices, enrolment::Enrolments, listener::Listener, verification::Verifications},
+    keys::{KeyError, OpeningKeys},
+    surroundings::System,
+};
+
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+const HEADER_LIST_LEN_MAX: u32 = 16 * 1024;
+
+/// A server that cannot start, or that broke off.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// The center cannot be opened.
+    #[error(transparent)]
+    Open(OpenError),
+    /// The manifest is not in order.
+    #[error("could not read the models' manifest")]
+    Manifest(#[source] ManifestError),
+    /// The manifest lacks a model.
+    #[error(transparent)]
+    Models(FeatureModelsError),
+    /// The policy has no thresholds for the feature model.
+    #[error("policy: thresholds: expected a table for model {model} and recipe {recipe}, which the manifest has")]
+    NoThresholds {
+        /// The feature model.
+        model: ModelId,
+        /// Its recipe.
+        recipe: RecipeId,
+    },
+    /// A key cannot be used.
+    #[error(transparent)]
+    Key(KeyError),
+    /// A file cannot be read or written.
+    #[error("could not read or write {}", .path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The address cannot be had.
+    #[error("could not listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Certificates or keys do not make a TLS server.
+    #[error("the server's certificate, its key or the authority's certificate is not in order")]
+    Tls(#[source] tonic::transport::Error),
+    /// Reflection cannot be served.
+    #[error("the contract's descriptors are not in order")]
+    Reflection(#[source] tonic_reflection::server::Error),
+    /// The server broke off.
+    #[error("the server broke off")]
+    Broken(#[source] tonic::transport::Error),
+}
+
+impl ServeError {
+    /// Whether a file that people write is at fault.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        match self {
+            Self::Open(error) => error.is_configuration(),
+            Self::Manifest(_) | Self::Models(_) | Self::NoThresholds { .. } => true,
+            Self::Key(_) | Self::File { .. } | Self::Listen { .. } | Self::Tls(_) | Self::Reflection(_) | Self::Broken(_) => false,
+        }
+    }
+}
+
+/// A server that is bound and ready to run.
+#[derive(Debug)]
+pub struct Bound {
+    services: Services,
+    listener: Listener,
+    tls: ServerTlsConfig,
+    config: ServerConfig,
+    address_file: PathBuf,
+    address: SocketAddr,
+}
+
+#[derive(Clone)]
+struct Services {
+    verifications: Verifications,
+    enrolments: Enrolments,
+    devices: Devices,
+}
+
+impl std::fmt::Debug for Services {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Services")
+    }
+}
+
+/// Checks everything, opens the center of a data folder, binds the port and writes its address to
+/// `serve.addr`.
+///
+/// # Errors
+/// When something is not in order, another process serves the folder, or the port cannot be had.
+pub async fn bind(dir: &DataDir, config: &Config) -> Result<Bound, ServeError> {
+    let tls = tls(dir, &config.server)?;
+    let services = services(dir, config)?;
+    let listen = config.server.listen;
+    let no_port = |source| ServeError::Listen { address: listen, source };
+    let listener = Listener::bind(listen, config.server.connections_max).await.map_err(no_port)?;
+    let address = listener.address().map_err(no_port)?;
+    let address_file = dir.serve_address();
+    durable::write(&address_file, address_line(address).as_bytes())
+        .map_err(|source| ServeError::File { path: address_file.clone(), source })?;
+    Ok(Bound { services, listener, tls, config: config.server.clone(), address_file, address })
+}
+
+impl Bound {
+    /// The address in use.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` is done, then drains.
+    ///
+    /// # Errors
+    /// When the server breaks off.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
+        let done = serve(self.services, self.listener, self.tls, &self.config, stop).await;
+        // Another server of this folder may have written its own since.
+        if std::fs::read_to_string(&self.address_file).is_ok_and(|line| line == address_line(self.address)) {
+            let _ = std::fs::remove_file(&self.address_file);
+        }
+        done
+    }
+}
+
+async fn serve(
+    services: Services,
+    listener: Listener,
+    tls: ServerTlsConfig,
+    config: &ServerConfig,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), ServeError> {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_serving::<VerificationServiceServer<Verifications>>().await;
+    reporter.set_serving::<EnrolmentServiceServer<Enrolments>>().await;
+    reporter.set_serving::<DeviceServiceServer<Devices>>().await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .map_err(ServeError::Reflection)?;
+    let router = server(tls, config)?
+        .add_service(VerificationServiceServer::new(services.verifications).max_decoding_message_size(MESSAGE_LEN_MAX))
+        .add_service(EnrolmentServiceServer::new(services.enrolments).max_decoding_message_size(MESSAGE_LEN_MAX))
+        .add_service(DeviceServiceServer::new(services.devices).max_decoding_message_size(MESSAGE_LEN_MAX))
+        .add_service(health)
+        .add_service(reflection);
+    let stopping = Notify::new();
+    let signal = async {
+        stop.await;
+        info!("stopping: no new connections; calls under way are finished");
+        reporter.set_not_serving::<VerificationServiceServer<Verifications>>().await;
+        reporter.set_not_serving::<EnrolmentServiceServer<Enrolments>>().await;
+        reporter.set_not_serving::<DeviceServiceServer<Devices>>().await;
+        stopping.notify_one();
+    };
+    let too_long = async {
+        stopping.notified().await;
+        tokio::time::sleep(config.drain()).await;
+    };
+    tokio::select! {
+        done = router.serve_with_incoming_shutdown(listener.into_stream(), signal) => done.map_err(ServeError::Broken),
+        () = too_long => {
+            warn!("some calls or connections did not end in time and were cut off");
+            Ok(())
+        }
+    }
+}
+
+fn address_line(address: SocketAddr) -> String {
+    format!("https://{address}\n")
+}
+
+fn server(tls: ServerTlsConfig, config: &ServerConfig) -> Result<Server, ServeError> {
+    let server = Server::builder()
+        .tls_config(tls)
+        .map_err(ServeError::Tls)?
+        .concurrency_limit_per_connection(config.requests_per_connection_max as usize)
+        .max_concurrent_streams(config.requests_per_connection_max)
+        // The gate bounds the work; this bounds a message that trickles in.
+        .timeout(config.request_timeout() * 2)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .http2_max_header_list_size(HEADER_LIST_LEN_MAX);
+    Ok(server)
+}
+
+fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError> {
+    let manifest = config.models.manifest().map_err(ServeError::Manifest)?;
+    let models = Arc::new(FeatureModels::from_manifest(&manifest).map_err(ServeError::Models)?);
+    let opening = Arc::new(OpeningKeys::load(&dir.opening_keys()).map_err(ServeError::Key)?);
+    let center = Center::open(dir).map_err(ServeError::Open)?;
+    let current = models.current();
+    if center.policy.thresholds(&current.model, &current.recipe).is_none() {
+        return Err(ServeError::NoThresholds { model: current.model.clone(), recipe: current.recipe.clone() });
+    }
+    let gate = Gate::new(config.server.requests_max, config.server.request_timeout());
+    let admission = Admission { store: Arc::clone(&center.store), opening, surroundings: Arc::new(System) };
+    let health = Health { admission: admission.clone(), policy: Arc::clone(&center.policy), models: Arc::clone(&models) };
+    let freshness = freshness(config.freshness);
+    let enrolments = Enrolments::new(center.clone(), admission.clone(), freshness, manifest, config.models.cache_dir(), gate.clone());
+    let verifier = Verifier { center, admission, freshness };
+    Ok(Services {
+        verifications: Verifications { app: verifier, models, gate: gate.clone() },
+        enrolments,
+        devices: Devices { app: health, gate },
+    })
+}
+
+fn freshness(config: FreshnessConfig) -> Freshness {
+    Freshness { past_max_ms: i64::from(config.past_max_seconds) * 1000, future_max_ms: i64::from(config.future_max_seconds) * 1000 }
+}
+
+/// A certificate of the center's authority is asked of every caller.
+fn tls(dir: &DataDir, config: &ServerConfig) -> Result<ServerTlsConfig, ServeError> {
+    let identity = Identity::from_pem(read(dir.server_certificate())?, read(dir.server_key())?);
+    let authority = Certificate::from_pem(read(dir.authority_certificate())?);
+    Ok(ServerTlsConfig::new().identity(identity).client_ca_root(authority).timeout(config.handshake_timeout()))
+}
+
+fn read(path: PathBuf) -> Result<Vec<u8>, ServeError> {
+    std::fs::read(&path).map_err(|source| ServeError::File { path, source })
+}

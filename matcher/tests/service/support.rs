@@ -1,0 +1,171 @@
+//! A center on port 0 in a folder of its own, people in its store, and devices with keys of their own.
+
+mod device;
+
+use std::sync::Arc;
+
+use matcher::{
+    center::Center,
+    config::Config,
+    data_dir::DataDir,
+    device::{IssueArgs, Role, issue},
+    feature_models::FeatureModels,
+    init::{InitArgs, init},
+    serve,
+    store::{Device, Enrolled, Flag, IdentifierKey, Listing, NewEnrolment, StoredReference, Verification},
+    surroundings::{Surroundings, System},
+    vault::RecordContext,
+};
+use matcher_core::{Identifier, IdentifierKind, Region};
+use models::manifest::Manifest;
+use models_core::{ModelId, RecipeId, Template};
+use tempfile::TempDir;
+use tokio::{sync::oneshot, task::JoinHandle};
+
+pub(crate) use device::{TestDevice, attempt, capture, failure, probe, sample};
+
+/// A running center.
+pub(crate) struct TestCenter {
+    folder: TempDir,
+    pub(crate) dir: DataDir,
+    pub(crate) center: Center,
+    pub(crate) address: String,
+    stop: Option<oneshot::Sender<()>>,
+    server: Option<JoinHandle<()>>,
+}
+
+impl TestCenter {
+    /// An initialised center that serves.
+    pub(crate) async fn init() -> Self {
+        Self::init_with(|_| {}).await
+    }
+
+    /// An initialised center that serves under changed settings.
+    pub(crate) async fn init_with(change: impl FnOnce(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let names = InitArgs { server_names: vec!["localhost".into(), "127.0.0.1".into()] };
+        init(&DataDir::new(folder.path().join("center")), &names, System.now_ms()).unwrap();
+        Self::reopen(folder, change).await
+    }
+
+    /// A center that serves a folder again, under changed settings.
+    pub(crate) async fn reopen(folder: TempDir, change: impl FnOnce(&mut Config)) -> Self {
+        let dir = DataDir::initialised(folder.path().join("center")).unwrap();
+        let mut config = Config::load(&dir).unwrap();
+        config.server.listen = "127.0.0.1:0".parse().unwrap();
+        change(&mut config);
+        let bound = serve::bind(&dir, &config).await.unwrap();
+        let address = format!("https://{}", bound.address());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(async move {
+            bound.run(async { drop(stopped.await) }).await.unwrap();
+        });
+        let center = Center::open(&dir).unwrap();
+        Self { folder, dir, center, address, stop: Some(stop), server: Some(server) }
+    }
+
+    /// A center with one device at one counter.
+    pub(crate) async fn with_device() -> (Self, TestDevice) {
+        let center = Self::init().await;
+        let device = center.device("1").await;
+        (center, device)
+    }
+
+    /// Joins a device at a counter and connects it.
+    pub(crate) async fn device(&self, counter: &str) -> TestDevice {
+        self.device_as(counter, Role::Counter, System.now_ms()).await
+    }
+
+    /// Joins a device in a role, issued at a time for a month.
+    pub(crate) async fn device_as(&self, counter: &str, role: Role, issued_at: i64) -> TestDevice {
+        let device = TestDevice::new(self.folder.path(), &format!("P1-{counter}"));
+        self.issue(&device, counter, role, issued_at).await;
+        device.connect(&self.address)
+    }
+
+    /// Signs a device's request.
+    pub(crate) async fn issue(&self, device: &TestDevice, counter: &str, role: Role, issued_at: i64) -> Device {
+        let args = IssueArgs {
+            csr: device.csr(),
+            institution: "P1".into(),
+            counter: counter.into(),
+            role,
+            id: None,
+            replace: false,
+            out: device.bundle(),
+        };
+        issue(&self.dir, self.center.store.as_ref(), &args, 30, issued_at).await.unwrap()
+    }
+
+    /// Enrols a card with the reference every [`probe`] is measured against.
+    pub(crate) async fn enrol(&self, card: &str) {
+        let models = models();
+        let current = models.current();
+        self.enrol_with(card, &template(current.model.as_str(), current.recipe.as_str(), 1.0)).await;
+    }
+
+    /// Enrols a card with a template, past the networks.
+    pub(crate) async fn enrol_with(&self, card: &str, template: &Template) {
+        let (subject, record) = (System.new_subject(), System.new_record());
+        let (key, wrapped) = self.center.vault.new_data_key(subject);
+        let model = template.model().as_str().to_owned();
+        let reference = StoredReference {
+            subject,
+            record,
+            template: key.seal(&RecordContext::reference_template(subject, record, &model), &template.to_f16_le_bytes()),
+            model,
+            recipe: template.recipe().as_str().to_owned(),
+            photo_mac: key.photo_mac(b"photo"),
+            enrolled_at: System.now_ms(),
+            photo_taken_on: None,
+        };
+        let photo = key.seal(&RecordContext::enrolment_photo(subject, record), b"photo");
+        let identifier = Identifier::new(IdentifierKind::SocialSecurityCard, Region::default(), card).unwrap();
+        let identifier = IdentifierKey { kind: identifier.kind(), region: String::new(), hash: identifier.keyed_hash(&self.center.lookup) };
+        let new = NewEnrolment { identifiers: vec![identifier], data_key: wrapped, reference, photo };
+        let done = self.center.store.put_enrolments(vec![new]).await.unwrap();
+        assert_eq!(*done[0].as_ref().unwrap(), Enrolled::New);
+    }
+
+    /// All verifications, newest first.
+    pub(crate) async fn verifications(&self) -> Vec<Verification> {
+        self.center.store.verifications(&Listing { limit: 1000, ..Listing::default() }).await.unwrap()
+    }
+
+    /// All flags, newest first.
+    pub(crate) async fn flags(&self) -> Vec<Flag> {
+        self.center.store.flags(&Listing { limit: 1000, ..Listing::default() }).await.unwrap()
+    }
+
+    /// Words of all flags, in the order of the alphabet.
+    pub(crate) async fn flag_words(&self) -> Vec<&'static str> {
+        let mut words: Vec<_> = self.flags().await.iter().map(|flag| flag.kind.word()).collect();
+        words.sort_unstable();
+        words
+    }
+
+    /// Somebody with the database but without the keys changes it.
+    pub(crate) fn meddle(&self, sql: &str) {
+        rusqlite::Connection::open(self.dir.store()).unwrap().execute_batch(sql).unwrap();
+    }
+
+    /// Asks the server to stop and waits until it has.
+    pub(crate) async fn stop(mut self) -> TempDir {
+        self.stop.take().unwrap().send(()).unwrap();
+        self.server.take().unwrap().await.unwrap();
+        self.folder
+    }
+}
+
+/// The models of the shipped manifest.
+pub(crate) fn models() -> Arc<FeatureModels> {
+    Arc::new(FeatureModels::from_manifest(&Manifest::shipped()).unwrap())
+}
+
+/// A template of a model whose cosine with the one for 1.0 is about `cosine`.
+pub(crate) fn template(model: &str, recipe: &str, cosine: f32) -> Template {
+    let mut features = vec![0.0; models().current().dimension];
+    features[0] = cosine;
+    features[1] = (1.0 - cosine * cosine).sqrt();
+    Template::from_features(ModelId::new(model).unwrap(), RecipeId::new(recipe).unwrap(), &features).unwrap()
+}
