@@ -140,10 +140,8 @@ fn summarise(manifest: &PackManifest, outcomes: &[Outcome], folder: &std::path::
 
 fn list_packs(folder: &std::path::Path, as_json: bool) -> anyhow::Result<ExitCode> {
     let packs = PackManifest::shipped();
-    let counted: Vec<(&str, usize, usize)> = packs
-        .iter()
-        .map(|manifest| (manifest.name(), manifest.pictures().len(), Pack::load(manifest, folder).pictures.len()))
-        .collect();
+    let counted: Vec<(&str, usize, usize)> =
+        packs.iter().map(|manifest| (manifest.name(), manifest.pictures().len(), Pack::load(manifest, folder).pictures.len())).collect();
     if as_json {
         let rows: Vec<_> = counted.iter().map(|(name, all, there)| json!({"pack": name, "pictures": all, "there": there})).collect();
         return print(&format!("{:#}\n", json!(rows)));
@@ -160,9 +158,10 @@ fn list_pictures(manifest: &PackManifest, folder: &std::path::Path, as_json: boo
     let pack = Pack::load(manifest, folder);
     let there = |id: &str| pack.picture(id).is_some();
     if as_json {
-        let rows = manifest.pictures().iter().map(
-            |picture| json!({"id": picture.id, "identity": picture.identity, "note": picture.note, "there": there(&picture.id)}),
-        );
+        let rows = manifest
+            .pictures()
+            .iter()
+            .map(|picture| json!({"id": picture.id, "identity": picture.identity, "note": picture.note, "there": there(&picture.id)}));
         return print(&format!("{:#}\n", json!(rows.collect::<Vec<_>>())));
     }
     let mut table = Table::new();

@@ -12,7 +12,7 @@ mod manifest;
 mod pack;
 
 pub use manifest::{ManifestError, PackManifest, PictureEntry};
-pub use pack::{Identity, Pack, PackError, Pair, PackPicture};
+pub use pack::{Identity, Pack, PackError, PackPicture, Pair};
 
 use std::path::PathBuf;
 

@@ -9,11 +9,14 @@ use matcher::{
     cli::{Cli, Command, DeviceCommand},
     config::{Config, ConfigError, LogConfig, LogFormat},
     data_dir::{DataDir, DataDirError},
-    device, init, out,
+    device,
+    import::{self, EnrolArgs},
+    init, listing, out,
     serve::{self, ServeError},
+    store::Store,
     surroundings::{Surroundings, System},
 };
-use models::manifest::ManifestError;
+use models::{manifest::ManifestError, pipeline::Pipeline};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -34,6 +37,9 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.command {
         Command::Init(args) => initialise(&DataDir::new(cli.data()), args)?,
         Command::Device(command) => block_on(devices(&load(cli)?, command))?,
+        Command::Enrol(args) => return block_on(enrol(&load(cli)?, args)),
+        Command::Flags(args) => block_on(list(&load(cli)?, async |store| listing::flags(args, store).await))?,
+        Command::Verifications(args) => block_on(list(&load(cli)?, async |store| listing::verifications(args, store).await))?,
         Command::Serve => block_on(serve(&load(cli)?))?,
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -68,6 +74,18 @@ async fn devices((dir, config): &(DataDir, Config), command: &DeviceCommand) -> 
             Ok(out::line(&format!("Device {id} is revoked; its next call is refused"))?)
         }
     }
+}
+
+async fn enrol((dir, config): &(DataDir, Config), args: &EnrolArgs) -> anyhow::Result<ExitCode> {
+    let pipeline = Pipeline::load(&config.models.manifest()?, &config.models.cache_dir())?;
+    Ok(import::run(args, &Center::open(dir)?, &pipeline).await?)
+}
+
+async fn list(
+    (dir, _): &(DataDir, Config),
+    print: impl AsyncFnOnce(&dyn Store) -> Result<(), listing::ListingError>,
+) -> anyhow::Result<()> {
+    Ok(print(Center::open(dir)?.store.as_ref()).await?)
 }
 
 async fn serve((dir, config): &(DataDir, Config)) -> anyhow::Result<()> {

@@ -216,14 +216,16 @@ mod tests {
     #[test]
     fn a_cell_becomes_a_box_and_points() {
         let plane = |channels: usize, values: &[f32]| {
-            ndarray::Array4::from_shape_fn((1, channels, 2, 2), |(_, channel, row, column)| {
-                if (row, column) == (1, 0) { values[channel] } else { 0.0 }
-            })
+            ndarray::Array4::from_shape_fn(
+                (1, channels, 2, 2),
+                |(_, channel, row, column)| {
+                    if (row, column) == (1, 0) { values[channel] } else { 0.0 }
+                },
+            )
         };
         let (heat_map, log_size) = (plane(1, &[0.9]), plane(2, &[10.0_f32.ln(), 5.0_f32.ln()]));
         let (offset, landmarks) = (plane(2, &[0.25, -0.25]), plane(10, &[0.4, 0.3, 0.4, 0.7, 0.6, 0.5, 0.8, 0.3, 0.8, 0.7]));
-        let outputs =
-            Outputs { heat_map: heat_map.view(), log_size: log_size.view(), offset: offset.view(), landmarks: landmarks.view() };
+        let outputs = Outputs { heat_map: heat_map.view(), log_size: log_size.view(), offset: offset.view(), landmarks: landmarks.view() };
         let found = face_at(&outputs, 1, 0, 0.9, 0.5).unwrap();
         // Centre: row 1.75, column 0.25 of cells of 4 pixels, in a picture twice the input's size.
         let near = |a: f32, b: f32| assert!((a - b).abs() < 1e-3, "{a} {b}");

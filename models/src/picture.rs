@@ -178,7 +178,8 @@ impl Picture {
     /// # Errors
     /// When a side is zero, the picture is beyond the default limits, or the bytes do not fit the size.
     pub fn from_rgb8(width: u32, height: u32, pixels: Vec<u8>) -> Result<Self, DecodeError> {
-        DecodeLimits { side_min: 1, side_max: u32::MAX, pixels_max: u64::from(u32::MAX), ..DecodeLimits::default() }.check(width, height)?;
+        DecodeLimits { side_min: 1, side_max: u32::MAX, pixels_max: u64::from(u32::MAX), ..DecodeLimits::default() }
+            .check(width, height)?;
         let expected = u64::from(width) * u64::from(height) * 3;
         if pixels.len() as u64 != expected {
             return Err(DecodeError::PixelCount { expected, got: pixels.len() });

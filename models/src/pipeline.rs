@@ -7,11 +7,6 @@ use std::{fmt, path::Path, sync::Arc};
 use models_core::{DetectedFace, FaceRefusal, FaceRule, ModelId, RecipeId, Template, dominant_face};
 use thiserror::Error;
 
-pub use crate::{
-    attack::AttackScore,
-    network::{EngineError, LoadError, RunError},
-    warp::ResampleError,
-};
 use crate::{
     attack::Attack,
     cache,
@@ -19,6 +14,11 @@ use crate::{
     features::Features,
     manifest::{Manifest, Model, Role},
     picture::{DecodeError, Picture},
+};
+pub use crate::{
+    attack::AttackScore,
+    network::{EngineError, LoadError, RunError},
+    warp::ResampleError,
 };
 
 /// Detector, features and attack detection, loaded and checked. Cheap to clone.

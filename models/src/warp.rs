@@ -39,14 +39,17 @@ impl Region {
 pub(crate) fn resize(picture: &Picture, region: Region, width: u32, height: u32) -> Result<Vec<u8>, ResampleError> {
     let fail = |reason: String| ResampleError { what: "a region", reason };
     // Typed, because the untyped form would compile the filters for every pixel type there is.
-    let source = TypedImageRef::<U8x3>::from_buffer(picture.width(), picture.height(), picture.pixels())
-        .map_err(|error| fail(error.to_string()))?;
+    let source =
+        TypedImageRef::<U8x3>::from_buffer(picture.width(), picture.height(), picture.pixels()).map_err(|error| fail(error.to_string()))?;
     let (width, height) = (width.max(1), height.max(1));
     let mut pixels = vec![0; width as usize * height as usize * 3];
     let mut target = TypedImage::<U8x3>::from_buffer(width, height, &mut pixels).map_err(|error| fail(error.to_string()))?;
-    let options = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
-        .crop(region.left, region.top, region.width, region.height);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).crop(
+        region.left,
+        region.top,
+        region.width,
+        region.height,
+    );
     Resizer::new().resize_typed(&source, &mut target, &options).map_err(|error| fail(error.to_string()))?;
     Ok(pixels)
 }

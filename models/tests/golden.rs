@@ -90,23 +90,16 @@ fn row(pipeline: &Pipeline, picture: &PackPicture) -> (Row, f32) {
     let pixels = decode(picture);
     let (faces, face) = dominant(pipeline, &pixels);
     let per_pixel = pixels.width().max(pixels.height()) as f32 / 320.0;
-    let mut row = Row {
-        id: picture.id.clone(),
-        faces,
-        refusal: None,
-        score: None,
-        live: None,
-        face_box: None,
-        landmarks: None,
-        projections: None,
-    };
+    let mut row =
+        Row { id: picture.id.clone(), faces, refusal: None, score: None, live: None, face_box: None, landmarks: None, projections: None };
     match face {
         Err(refusal) => row.refusal = Some(refusal.word().into()),
         Ok(face) => {
             row.score = Some(face.score);
             row.live = Some(pipeline.attack_score(&pixels, &face).unwrap().live);
             row.face_box = Some([face.face_box.left, face.face_box.top, face.face_box.right, face.face_box.bottom]);
-            row.landmarks = Some(std::array::from_fn(|at| if at % 2 == 0 { face.landmarks.0[at / 2].x } else { face.landmarks.0[at / 2].y }));
+            row.landmarks =
+                Some(std::array::from_fn(|at| if at % 2 == 0 { face.landmarks.0[at / 2].x } else { face.landmarks.0[at / 2].y }));
             row.projections = Some(projections(&pipeline.template(&pixels, &face).unwrap()));
         }
     }

@@ -82,7 +82,11 @@ fn a_file_that_does_not_keep_the_manifests_word_is_refused() {
         "model faceplugin-mfn512@1: shape of output output: expected 1 × 256 as the manifest says, the file has 1 × 512",
     );
     check(folder.path(), &[("input.1", "data")], "model centerface@1: input: expected data as the manifest says, the file has input.1");
-    check(folder.path(), &[("name = \"538\"", "name = \"999\"")], "outputs: expected 999 as the manifest says, the file has 537, 538, 539, 540");
+    check(
+        folder.path(),
+        &[("name = \"538\"", "name = \"999\"")],
+        "outputs: expected 999 as the manifest says, the file has 537, 538, 539, 540",
+    );
     check(
         folder.path(),
         &[("width = 128, height = 128", "width = 96, height = 96")],
@@ -121,7 +125,9 @@ fn one_pipeline_serves_many_threads_with_the_same_answers() {
     let picture = models::picture::Picture::from_rgb8(320, 240, noise).unwrap();
     let face = models::DetectedFace {
         face_box: models::FaceBox { left: 100.0, top: 60.0, right: 200.0, bottom: 180.0 },
-        landmarks: models::Landmarks([(120.0, 100.0), (180.0, 100.0), (150.0, 130.0), (130.0, 155.0), (170.0, 155.0)].map(|(x, y)| models::Point { x, y })),
+        landmarks: models::Landmarks(
+            [(120.0, 100.0), (180.0, 100.0), (150.0, 130.0), (130.0, 155.0), (170.0, 155.0)].map(|(x, y)| models::Point { x, y }),
+        ),
         score: 0.9,
     };
     let expected = pipeline.template(&picture, &face).unwrap();

@@ -104,11 +104,8 @@ pub(super) fn download(package: &Package, folder: &Path, timeout: Duration) -> R
 
 fn npm(package: &Package, inbox: &Path, timeout: Duration) -> Result<(), ClientError> {
     let program = if cfg!(windows) { "npm.cmd" } else { "npm" };
-    let client = first_that_runs(&[&[program]]).ok_or(ClientError::Missing {
-        client: "npm",
-        tried: program.into(),
-        install: "Node.js with npm",
-    })?;
+    let client =
+        first_that_runs(&[&[program]]).ok_or(ClientError::Missing { client: "npm", tried: program.into(), install: "Node.js with npm" })?;
     // The archive is only read: nothing in it may run.
     let arguments = ["pack", "--silent", "--ignore-scripts"].map(OsString::from);
     let mut command = Command::new(program);

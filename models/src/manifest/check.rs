@@ -181,7 +181,11 @@ fn check_role(model: &fields::Model, size: Option<InputSize>, faults: &mut Fault
         let last = model.output.first().and_then(|output| output.shape.last()).and_then(|dim| dim.at(1, 1));
         faults.expect(model.dimension.is_some() && model.dimension == last, "dimension", "the last number of the output's shape");
         faults.expect(model.recipe.is_some(), "recipe", "id, mirroring and frames");
-        faults.expect(model.threshold.iter().all(|threshold| threshold.fmr.is_some()), "threshold.fmr", "the false match rate of each score");
+        faults.expect(
+            model.threshold.iter().all(|threshold| threshold.fmr.is_some()),
+            "threshold.fmr",
+            "the false match rate of each score",
+        );
     } else {
         faults.expect(model.dimension.is_none(), "dimension", "none but for features");
         faults.expect(model.recipe.is_none(), "recipe", "none but for features");
