@@ -9,11 +9,15 @@ use matcher::{
     cli::{Cli, Command, DeviceCommand},
     config::{Config, ConfigError, LogConfig, LogFormat},
     data_dir::{DataDir, DataDirError},
-    device, init, out,
+    device,
+    import::{self, EnrolArgs},
+    init,
+    listing::{self, ListingArgs},
+    out,
     serve::{self, ServeError},
     surroundings::{Surroundings, System},
 };
-use models::manifest::ManifestError;
+use models::{manifest::ManifestError, pipeline::Pipeline};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -34,6 +38,9 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.command {
         Command::Init(args) => initialise(&DataDir::new(cli.data()), args)?,
         Command::Device(command) => block_on(devices(&load(cli)?, command))?,
+        Command::Enrol(args) => return block_on(enrol(&load(cli)?, args)),
+        Command::Flags(args) => block_on(listing(&load(cli)?, args, Records::Flags))?,
+        Command::Verifications(args) => block_on(listing(&load(cli)?, args, Records::Verifications))?,
         Command::Serve => block_on(serve(&load(cli)?))?,
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -68,6 +75,27 @@ async fn devices((dir, config): &(DataDir, Config), command: &DeviceCommand) -> 
             Ok(out::line(&format!("Device {id} is revoked; its next call is refused"))?)
         }
     }
+}
+
+async fn enrol((dir, config): &(DataDir, Config), args: &EnrolArgs) -> anyhow::Result<ExitCode> {
+    let manifest = config.models.manifest()?;
+    let networks =
+        Pipeline::load(&manifest, &config.models.cache_dir()).context("could not load the networks (`models fetch` brings them)")?;
+    Ok(import::run(args, &Center::open(dir)?, &networks).await?)
+}
+
+enum Records {
+    Flags,
+    Verifications,
+}
+
+async fn listing((dir, _): &(DataDir, Config), args: &ListingArgs, records: Records) -> anyhow::Result<()> {
+    let store = Center::open(dir)?.store;
+    match records {
+        Records::Flags => listing::flags(args, store.as_ref()).await?,
+        Records::Verifications => listing::verifications(args, store.as_ref()).await?,
+    }
+    Ok(())
 }
 
 async fn serve((dir, config): &(DataDir, Config)) -> anyhow::Result<()> {
