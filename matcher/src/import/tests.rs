@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use super::*;
 use crate::{
     app::enrol::tests::{MeanColour, center, photo},
-    store::{IdentifierKey, Store, sqlite::SqliteStore},
+    store::{IdentifierKey, sqlite::SqliteStore},
     surroundings::Fixed,
 };
 use matcher_core::{Identifier, IdentifierKind, Region};
