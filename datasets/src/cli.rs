@@ -127,7 +127,7 @@ fn summarise(manifest: &PackManifest, outcomes: &[Outcome], folder: &std::path::
         }
     }
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(["package", "pictures", "there and verified"]);
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(["package", "pictures", "there and verified"]);
     for (label, there, all) in rows {
         table.add_row([label, all.to_string(), there.to_string()]);
     }
@@ -149,7 +149,7 @@ fn list_packs(folder: &std::path::Path, as_json: bool) -> anyhow::Result<ExitCod
         return print(&format!("{:#}\n", json!(rows)));
     }
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(["pack", "pictures", "there"]);
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(["pack", "pictures", "there"]);
     for (name, all, there) in counted {
         table.add_row([name.to_owned(), all.to_string(), there.to_string()]);
     }
@@ -166,7 +166,7 @@ fn list_pictures(manifest: &PackManifest, folder: &std::path::Path, as_json: boo
         return print(&format!("{:#}\n", json!(rows.collect::<Vec<_>>())));
     }
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(["picture", "identity", "note", "there"]);
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(["picture", "identity", "note", "there"]);
     for picture in manifest.pictures() {
         table.add_row([picture.id.as_str(), &picture.identity, &picture.note, if there(&picture.id) { "yes" } else { "no" }]);
     }

@@ -199,7 +199,7 @@ fn show(common: &Common, rows: &[Row]) -> anyhow::Result<()> {
         return print(&format!("{}\n", serde_json::to_string_pretty(rows).context("could not write JSON")?));
     }
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(["role", "model", "source", "licence", "bytes", "state"]);
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(["role", "model", "source", "licence", "bytes", "state"]);
     if let Some(column) = table.column_mut(4) {
         column.set_cell_alignment(CellAlignment::Right);
     }

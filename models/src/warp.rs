@@ -3,7 +3,11 @@
 //! What shrinks is low-pass filtered first. Sampling a large face at 112 × 112 points without that costs
 //! accuracy measurably.
 
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images::Image, images::ImageRef};
+use fast_image_resize::{
+    FilterType, ResizeAlg, ResizeOptions, Resizer,
+    images::{TypedImage, TypedImageRef},
+    pixels::U8x3,
+};
 use thiserror::Error;
 
 use crate::{align::Similarity, picture::Picture};
@@ -34,14 +38,17 @@ impl Region {
 /// Scales a region to `width` × `height` with a filter as wide as the scale asks for. Returns RGB, row by row.
 pub(crate) fn resize(picture: &Picture, region: Region, width: u32, height: u32) -> Result<Vec<u8>, ResampleError> {
     let fail = |reason: String| ResampleError { what: "a region", reason };
-    let source =
-        ImageRef::new(picture.width(), picture.height(), picture.pixels(), PixelType::U8x3).map_err(|error| fail(error.to_string()))?;
-    let mut target = Image::new(width.max(1), height.max(1), PixelType::U8x3);
+    // Typed, because the untyped form would compile the filters for every pixel type there is.
+    let source = TypedImageRef::<U8x3>::from_buffer(picture.width(), picture.height(), picture.pixels())
+        .map_err(|error| fail(error.to_string()))?;
+    let (width, height) = (width.max(1), height.max(1));
+    let mut pixels = vec![0; width as usize * height as usize * 3];
+    let mut target = TypedImage::<U8x3>::from_buffer(width, height, &mut pixels).map_err(|error| fail(error.to_string()))?;
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
         .crop(region.left, region.top, region.width, region.height);
-    Resizer::new().resize(&source, &mut target, &options).map_err(|error| fail(error.to_string()))?;
-    Ok(target.into_vec())
+    Resizer::new().resize_typed(&source, &mut target, &options).map_err(|error| fail(error.to_string()))?;
+    Ok(pixels)
 }
 
 /// Samples `side` × `side` points of the picture through `map` (picture to crop). Black beyond the picture.

@@ -104,7 +104,8 @@ pub(crate) struct Manifest {
 impl Manifest {
     /// Reads the file.
     pub(crate) fn read(bytes: &[u8], encoding: Encoding, today: Date) -> Result<Self, ManifestError> {
-        let text = decode(bytes, encoding)?;
+        // Lines are counted by their line feeds, whichever system wrote them.
+        let text = decode(bytes, encoding)?.replace("\r\n", "\n").replace('\r', "\n");
         let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes());
         let columns = Columns::new(reader.headers().map_err(ManifestError::Csv)?)?;
         let mut manifest = Self { rows: Vec::new(), refused: Vec::new(), unused: columns.unused() };
@@ -175,7 +176,7 @@ impl Columns {
     }
 
     fn refuse_line_breaks(&self, record: &StringRecord, row: u64) -> Result<(), ManifestError> {
-        let Some(index) = record.iter().position(|field| field.contains(['\n', '\r'])) else { return Ok(()) };
+        let Some(index) = record.iter().position(|field| field.contains('\n')) else { return Ok(()) };
         let field = self.0.get(index).map_or_else(|| (index + 1).to_string(), |name| format!("`{}`", name.escape_debug()));
         Err(ManifestError::LineBreak { row, field })
     }

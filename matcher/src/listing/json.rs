@@ -112,8 +112,8 @@ mod tests {
             "verification_id": "01010101-0101-0101-0101-010101010101", "institution": "pharmacy-1", "transaction": "T1", "attempt": 1, "device": "counter-1", "counter": "1",
             "sequence": 1, "scene": "settlement", "operator": "收银员 3", "identifier_kind": "social_security_card",
             "identifier_masked": "*****1234", "captured_at": "1970-01-01T00:00:00.901Z", "decided_at": "1970-01-01T00:00:01.001Z",
-            "decision": "non_match", "reasons": [], "disposition": "document_check", "score": 0.123_456_79_f32, "match_threshold": 0.5_f32,
-            "non_match_threshold": 0.3_f32, "model": "m@1", "live": 0.9_f32, "policy_version": "test-1", "provisional": true,
+            "decision": "non_match", "reasons": [], "disposition": "document_check", "score": 0.123_456_79, "match_threshold": 0.5,
+            "non_match_threshold": 0.3, "model": "m@1", "live": 0.9, "policy_version": "test-1", "provisional": true,
         });
         assert_eq!(json.to_string(), serde_json::json!([expected]).to_string());
     }
