@@ -44,13 +44,13 @@ pub enum Command {
     /// Let devices in, list them, put them out
     #[command(subcommand)]
     Device(DeviceCommand),
-    /// Make references from a list of people and a folder of photos
+    /// Enrol people from a table and a folder of photos
     Enrol(EnrolArgs),
     /// Serve counters over gRPC by mutual TLS until stopped (SIGTERM, Ctrl-C)
     Serve,
-    /// List what the center's staff should look at
+    /// List flags, newest first
     Flags(ListingArgs),
-    /// List what was decided
+    /// List verifications, newest first
     Verifications(ListingArgs),
     /// Print completions for a shell
     Completions {

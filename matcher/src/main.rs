@@ -11,9 +11,10 @@ use matcher::{
     data_dir::{DataDir, DataDirError},
     device,
     import::{self, EnrolArgs},
-    init, listing, out,
+    init,
+    listing::{self, ListingArgs},
+    out,
     serve::{self, ServeError},
-    store::Store,
     surroundings::{Surroundings, System},
 };
 use models::{manifest::ManifestError, pipeline::Pipeline};
@@ -38,8 +39,8 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Init(args) => initialise(&DataDir::new(cli.data()), args)?,
         Command::Device(command) => block_on(devices(&load(cli)?, command))?,
         Command::Enrol(args) => return block_on(enrol(&load(cli)?, args)),
-        Command::Flags(args) => block_on(list(&load(cli)?, async |store| listing::flags(args, store).await))?,
-        Command::Verifications(args) => block_on(list(&load(cli)?, async |store| listing::verifications(args, store).await))?,
+        Command::Flags(args) => block_on(listing(&load(cli)?, args, Records::Flags))?,
+        Command::Verifications(args) => block_on(listing(&load(cli)?, args, Records::Verifications))?,
         Command::Serve => block_on(serve(&load(cli)?))?,
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -77,15 +78,24 @@ async fn devices((dir, config): &(DataDir, Config), command: &DeviceCommand) -> 
 }
 
 async fn enrol((dir, config): &(DataDir, Config), args: &EnrolArgs) -> anyhow::Result<ExitCode> {
-    let pipeline = Pipeline::load(&config.models.manifest()?, &config.models.cache_dir())?;
-    Ok(import::run(args, &Center::open(dir)?, &pipeline).await?)
+    let manifest = config.models.manifest()?;
+    let networks =
+        Pipeline::load(&manifest, &config.models.cache_dir()).context("could not load the networks (`models fetch` brings them)")?;
+    Ok(import::run(args, &Center::open(dir)?, &networks).await?)
 }
 
-async fn list(
-    (dir, _): &(DataDir, Config),
-    print: impl AsyncFnOnce(&dyn Store) -> Result<(), listing::ListingError>,
-) -> anyhow::Result<()> {
-    Ok(print(Center::open(dir)?.store.as_ref()).await?)
+enum Records {
+    Flags,
+    Verifications,
+}
+
+async fn listing((dir, _): &(DataDir, Config), args: &ListingArgs, records: Records) -> anyhow::Result<()> {
+    let store = Center::open(dir)?.store;
+    match records {
+        Records::Flags => listing::flags(args, store.as_ref()).await?,
+        Records::Verifications => listing::verifications(args, store.as_ref()).await?,
+    }
+    Ok(())
 }
 
 async fn serve((dir, config): &(DataDir, Config)) -> anyhow::Result<()> {

@@ -1,9 +1,9 @@
-//! Records as JSON arrays: times in RFC 3339 and UTC, ids in hexadecimal, absent values as null.
+//! Records as JSON arrays: times in RFC 3339 and UTC, ids as on the wire, absent values as null.
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::store::{Flag, RecordId, TimeMs, Verification};
+use crate::store::{Flag, TimeMs, Verification};
 
 #[derive(Serialize)]
 struct FlagJson<'a> {
@@ -19,7 +19,7 @@ struct FlagJson<'a> {
 
 #[derive(Serialize)]
 struct VerificationJson<'a> {
-    id: String,
+    verification_id: String,
     institution: &'a str,
     transaction: &'a str,
     attempt: u32,
@@ -56,20 +56,20 @@ pub(super) fn verifications(verifications: &[Verification]) -> serde_json::Resul
 
 fn flag(record: &Flag) -> FlagJson<'_> {
     FlagJson {
-        id: hex(&record.id),
+        id: record.id.to_string(),
         kind: record.kind.word(),
         raised_at: utc(record.raised_at),
         institution: &record.institution,
         device: &record.device,
         transaction: &record.transaction,
-        verification: record.verification.as_ref().map(hex),
+        verification: record.verification.as_ref().map(ToString::to_string),
         identifier_masked: &record.identifier_masked,
     }
 }
 
 fn verification(record: &Verification) -> VerificationJson<'_> {
     VerificationJson {
-        id: hex(&record.id),
+        verification_id: record.id.to_string(),
         institution: &record.request.institution,
         transaction: &record.request.transaction,
         attempt: record.request.attempt,
@@ -99,10 +99,6 @@ fn utc(time: TimeMs) -> String {
     Timestamp::from_millisecond(time).unwrap_or(if time < 0 { Timestamp::MIN } else { Timestamp::MAX }).to_string()
 }
 
-fn hex(id: &RecordId) -> String {
-    id.0.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,7 +109,7 @@ mod tests {
         let text = verifications(&[contract::verification("T1", 1).record]).unwrap();
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         let expected = serde_json::json!({
-            "id": "01".repeat(16), "institution": "pharmacy-1", "transaction": "T1", "attempt": 1, "device": "counter-1", "counter": "1",
+            "verification_id": "01010101-0101-0101-0101-010101010101", "institution": "pharmacy-1", "transaction": "T1", "attempt": 1, "device": "counter-1", "counter": "1",
             "sequence": 1, "scene": "settlement", "operator": "收银员 3", "identifier_kind": "social_security_card",
             "identifier_masked": "*****1234", "captured_at": "1970-01-01T00:00:00.901Z", "decided_at": "1970-01-01T00:00:01.001Z",
             "decision": "non_match", "reasons": [], "disposition": "document_check", "score": 0.123_456_79, "match_threshold": 0.5,
@@ -126,7 +122,7 @@ mod tests {
     fn a_flag_names_its_verification() {
         let text = flags(&[contract::flag(2, 1_000), Flag { verification: None, ..contract::flag(1, 0) }]).unwrap();
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(json[0]["verification"], "02".repeat(16));
+        assert_eq!(json[0]["verification"], "02020202-0202-0202-0202-020202020202");
         assert_eq!(json[0]["raised_at"], "1970-01-01T00:00:01Z");
         assert!(json[1]["verification"].is_null());
     }
