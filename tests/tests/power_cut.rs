@@ -11,6 +11,10 @@ use tests::{people, power_cut::Disk, site::Site};
 
 const CARD: &str = "A10020001";
 
+/// SQLite's rollback journal is there only while an empty database is given its first page and its log; power that
+/// fails in that very moment leaves an empty database, and nothing was answered yet.
+const BEFORE_ANYTHING_WAS_ANSWERED: [&str; 2] = ["center.db-journal", "state.db-journal"];
+
 /// Which fsyncs are swallowed.
 #[derive(Debug, Clone, Copy, Default)]
 struct Swallowed<'a> {
@@ -105,12 +109,13 @@ fn without_any_one_of_the_fsyncs_something_is_lost() {
     let synced = work_and_lose_power(Swallowed::default()).unwrap();
     assert!(synced.center.len() >= 4 && synced.counter.len() >= 3, "{:?} {:?}", synced.center, synced.counter);
     let mut unnoticed = Vec::new();
-    for path in &synced.center {
+    let matters = |path: &&String| !BEFORE_ANYTHING_WAS_ANSWERED.contains(&path.as_str());
+    for path in synced.center.iter().filter(matters) {
         if work_and_lose_power(Swallowed { center: Some(path), counter: None }).is_ok() {
             unnoticed.push(format!("center: {path}"));
         }
     }
-    for path in &synced.counter {
+    for path in synced.counter.iter().filter(matters) {
         if work_and_lose_power(Swallowed { center: None, counter: Some(path) }).is_ok() {
             unnoticed.push(format!("counter: {path}"));
         }
