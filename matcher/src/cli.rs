@@ -5,10 +5,7 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use clap_complete::Shell;
 
-use crate::{
-    device::IssueArgs,
-    init::InitArgs,
-};
+use crate::{device::IssueArgs, import::EnrolArgs, init::InitArgs, listing::ListingArgs};
 
 /// The center of Countersign: enrols references, verifies captures, flags mismatches.
 #[derive(Debug, Parser)]
@@ -33,7 +30,8 @@ impl Cli {
     /// where it is not.
     #[must_use]
     pub fn data(&self) -> PathBuf {
-        let missing = || Self::command().error(ErrorKind::MissingRequiredArgument, "give the data folder: --data DIR, or COUNTERSIGN_DATA=DIR");
+        let missing =
+            || Self::command().error(ErrorKind::MissingRequiredArgument, "give the data folder: --data DIR, or COUNTERSIGN_DATA=DIR");
         self.data.clone().unwrap_or_else(|| missing().exit())
     }
 }
@@ -46,8 +44,14 @@ pub enum Command {
     /// Let devices in, list them, put them out
     #[command(subcommand)]
     Device(DeviceCommand),
+    /// Enrol people from a table and a folder of photos
+    Enrol(EnrolArgs),
     /// Serve counters over gRPC by mutual TLS until stopped (SIGTERM, Ctrl-C)
     Serve,
+    /// List flags, newest first
+    Flags(ListingArgs),
+    /// List verifications, newest first
+    Verifications(ListingArgs),
     /// Print completions for a shell
     Completions {
         /// Which shell.

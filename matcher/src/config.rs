@@ -9,6 +9,7 @@ use figment::{
     Figment,
     providers::{Env, Format, Toml},
 };
+use models::manifest::{Manifest, ManifestError};
 use serde::Deserialize;
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
@@ -113,9 +114,25 @@ pub struct DevicesConfig {
 #[serde(deny_unknown_fields)]
 pub struct ModelsConfig {
     /// A manifest of the center's own.
-    pub manifest: Option<PathBuf>,
+    manifest: Option<PathBuf>,
     /// Where model files are.
-    pub cache_dir: Option<PathBuf>,
+    cache_dir: Option<PathBuf>,
+}
+
+impl ModelsConfig {
+    /// The shipped models with the center's own.
+    ///
+    /// # Errors
+    /// When the center's own manifest cannot be read or is not in order.
+    pub fn manifest(&self) -> Result<Manifest, ManifestError> {
+        self.manifest.as_ref().map_or_else(|| Ok(Manifest::shipped()), |path| Manifest::load(path))
+    }
+
+    /// Where model files are.
+    #[must_use]
+    pub fn cache_dir(&self) -> PathBuf {
+        self.cache_dir.clone().unwrap_or_else(models::cache::default_dir)
+    }
 }
 
 /// Settings of logs.

@@ -7,21 +7,18 @@
 use std::{io, path::Path, path::PathBuf};
 
 use clap::Args;
-use matcher_core::{Policy, PolicyError};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::{
     config,
     data_dir::DataDir,
-    durable,
-    feature_models::FeatureModel,
-    keys,
+    durable, keys,
     pki::{self, Authority, PkiError},
     store::{StoreError, TimeMs, sqlite::SqliteStore},
 };
 
-/// The policy that ships with the program; model and recipe are filled in.
+/// The policy that ships with the program, for the models that ship with it.
 const POLICY: &str = include_str!("../config/policy.toml");
 /// Version of the folder's layout.
 const LAYOUT: &str = "1\n";
@@ -67,19 +64,16 @@ pub enum InitError {
     /// The receipt key cannot be encoded.
     #[error("the receipt key could not be encoded")]
     ReceiptKey(#[source] ed25519_dalek::pkcs8::Error),
-    /// The shipped policy does not fit the manifest.
-    #[error(transparent)]
-    Policy(PolicyError),
     /// The store cannot be made.
     #[error("could not make the store")]
     Store(#[source] StoreError),
 }
 
-/// Initialises a data folder for a feature model.
+/// Initialises a data folder.
 ///
 /// # Errors
 /// When the folder is a center's already, or something cannot be written.
-pub fn init(dir: &DataDir, args: &InitArgs, model: &FeatureModel, now: TimeMs) -> Result<(), InitError> {
+pub fn init(dir: &DataDir, args: &InitArgs, now: TimeMs) -> Result<(), InitError> {
     if dir.marker().exists() {
         return Err(InitError::Initialised(dir.path().to_owned()));
     }
@@ -89,9 +83,7 @@ pub fn init(dir: &DataDir, args: &InitArgs, model: &FeatureModel, now: TimeMs) -
     make_folders(dir)?;
     make_keys(dir)?;
     make_certificates(dir, &args.server_names, now)?;
-    let policy = POLICY.replace("@MODEL@", model.model.as_str()).replace("@RECIPE@", model.recipe.as_str());
-    Policy::from_toml(&policy).map_err(InitError::Policy)?;
-    write_once(&dir.policy(), || Ok(Zeroizing::new(policy)))?;
+    write_once(&dir.policy(), || Ok(Zeroizing::new(POLICY.to_owned())))?;
     write_once(&dir.config(), || Ok(Zeroizing::new(config::SHIPPED.to_owned())))?;
     SqliteStore::open(&dir.store()).map_err(InitError::Store)?;
     write_once(&dir.marker(), || Ok(Zeroizing::new(LAYOUT.to_owned())))

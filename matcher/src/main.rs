@@ -10,12 +10,14 @@ use matcher::{
     config::{Config, ConfigError, LogConfig, LogFormat},
     data_dir::{DataDir, DataDirError},
     device,
-    feature_models::FeatureModels,
-    init, out,
+    import::{self, EnrolArgs},
+    init,
+    listing::{self, ListingArgs},
+    out,
     serve::{self, ServeError},
     surroundings::{Surroundings, System},
 };
-use models::manifest::Manifest;
+use models::{manifest::ManifestError, pipeline::Pipeline};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -36,16 +38,22 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.command {
         Command::Init(args) => initialise(&DataDir::new(cli.data()), args)?,
         Command::Device(command) => block_on(devices(&load(cli)?, command))?,
+        Command::Enrol(args) => return block_on(enrol(&load(cli)?, args)),
+        Command::Flags(args) => block_on(listing(&load(cli)?, args, Records::Flags))?,
+        Command::Verifications(args) => block_on(listing(&load(cli)?, args, Records::Verifications))?,
         Command::Serve => block_on(serve(&load(cli)?))?,
-        Command::Completions { shell } => clap_complete::generate(*shell, &mut Cli::command(), "matcher", &mut std::io::stdout().lock()),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "matcher", &mut script);
+            out::line(String::from_utf8_lossy(&script).trim_end())?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn initialise(dir: &DataDir, args: &init::InitArgs) -> anyhow::Result<()> {
-    let models = FeatureModels::from_manifest(&Manifest::shipped())?;
     let now = System.now_ms();
-    init::init(dir, args, models.current(), now)?;
+    init::init(dir, args, now)?;
     Ok(out::line(&init::summary(dir, args, now))?)
 }
 
@@ -67,6 +75,27 @@ async fn devices((dir, config): &(DataDir, Config), command: &DeviceCommand) -> 
             Ok(out::line(&format!("Device {id} is revoked; its next call is refused"))?)
         }
     }
+}
+
+async fn enrol((dir, config): &(DataDir, Config), args: &EnrolArgs) -> anyhow::Result<ExitCode> {
+    let manifest = config.models.manifest()?;
+    let networks =
+        Pipeline::load(&manifest, &config.models.cache_dir()).context("could not load the networks (`models fetch` brings them)")?;
+    Ok(import::run(args, &Center::open(dir)?, &networks).await?)
+}
+
+enum Records {
+    Flags,
+    Verifications,
+}
+
+async fn listing((dir, _): &(DataDir, Config), args: &ListingArgs, records: Records) -> anyhow::Result<()> {
+    let store = Center::open(dir)?.store;
+    match records {
+        Records::Flags => listing::flags(args, store.as_ref()).await?,
+        Records::Verifications => listing::verifications(args, store.as_ref()).await?,
+    }
+    Ok(())
 }
 
 async fn serve((dir, config): &(DataDir, Config)) -> anyhow::Result<()> {
@@ -119,6 +148,7 @@ fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<
 fn is_configuration(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.is::<ConfigError>()
+            || cause.is::<ManifestError>()
             || cause.is::<DataDirError>()
             || cause.downcast_ref::<OpenError>().is_some_and(OpenError::is_configuration)
             || cause.downcast_ref::<ServeError>().is_some_and(ServeError::is_configuration)

@@ -131,9 +131,8 @@ impl Authority {
         params.subject_alt_names = vec![SanType::URI(uri)];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        let certificate: Certificate = CertificateSigningRequestParams { params, public_key: request.public_key }
-            .signed_by(&self.issuer)
-            .map_err(PkiError::Sign)?;
+        let certificate: Certificate =
+            CertificateSigningRequestParams { params, public_key: request.public_key }.signed_by(&self.issuer).map_err(PkiError::Sign)?;
         Ok(DeviceCertificate { pem: certificate.pem(), sha256: certificate_sha256(certificate.der()), public_key, expires_at })
     }
 }

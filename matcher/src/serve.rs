@@ -5,15 +5,9 @@
 //! depends on a process's memory, and the store's constraints hold between processes. A stopped server takes
 //! no new connections, finishes the calls under way, and cuts off what takes too long.
 
-use std::{
-    io,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use models::manifest::{Manifest, ManifestError};
+use models::manifest::ManifestError;
 use models_core::{ModelId, RecipeId};
 use proto::{
     MESSAGE_LEN_MAX,
@@ -28,12 +22,7 @@ use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tracing::{info, warn};
 
 use crate::{
-    app::{
-        admission::Admission,
-        freshness::Freshness,
-        health::Health,
-        verify::Verifier,
-    },
+    app::{admission::Admission, freshness::Freshness, health::Health, verify::Verifier},
     center::{Center, OpenError},
     config::{Config, FreshnessConfig, ServerConfig},
     data_dir::DataDir,
@@ -107,12 +96,7 @@ impl ServeError {
         match self {
             Self::Open(error) => error.is_configuration(),
             Self::Manifest(_) | Self::Models(_) | Self::NoThresholds { .. } => true,
-            Self::Key(_)
-            | Self::File { .. }
-            | Self::Listen { .. }
-            | Self::Tls(_)
-            | Self::Reflection(_)
-            | Self::Broken(_) => false,
+            Self::Key(_) | Self::File { .. } | Self::Listen { .. } | Self::Tls(_) | Self::Reflection(_) | Self::Broken(_) => false,
         }
     }
 }
@@ -243,10 +227,7 @@ fn server(tls: ServerTlsConfig, config: &ServerConfig) -> Result<Server, ServeEr
 }
 
 fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError> {
-    let manifest = match &config.models.manifest {
-        Some(path) => Manifest::load(path).map_err(ServeError::Manifest)?,
-        None => Manifest::shipped(),
-    };
+    let manifest = config.models.manifest().map_err(ServeError::Manifest)?;
     let models = Arc::new(FeatureModels::from_manifest(&manifest).map_err(ServeError::Models)?);
     let opening = Arc::new(OpeningKeys::load(&dir.opening_keys()).map_err(ServeError::Key)?);
     let center = Center::open(dir).map_err(ServeError::Open)?;
@@ -258,7 +239,7 @@ fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError> {
     let admission = Admission { store: Arc::clone(&center.store), opening, surroundings: Arc::new(System) };
     let health = Health { admission: admission.clone(), policy: Arc::clone(&center.policy), models: Arc::clone(&models) };
     let freshness = freshness(config.freshness);
-    let enrolments = Enrolments::new(center.clone(), admission.clone(), freshness, manifest, config.models.cache_dir.clone(), gate.clone());
+    let enrolments = Enrolments::new(center.clone(), admission.clone(), freshness, manifest, config.models.cache_dir(), gate.clone());
     let verifier = Verifier { center, admission, freshness };
     Ok(Services {
         verifications: Verifications { app: verifier, models, gate: gate.clone() },

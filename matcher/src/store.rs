@@ -4,6 +4,8 @@
 //! ciphertexts, keyed hashes, closed words and times. Writes are durable when their call returns. Not here:
 //! what the records mean (`matcher-core`), and the engines: `sqlite`.
 
+use std::fmt;
+
 use async_trait::async_trait;
 use matcher_core::{Decision, Disposition, FlagKind, IdentifierKind, Scene};
 use thiserror::Error;
@@ -49,6 +51,17 @@ pub struct SubjectId(pub [u8; 16]);
 /// Names one record (a reference, a verification, a flag). Random.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RecordId(pub [u8; 16]);
+
+/// In the form of a UUID, as on the wire and in listings.
+impl fmt::Display for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, byte) in self.0.iter().enumerate() {
+            let hyphen = if matches!(i, 4 | 6 | 8 | 10) { "-" } else { "" };
+            write!(f, "{hyphen}{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
 
 /// A ciphertext made by the vault.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -313,4 +326,15 @@ pub trait Store: Send + Sync {
     async fn verifications(&self, listing: &Listing) -> Result<Vec<Verification>, StoreError>;
     /// Flags, newest first.
     async fn flags(&self, listing: &Listing) -> Result<Vec<Flag>, StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_have_the_form_of_a_uuid() {
+        let id = std::array::from_fn(|i| u8::try_from(i * 17).unwrap());
+        assert_eq!(RecordId(id).to_string(), "00112233-4455-6677-8899-aabbccddeeff");
+    }
 }

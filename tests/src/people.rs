@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 /// # Errors
 /// When the pack has not been fetched.
 pub fn folder() -> Result<PathBuf> {
-    let folder = datasets::cache::default_dir().join("registry-mini");
+    let folder = datasets::default_dir().join("registry-mini");
     folder.is_dir().then_some(folder).context("the pictures are not fetched; run: datasets fetch registry-mini")
 }
 

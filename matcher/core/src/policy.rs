@@ -124,7 +124,7 @@ impl Policy {
         self.live_at_least.is_some_and(|threshold| live.is_none_or(|live| live < threshold))
     }
 
-    /// What the till does after a decision in a scene. Holds, should a scene be missing after all.
+    /// What the till does after a decision in a scene; a document check, should a scene be missing after all.
     #[must_use]
     pub fn disposition(&self, scene: Scene, decision: Decision) -> Disposition {
         let found = self.scenes.get(&scene).and_then(|scene| scene.dispositions.get(decision.policy_key()));

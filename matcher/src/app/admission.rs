@@ -44,7 +44,9 @@ pub enum AdmissionError {
     #[error(transparent)]
     Envelope(EnvelopeError),
     /// Another capture was answered under the same institution, transaction and attempt.
-    #[error("envelope.header.attempt: expected an attempt that has no answer yet; another capture was answered under this transaction and attempt")]
+    #[error(
+        "envelope.header.attempt: expected an attempt that has no answer yet; another capture was answered under this transaction and attempt"
+    )]
     RequestReused,
     /// The store failed.
     #[error("the store could not be asked")]
@@ -70,7 +72,7 @@ pub enum Admitted {
     /// It was answered before.
     Answered(Box<Verification>),
     /// It is new.
-    New(Request, Opened),
+    New(Box<Request>, Opened),
 }
 
 /// Lets devices and their envelopes in.
@@ -105,7 +107,7 @@ impl Admission {
         match self.store.answer(&request.key).await.map_err(AdmissionError::Store)? {
             Some(record) if record.request_digest == request.digest => Ok(Admitted::Answered(Box::new(record))),
             Some(record) => Err(self.request_reused(&request, &record).await),
-            None => Ok(Admitted::New(request, self.open(authentic)?)),
+            None => Ok(Admitted::New(Box::new(request), self.open(authentic)?)),
         }
     }
 

@@ -18,7 +18,9 @@ pub enum AgeError {
         age_ms: TimeMs,
     },
     /// It is of the future.
-    #[error("{field}: expected a time at most {max_ms} ms ahead of the center's clock, it is {ahead_ms} ms ahead; the device's clock is wrong")]
+    #[error(
+        "{field}: expected a time at most {max_ms} ms ahead of the center's clock, it is {ahead_ms} ms ahead; the device's clock is wrong"
+    )]
     Future {
         /// The field.
         field: &'static str,

@@ -6,17 +6,15 @@
 
 use std::{fmt, sync::Arc};
 
-use matcher_core::{
-    AcquisitionFailure, Decision, Evidence, Identifier, ReferenceState, Scene, Verdict, decide, flags_for,
-};
+use matcher_core::{AcquisitionFailure, Decision, Evidence, Identifier, ReferenceState, Scene, Verdict, decide, flags_for};
 use models_core::{ModelId, RecipeId, Template};
 use thiserror::Error;
 
 use crate::{
     center::Center,
     store::{
-        Flag, IdentifierKey, NewVerification, RecordId, Recorded, SealedProbe, StoreError, StoredReference, StoredSubject, SubjectId, TimeMs,
-        Verification,
+        Flag, IdentifierKey, NewVerification, RecordId, Recorded, SealedProbe, StoreError, StoredReference, StoredSubject, SubjectId,
+        TimeMs, Verification,
     },
     vault::{DataKey, RecordContext, Vault},
 };
@@ -250,9 +248,8 @@ impl Person {
         let reference = match (&key, &stored.reference) {
             (None, _) => Reference::Unreadable,
             (Some(_), None) => Reference::None,
-            (Some(key), Some(reference)) => {
-                open_template(key, stored.subject, reference).map_or(Reference::Unreadable, |template| Reference::Present(Box::new(template)))
-            }
+            (Some(key), Some(reference)) => open_template(key, stored.subject, reference)
+                .map_or(Reference::Unreadable, |template| Reference::Present(Box::new(template))),
         };
         Self { subject: stored.subject, key, reference }
     }

@@ -134,7 +134,9 @@ pub fn identifier(at: &str, message: Option<v1::Identifier>) -> Result<Identifie
 fn identifier_error(at: &str, error: &IdentifierError) -> FieldError {
     let (field, expected) = match error {
         IdentifierError::CardNumber(got) => ("value", format!("6 to 32 letters and digits, got {got} characters")),
-        IdentifierError::IdentityNumber(got) => ("value", format!("an identity number of 17 digits and a digit or X, got {got} characters")),
+        IdentifierError::IdentityNumber(got) => {
+            ("value", format!("an identity number of 17 digits and a digit or X, got {got} characters"))
+        }
         IdentifierError::CheckDigit => ("value", "an identity number whose check digit follows from the others".to_owned()),
         IdentifierError::Region => ("region", "6 digits (GB/T 2260) or nothing".to_owned()),
     };

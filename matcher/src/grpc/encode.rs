@@ -4,18 +4,14 @@ use matcher_core::{Decision, Disposition};
 use models_core::ModelId;
 use proto::v1;
 
-use crate::{
-    app::{enrol::EnrolOutcome, health::Briefing, verify::Answer},
-    keys::hex,
-    store::RecordId,
-};
+use crate::app::{enrol::EnrolOutcome, health::Briefing, verify::Answer};
 
 /// An answer to a verification.
 #[must_use]
 pub fn answer(answer: Answer) -> v1::VerifyResponse {
     let Answer { record, repeated } = answer;
     v1::VerifyResponse {
-        verification_id: uuid(record.id),
+        verification_id: record.id.to_string(),
         decision: decision(record.decision).into(),
         reasons: record.reasons,
         disposition: disposition(record.disposition).into(),
@@ -72,23 +68,5 @@ fn disposition(disposition: Disposition) -> v1::Disposition {
         Disposition::DocumentCheck => v1::Disposition::DocumentCheck,
         Disposition::OtherWay => v1::Disposition::OtherWay,
         Disposition::Hold => v1::Disposition::Hold,
-    }
-}
-
-/// A random id in the form of a UUID.
-fn uuid(id: RecordId) -> String {
-    let digits = hex(&id.0);
-    let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
-    [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_have_the_form_of_a_uuid() {
-        let id = std::array::from_fn(|i| u8::try_from(i * 17).unwrap());
-        assert_eq!(uuid(RecordId(id)), "00112233-4455-6677-8899-aabbccddeeff");
     }
 }

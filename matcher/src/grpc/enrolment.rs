@@ -51,15 +51,7 @@ impl Networks {
 impl Enrolments {
     /// A service that loads its networks when they are first needed.
     #[must_use]
-    pub fn new(
-        center: Center,
-        admission: Admission,
-        freshness: Freshness,
-        manifest: Manifest,
-        cache_dir: Option<PathBuf>,
-        gate: Gate,
-    ) -> Self {
-        let cache_dir = cache_dir.unwrap_or_else(models::cache::default_dir);
+    pub fn new(center: Center, admission: Admission, freshness: Freshness, manifest: Manifest, cache_dir: PathBuf, gate: Gate) -> Self {
         Self { center, admission, freshness, networks: Arc::new(Networks { manifest, cache_dir, loaded: OnceCell::new() }), gate }
     }
 

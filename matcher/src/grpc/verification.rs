@@ -47,13 +47,17 @@ impl Verifications {
                 Span::current().record("verification.attempt", request.key.attempt);
                 let capture = opened.message(BodyKind::Capture).map_err(Failure::Body)?;
                 let capture = decode::capture(capture, &self.models).map_err(Failure::Field)?;
-                self.app.verify(request, capture).await.map_err(Failure::Verify)?
+                self.app.verify(*request, capture).await.map_err(Failure::Verify)?
             }
         };
         let record = &answer.record;
         info!(
-            decision = record.decision.word(), disposition = record.disposition.word(), scene = record.scene.word(),
-            comparison.score = record.score, repeated = answer.repeated, "verified"
+            decision = record.decision.word(),
+            disposition = record.disposition.word(),
+            scene = record.scene.word(),
+            comparison.score = record.score,
+            repeated = answer.repeated,
+            "verified"
         );
         Ok(encode::answer(answer))
     }

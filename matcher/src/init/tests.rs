@@ -2,15 +2,13 @@
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt};
 
-use models_core::{ModelId, RecipeId};
+use matcher_core::Policy;
+use models::manifest::Manifest;
 
 use super::*;
+use crate::feature_models::FeatureModels;
 
 const NOW: TimeMs = 1_800_000_000_000;
-
-fn model() -> FeatureModel {
-    FeatureModel { model: ModelId::new("m@1").unwrap(), recipe: RecipeId::new("r@1").unwrap(), dimension: 8 }
-}
 
 fn args(name: &str) -> InitArgs {
     InitArgs { server_names: vec![name.to_owned()] }
@@ -36,10 +34,10 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 fn an_initialised_folder_is_complete_private_and_never_overwritten() {
     let temp = tempfile::tempdir().unwrap();
     let dir = DataDir::new(temp.path().join("data"));
-    init(&dir, &args("localhost"), &model(), NOW).unwrap();
+    init(&dir, &args("localhost"), NOW).unwrap();
     let before = files(dir.path());
     assert_eq!(before.len(), 11);
-    assert!(matches!(init(&dir, &args("localhost"), &model(), NOW), Err(InitError::Initialised(_))));
+    assert!(matches!(init(&dir, &args("localhost"), NOW), Err(InitError::Initialised(_))));
     assert_eq!(files(dir.path()), before);
 }
 
@@ -47,13 +45,13 @@ fn an_initialised_folder_is_complete_private_and_never_overwritten() {
 fn an_interrupted_run_goes_on_and_keeps_every_key() {
     let temp = tempfile::tempdir().unwrap();
     let dir = DataDir::new(temp.path().join("data"));
-    init(&dir, &args("localhost"), &model(), NOW).unwrap();
+    init(&dir, &args("localhost"), NOW).unwrap();
     let before = files(dir.path());
     for path in [dir.marker(), dir.config(), dir.server_certificate(), dir.receipt_key()] {
         fs::remove_file(path).unwrap();
     }
     assert!(DataDir::initialised(dir.path()).is_err());
-    init(&dir, &args("127.0.0.1"), &model(), NOW).unwrap();
+    init(&dir, &args("127.0.0.1"), NOW).unwrap();
     let after = files(dir.path());
     for key in [dir.key_encryption_key(), dir.lookup_key(), dir.opening_keys(), dir.authority_key(), dir.server_key(), dir.policy()] {
         assert_eq!(after[&key], before[&key], "{}", key.display());
@@ -66,17 +64,19 @@ fn an_interrupted_run_goes_on_and_keeps_every_key() {
 fn a_store_is_never_given_a_new_key() {
     let temp = tempfile::tempdir().unwrap();
     let dir = DataDir::new(temp.path());
-    init(&dir, &args("localhost"), &model(), NOW).unwrap();
+    init(&dir, &args("localhost"), NOW).unwrap();
     fs::remove_file(dir.marker()).unwrap();
     fs::remove_file(dir.key_encryption_key()).unwrap();
-    assert!(matches!(init(&dir, &args("localhost"), &model(), NOW), Err(InitError::StoreWithoutKey(_))));
+    assert!(matches!(init(&dir, &args("localhost"), NOW), Err(InitError::StoreWithoutKey(_))));
 }
 
 #[test]
-fn the_shipped_policy_is_in_order_and_provisional() {
-    let text = POLICY.replace("@MODEL@", "m@1").replace("@RECIPE@", "r@1");
-    let policy = Policy::from_toml(&text).unwrap();
-    let thresholds = policy.thresholds(&model().model, &model().recipe).unwrap();
+fn the_shipped_policy_is_provisional_and_for_the_shipped_models() {
+    let policy = Policy::from_toml(POLICY).unwrap();
+    let models = FeatureModels::from_manifest(&Manifest::shipped()).unwrap();
+    let current = models.current();
+    let thresholds = policy.thresholds(&current.model, &current.recipe).unwrap();
+    assert_eq!(policy.models().count(), 1);
     assert!(policy.provisional());
     assert_eq!((thresholds.match_at_least, thresholds.non_match_below), (0.50, Some(0.30)));
 }
@@ -85,11 +85,11 @@ fn the_shipped_policy_is_in_order_and_provisional() {
 fn the_summary_names_every_file_and_says_what_to_back_up() {
     let temp = tempfile::tempdir().unwrap();
     let dir = DataDir::new(temp.path());
-    init(&dir, &args("localhost"), &model(), NOW).unwrap();
+    init(&dir, &args("localhost"), NOW).unwrap();
     let summary = summary(&dir, &args("localhost"), NOW);
     for path in files(dir.path()).keys().filter(|path| **path != dir.marker()) {
         let stem = path.file_stem().unwrap().to_str().unwrap();
         assert!(summary.contains(stem), "{stem}");
     }
-    assert!(summary.contains("until 2046-") && summary.contains("until 2032-"), "{summary}");
+    assert!(summary.contains("until 2047-") && summary.contains("until 2032-"), "{summary}");
 }

@@ -101,7 +101,10 @@ async fn a_device_is_told_what_it_must_know() {
     let (models, opening) = (models(), OpeningKeys::load(&center.dir.opening_keys()).unwrap());
     assert_eq!((briefing.device.as_str(), briefing.institution.as_str()), ("P1-1", "P1"));
     assert_eq!(briefing.opening_key, opening.current().public().as_bytes());
-    assert_eq!((briefing.feature_model.as_str(), briefing.recipe.as_str()), (models.current().model.as_str(), models.current().recipe.as_str()));
+    assert_eq!(
+        (briefing.feature_model.as_str(), briefing.recipe.as_str()),
+        (models.current().model.as_str(), models.current().recipe.as_str())
+    );
     assert_eq!((briefing.policy_version.as_str(), briefing.next_sequence), ("provisional-1", 1));
     assert!((System.now_ms() - briefing.center_clock_ms).abs() < 60_000);
     device.verify("T-1", &capture(CARD, 0.8)).await.unwrap();
@@ -165,10 +168,13 @@ async fn reflection_lists_the_services_of_the_contract() {
     let ask = ServerReflectionRequest { host: String::new(), message_request: Some(MessageRequest::ListServices(String::new())) };
     let mut answers =
         ServerReflectionClient::new(device.channel()).server_reflection_info(tokio_stream::once(ask)).await.unwrap().into_inner();
-    let Some(MessageResponse::ListServicesResponse(list)) = answers.next().await.unwrap().unwrap().message_response else { panic!("no list") };
+    let Some(MessageResponse::ListServicesResponse(list)) = answers.next().await.unwrap().unwrap().message_response else {
+        panic!("no list")
+    };
     let mut names: Vec<String> = list.service.into_iter().map(|service| service.name).collect();
     names.sort();
-    let expected = ["countersign.v1.DeviceService", "countersign.v1.EnrolmentService", "countersign.v1.VerificationService", "grpc.health.v1.Health"];
+    let expected =
+        ["countersign.v1.DeviceService", "countersign.v1.EnrolmentService", "countersign.v1.VerificationService", "grpc.health.v1.Health"];
     assert!(expected.iter().all(|name| names.iter().any(|found| found == name)), "{names:?}");
 }
 

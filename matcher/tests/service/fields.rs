@@ -30,14 +30,13 @@ const CASES: &[(&str, Spoil)] = &[
     ("capture.scene: expected one of SCENE_SETTLEMENT, SCENE_RECEPTION, got number 9", |c| c.scene = 9),
     ("capture.identifier: expected an identifier", |c| c.identifier = None),
     ("capture.identifier.kind: expected one of", |c| c.identifier.as_mut().unwrap().kind = 0),
-    ("capture.identifier.value: expected 6 to 32 letters and digits, got 3 characters", |c| c.identifier.as_mut().unwrap().value = "123".into()),
+    ("capture.identifier.value: expected 6 to 32 letters and digits, got 3 characters", |c| {
+        c.identifier.as_mut().unwrap().value = "123".into()
+    }),
     ("capture.identifier.value: expected 1 to 64 characters", |c| c.identifier.as_mut().unwrap().value = "1".repeat(65)),
     ("capture.identifier.value: expected an identity number whose check digit", |c| {
-        *c.identifier.as_mut().unwrap() = v1::Identifier {
-            kind: v1::IdentifierKind::ResidentIdentity.into(),
-            value: "110105194912310021".into(),
-            region: String::new(),
-        };
+        *c.identifier.as_mut().unwrap() =
+            v1::Identifier { kind: v1::IdentifierKind::ResidentIdentity.into(), value: "110105194912310021".into(), region: String::new() };
     }),
     ("capture.identifier.region: expected 6 digits", |c| c.identifier.as_mut().unwrap().region = "Ningbo".into()),
     ("capture.operator: expected at most 64 characters, got 65", |c| c.operator = "工".repeat(65)),
@@ -124,8 +123,14 @@ async fn a_report_of_health_is_checked_too() {
     let cases: [(&str, v1::ReportHealthRequest); 5] = [
         ("agent_version: expected 1 to 32 characters", v1::ReportHealthRequest::default()),
         ("agent_version: expected at most 32 characters", v1::ReportHealthRequest { agent_version: "x".repeat(33), ..good.clone() }),
-        ("feature_models: expected at most 8 models, got 9", v1::ReportHealthRequest { feature_models: vec!["m@1".into(); 9], ..good.clone() }),
-        ("feature_models[1]: expected the id of a model", v1::ReportHealthRequest { feature_models: vec!["m@1".into(), "M 1".into()], ..good.clone() }),
+        (
+            "feature_models: expected at most 8 models, got 9",
+            v1::ReportHealthRequest { feature_models: vec!["m@1".into(); 9], ..good.clone() },
+        ),
+        (
+            "feature_models[1]: expected the id of a model",
+            v1::ReportHealthRequest { feature_models: vec!["m@1".into(), "M 1".into()], ..good.clone() },
+        ),
         ("camera: expected one of", v1::ReportHealthRequest { camera: 9, ..good }),
     ];
     for (expected, report) in cases {

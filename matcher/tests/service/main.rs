@@ -1,8 +1,9 @@
 //! The matcher through its public gRPC: real mutual TLS on port 0, real SQLite, envelopes sealed by a
 //! device's own key. Templates are synthetic, so no test here needs a network or a picture.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod devices;
+mod enrolments;
 mod fields;
 mod outcomes;
 mod replays;

@@ -67,7 +67,7 @@ async fn a_match_after_a_non_match_is_flagged() {
     device.verify_attempt("T-1", 1, &capture(CARD, 0.1)).await.unwrap();
     let second = device.verify_attempt("T-1", 2, &capture(CARD, 0.9)).await.unwrap();
     assert_eq!(second.decision(), v1::Decision::Match);
-    assert_eq!(center.flag_words().await, ["match_after_non_match", "card_person_mismatch"]);
+    assert_eq!(center.flag_words().await, ["card_person_mismatch", "match_after_non_match"]);
     device.verify("T-2", &capture(CARD, 0.9)).await.unwrap();
     assert_eq!(center.flags().await.len(), 2);
 }

@@ -101,8 +101,16 @@ async fn stale_captures_and_those_of_the_future_are_refused() {
     let (center, device) = TestCenter::with_device().await;
     center.enrol(CARD).await;
     let at = |offset| v1::Capture { captured_at_ms: System.now_ms() + offset, ..capture(CARD, 0.8) };
-    check(device.verify("T-1", &at(-660_000)).await, Code::FailedPrecondition, "capture.captured_at_ms: expected a time at most 600000 ms ago");
-    check(device.verify("T-1", &at(180_000)).await, Code::FailedPrecondition, "capture.captured_at_ms: expected a time at most 120000 ms ahead");
+    check(
+        device.verify("T-1", &at(-660_000)).await,
+        Code::FailedPrecondition,
+        "capture.captured_at_ms: expected a time at most 600000 ms ago",
+    );
+    check(
+        device.verify("T-1", &at(180_000)).await,
+        Code::FailedPrecondition,
+        "capture.captured_at_ms: expected a time at most 120000 ms ahead",
+    );
     let corrected = v1::Capture { clock_offset_ms: 3_600_000, ..at(-3_600_000) };
     device.verify("T-1", &corrected).await.unwrap();
     let record = &center.verifications().await[0];

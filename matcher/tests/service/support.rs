@@ -44,7 +44,7 @@ impl TestCenter {
     pub(crate) async fn init_with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let names = InitArgs { server_names: vec!["localhost".into(), "127.0.0.1".into()] };
-        init(&DataDir::new(folder.path().join("center")), &names, models().current(), System.now_ms()).unwrap();
+        init(&DataDir::new(folder.path().join("center")), &names, System.now_ms()).unwrap();
         Self::reopen(folder, change).await
     }
 
@@ -137,9 +137,11 @@ impl TestCenter {
         self.center.store.flags(&Listing { limit: 1000, ..Listing::default() }).await.unwrap()
     }
 
-    /// Words of all flags, newest first.
+    /// Words of all flags, in the order of the alphabet.
     pub(crate) async fn flag_words(&self) -> Vec<&'static str> {
-        self.flags().await.iter().map(|flag| flag.kind.word()).collect()
+        let mut words: Vec<_> = self.flags().await.iter().map(|flag| flag.kind.word()).collect();
+        words.sort_unstable();
+        words
     }
 
     /// Somebody with the database but without the keys changes it.

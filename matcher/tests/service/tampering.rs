@@ -12,8 +12,9 @@ const OTHER: &str = "A10020002";
 async fn an_altered_envelope_is_refused_whichever_part_was_altered() {
     let (center, device) = TestCenter::with_device().await;
     center.enrol(CARD).await;
+    type Alter<'a> = &'a dyn Fn(&mut v1::Envelope);
     let flip = |bytes: &mut Vec<u8>| *bytes.last_mut().unwrap() ^= 1;
-    let cases: [(&str, Code, &dyn Fn(&mut v1::Envelope)); 6] = [
+    let cases: [(&str, Code, Alter<'_>); 6] = [
         ("envelope.signature: expected the device's signature", Code::PermissionDenied, &|e| flip(&mut e.signature)),
         ("envelope.ciphertext: expected a body sealed under this header", Code::InvalidArgument, &|e| flip(&mut e.ciphertext)),
         ("envelope.ciphertext: expected a body sealed under this header", Code::InvalidArgument, &|e| flip(&mut e.encapsulated_key)),
@@ -52,7 +53,11 @@ async fn a_body_for_another_center_and_no_envelope_at_all_are_named() {
     let envelope = device.seal_to(&device.address("T-1", 1), &capture(CARD, 0.8), key.public());
     let status = device.send(envelope).await.unwrap_err();
     assert_eq!(status.code(), Code::FailedPrecondition);
-    assert!(status.message().starts_with("envelope.header.recipient_key: expected one of the center's opening keys"), "{}", status.message());
+    assert!(
+        status.message().starts_with("envelope.header.recipient_key: expected one of the center's opening keys"),
+        "{}",
+        status.message()
+    );
     // Same name at two centers, another key.
     let status = device.send(foreign.seal_to(&foreign.address("T-1", 1), &capture(CARD, 0.8), &device.opening_key())).await.unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied);
@@ -130,6 +135,6 @@ async fn swapped_data_keys_open_for_nobody() {
 #[tokio::test]
 async fn one_altered_bit_of_a_template_opens_for_nobody() {
     let (center, device) = two_people().await;
-    center.meddle("UPDATE reference SET template = substr(template, 1, 100) || x'00' || substr(template, 102)");
+    center.meddle("UPDATE reference SET template = CAST(substr(template, 1, 100) || x'00' || substr(template, 102) AS BLOB)");
     check_fails_closed(&center, &device, ["T-1", "T-2"]).await;
 }

@@ -124,7 +124,12 @@ impl TestDevice {
     }
 
     /// Seals and sends a capture.
-    pub(crate) async fn verify_attempt(&self, transaction: &str, attempt: u32, capture: &v1::Capture) -> Result<v1::VerifyResponse, Status> {
+    pub(crate) async fn verify_attempt(
+        &self,
+        transaction: &str,
+        attempt: u32,
+        capture: &v1::Capture,
+    ) -> Result<v1::VerifyResponse, Status> {
         self.send(self.seal(&self.address(transaction, attempt), capture)).await
     }
 
