@@ -176,9 +176,10 @@ proptest! {
                                  changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12)) {
         let mut noisy = Vec::new();
         JpegEncoder::new_with_quality(&mut noisy, 90).write_image(quarter(48, 48).as_raw(), 48, 48, image::ExtendedColorType::Rgb8).unwrap();
-        let mut bytes = match format {
-            ImageFormat::Jpeg => with_segment(&noisy, 0xE1, &exif(6)),
-            other => encode(&DynamicImage::ImageRgb8(quarter(48, 48)), other),
+        let mut bytes = if format == ImageFormat::Jpeg {
+            with_segment(&noisy, 0xE1, &exif(6))
+        } else {
+            encode(&DynamicImage::ImageRgb8(quarter(48, 48)), format)
         };
         for (at, value) in changes {
             let at = at.index(bytes.len());
