@@ -195,6 +195,8 @@ pub struct Verification {
     pub scene: Scene,
     /// Operator as the institution names them; may be empty.
     pub operator: String,
+    /// Reference to the notice shown or the consent given; may be empty.
+    pub notice: String,
     /// Keyed hash of the identifier.
     pub identifier: IdentifierKey,
     /// The identifier, masked for people.
@@ -268,6 +270,17 @@ pub struct SealedProbe {
     pub sample: Sealed,
 }
 
+/// What became of a sequence number that was to be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It is taken now, for this envelope.
+    Now,
+    /// It was taken for this very envelope before.
+    Before,
+    /// It was taken for another envelope.
+    ForAnother,
+}
+
 /// What became of a verification that was to be written.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Recorded {
@@ -307,6 +320,8 @@ pub trait Store: Send + Sync {
     async fn devices(&self) -> Result<Vec<Device>, StoreError>;
     /// The highest sequence number seen of a device; 0 when none.
     async fn last_sequence(&self, device: &str) -> Result<u64, StoreError>;
+    /// Takes a sequence number for an envelope that writes no verification.
+    async fn take_sequence(&self, device: &str, sequence: u64, digest: [u8; 32]) -> Result<Taken, StoreError>;
 
     /// The person an identifier resolves to, with the current reference.
     async fn subject_of(&self, identifier: &IdentifierKey) -> Result<Option<StoredSubject>, StoreError>;

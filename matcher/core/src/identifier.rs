@@ -126,6 +126,8 @@ impl Identifier {
             IdentifierKind::SocialSecurityCard => check_card_number(&value)?,
             IdentifierKind::ResidentIdentity => check_identity_number(&value)?,
         }
+        // An identity number is the nation's; where its card was issued says nothing about who bears it.
+        let region = if kind == IdentifierKind::ResidentIdentity { Region::default() } else { region };
         Ok(Self { kind, region, value })
     }
 
@@ -210,6 +212,12 @@ mod tests {
         check(identity, "110105194912310021", Err(IdentifierError::CheckDigit));
         check(identity, "110105491231002", Err(IdentifierError::IdentityNumber(15)));
         check(identity, "1101051949123100ü2", Err(IdentifierError::IdentityNumber(18)));
+    }
+
+    #[test]
+    fn an_identity_number_is_the_same_person_in_every_region() {
+        let of = |region| Identifier::new(IdentifierKind::ResidentIdentity, Region::new(region).unwrap(), "11010519491231002X").unwrap();
+        assert_eq!(of(""), of("330200"));
     }
 
     #[test]

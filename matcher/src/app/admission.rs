@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::{
     keys::OpeningKeys,
-    store::{Device, DeviceRole, Flag, RequestKey, Store, StoreError, Verification},
+    store::{Device, DeviceRole, Flag, RequestKey, Store, StoreError, Taken, Verification},
     surroundings::Surroundings,
 };
 
@@ -48,6 +48,13 @@ pub enum AdmissionError {
         "envelope.header.attempt: expected an attempt that has no answer yet; another capture was answered under this transaction and attempt"
     )]
     RequestReused,
+    /// This very envelope was taken before; a submission is taken once, so that an old one cannot bring an
+    /// older photo back.
+    #[error("envelope: expected one that was not submitted before; submit the photo again in a new envelope")]
+    EnvelopeUsed,
+    /// The device used this sequence number for another envelope.
+    #[error("envelope.header.sequence: expected a number this device has not used; it was used for another envelope")]
+    SequenceReused,
     /// The store failed.
     #[error("the store could not be asked")]
     Store(#[source] StoreError),
@@ -115,13 +122,30 @@ impl Admission {
     ///
     /// # Errors
     /// When the device may not enrol, or the envelope is not this device's or not in order.
-    pub fn enrolment(&self, device: Device, envelope: proto::v1::Envelope) -> Result<Opened, AdmissionError> {
+    pub fn enrolment(&self, device: Device, envelope: proto::v1::Envelope) -> Result<(Request, Opened), AdmissionError> {
         match device.role {
             DeviceRole::Enrolment => {}
             DeviceRole::Counter => return Err(AdmissionError::Role("enrolment")),
         }
-        let (_, authentic) = authenticate(device, envelope)?;
-        self.open(authentic)
+        let (request, authentic) = authenticate(device, envelope)?;
+        Ok((request, self.open(authentic)?))
+    }
+
+    /// Takes an admitted enrolment; from here on its envelope is used up.
+    ///
+    /// # Errors
+    /// When it was taken before, or its sequence number was used for another envelope (which is flagged).
+    pub async fn take(&self, request: &Request) -> Result<(), AdmissionError> {
+        let taken = self.store.take_sequence(&request.device.id, request.sequence, request.digest).await;
+        match taken.map_err(AdmissionError::Store)? {
+            Taken::Now => Ok(()),
+            Taken::Before => Err(AdmissionError::EnvelopeUsed),
+            Taken::ForAnother => {
+                let flag = flags::sequence_reused(request, "", self.surroundings.now_ms());
+                self.raise(flag).await.map_err(AdmissionError::Store)?;
+                Err(AdmissionError::SequenceReused)
+            }
+        }
     }
 
     /// Flags a second capture under one request.

@@ -62,6 +62,8 @@ pub struct Capture {
     pub identifier: Identifier,
     /// Who operates the counter; may be empty.
     pub operator: String,
+    /// Reference to the notice shown or the consent given; may be empty.
+    pub notice: String,
     /// When the frame was taken, by the device's clock.
     pub captured_at: TimeMs,
     /// The center's clock minus the device's.
@@ -175,6 +177,7 @@ impl Verifier {
             sequence: request.sequence,
             scene: capture.scene,
             operator: capture.operator.clone(),
+            notice: capture.notice.clone(),
             identifier,
             identifier_masked: capture.identifier.masked(),
             subject: person.map(|person| person.subject),

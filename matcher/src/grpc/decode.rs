@@ -38,11 +38,11 @@ pub fn envelope(envelope: Option<v1::Envelope>) -> Result<v1::Envelope, FieldErr
 /// With the field and what was expected of it.
 pub fn capture(message: v1::Capture, models: &FeatureModels) -> Result<Capture, FieldError> {
     text("capture.policy_version", message.policy_version, 64)?;
-    text("capture.notice", message.notice, 128)?;
     Ok(Capture {
         scene: scene(message.scene)?,
         identifier: identifier("capture.identifier", message.identifier)?,
         operator: text("capture.operator", message.operator, 64)?,
+        notice: text("capture.notice", message.notice, 128)?,
         captured_at: message.captured_at_ms,
         clock_offset_ms: message.clock_offset_ms,
         outcome: match message.outcome {

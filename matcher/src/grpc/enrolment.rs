@@ -59,12 +59,13 @@ impl Enrolments {
         let device = self.admission.device(peer).await.map_err(Failure::Admission)?;
         Span::current().record("device.id", &device.id);
         let envelope = decode::envelope(message.envelope).map_err(Failure::Field)?;
-        let opened = self.admission.enrolment(device, envelope).map_err(Failure::Admission)?;
+        let (request, opened) = self.admission.enrolment(device, envelope).map_err(Failure::Admission)?;
         let submission = opened.message(BodyKind::Enrolment).map_err(Failure::Body)?;
         let (command, submitted_at) = decode::submission(submission).map_err(Failure::Field)?;
         let now = self.admission.surroundings.now_ms();
         self.freshness.check("submission.submitted_at_ms", submitted_at, now).map_err(Failure::Age)?;
         let networks = self.networks.get().await?;
+        self.admission.take(&request).await.map_err(Failure::Admission)?;
         let surroundings = self.admission.surroundings.as_ref();
         let outcome = enrol_one(&self.center, networks, command, surroundings).await.map_err(Failure::Enrol)?;
         let answer = encode::enrolment(&outcome, networks.feature_model());

@@ -119,7 +119,8 @@ fn admission(error: &AdmissionError) -> Code {
         | AdmissionError::ForeignEnvelope => Code::PermissionDenied,
         AdmissionError::DeviceKey => Code::Internal,
         AdmissionError::Envelope(error) => envelope(error),
-        AdmissionError::RequestReused => Code::AlreadyExists,
+        AdmissionError::RequestReused | AdmissionError::EnvelopeUsed => Code::AlreadyExists,
+        AdmissionError::SequenceReused => Code::FailedPrecondition,
         AdmissionError::Store(error) => store(error),
     }
 }

@@ -28,6 +28,7 @@ struct VerificationJson<'a> {
     sequence: u64,
     scene: &'static str,
     operator: &'a str,
+    notice: &'a str,
     identifier_kind: &'static str,
     identifier_masked: &'a str,
     captured_at: String,
@@ -78,6 +79,7 @@ fn verification(record: &Verification) -> VerificationJson<'_> {
         sequence: record.sequence,
         scene: record.scene.word(),
         operator: &record.operator,
+        notice: &record.notice,
         identifier_kind: record.identifier.kind.word(),
         identifier_masked: &record.identifier_masked,
         captured_at: utc(record.captured_at),
@@ -110,7 +112,7 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         let expected = serde_json::json!({
             "verification_id": "01010101-0101-0101-0101-010101010101", "institution": "pharmacy-1", "transaction": "T1", "attempt": 1, "device": "counter-1", "counter": "1",
-            "sequence": 1, "scene": "settlement", "operator": "收银员 3", "identifier_kind": "social_security_card",
+            "sequence": 1, "scene": "settlement", "operator": "收银员 3", "notice": "N-2026-1", "identifier_kind": "social_security_card",
             "identifier_masked": "*****1234", "captured_at": "1970-01-01T00:00:00.901Z", "decided_at": "1970-01-01T00:00:01.001Z",
             "decision": "non_match", "reasons": [], "disposition": "document_check", "score": 0.123_456_79, "match_threshold": 0.5,
             "non_match_threshold": 0.3, "model": "m@1", "live": 0.9, "policy_version": "test-1", "provisional": true,

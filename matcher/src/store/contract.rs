@@ -80,6 +80,7 @@ pub(crate) fn verification(transaction: &str, envelope: u8) -> NewVerification {
         sequence: u64::from(envelope),
         scene: Scene::Settlement,
         operator: "收银员 3".into(),
+        notice: "N-2026-1".into(),
         identifier: card(1),
         identifier_masked: "*****1234".into(),
         subject: None,

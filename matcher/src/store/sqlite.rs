@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{
     Device, Enrolled, Flag, IdentifierKey, Listing, NewEnrolment, NewVerification, Recorded, RequestKey, Store, StoreError, StoredSubject,
-    TimeMs, Verification,
+    Taken, TimeMs, Verification,
 };
 use crate::durable;
 
@@ -119,6 +119,11 @@ impl Store for SqliteStore {
     async fn last_sequence(&self, device: &str) -> Result<u64, StoreError> {
         let device = device.to_owned();
         self.readers.read(move |connection| devices::last_sequence(connection, &device)).await
+    }
+
+    async fn take_sequence(&self, device: &str, sequence: u64, digest: [u8; 32]) -> Result<Taken, StoreError> {
+        let device = device.to_owned();
+        self.writer.write(move |connection| devices::take_sequence(connection, &device, sequence, &digest)).await
     }
 
     async fn subject_of(&self, identifier: &IdentifierKey) -> Result<Option<StoredSubject>, StoreError> {

@@ -1,4 +1,4 @@
-//! Submissions for enrolment, as far as they get without networks.
+//! Submissions for enrolment: what is refused without networks, and one photo's way with them.
 
 use matcher::{
     device::Role,
@@ -72,4 +72,53 @@ async fn a_desk_may_verify_too() {
     let (_center, device) = desk().await;
     let answer = device.verify("T-1", &crate::support::capture("A10020001", 0.9)).await.unwrap();
     assert_eq!(answer.reasons, ["no_reference"]);
+}
+
+/// A desk at a center with networks, and two photos of one person; nothing where they are not fetched.
+async fn desk_with_networks() -> Option<(TestCenter, TestDevice, [Vec<u8>; 2])> {
+    let pack = datasets::Pack::registry_mini(&datasets::default_dir());
+    let photo = |id| pack.picture(id).and_then(|picture| picture.read().ok());
+    let (Some(first), Some(second)) = (photo("cl_franck_01829.jpg"), photo("cl_franck_02221.jpg")) else {
+        eprintln!("SKIPPED: the pictures are not fetched; run: datasets fetch registry-mini");
+        return None;
+    };
+    let center = TestCenter::init().await;
+    let device = center.device_as("desk", Role::Enrolment, System.now_ms()).await;
+    Some((center, device, [first, second]))
+}
+
+#[tokio::test]
+async fn a_photo_is_enrolled_once_replaced_by_a_newer_one_and_never_brought_back() {
+    let Some((_center, device, [first, second])) = desk_with_networks().await else { return };
+    let with = |photo: &[u8]| v1::EnrolmentSubmission { photo: photo.to_vec(), ..submission() };
+
+    let envelope = device.seal(&device.enrolment_address(), &with(&first));
+    let answer = device.send_enrolment(envelope.clone()).await.unwrap();
+    assert_eq!(answer.outcome(), v1::EnrolmentOutcome::Enrolled);
+    let answer = device.enrol(&with(&second)).await.unwrap();
+    assert_eq!(answer.outcome(), v1::EnrolmentOutcome::Replaced);
+
+    let status = device.send_enrolment(envelope).await.unwrap_err();
+    assert_eq!(status.code(), Code::AlreadyExists);
+    assert!(status.message().starts_with("envelope: expected one that was not submitted before"), "{}", status.message());
+}
+
+#[tokio::test]
+async fn a_sequence_number_serves_one_submission() {
+    let Some((center, device, [first, second])) = desk_with_networks().await else { return };
+    let address = device.enrolment_address();
+    let with = |photo: &[u8]| v1::EnrolmentSubmission { photo: photo.to_vec(), ..submission() };
+    device.send_enrolment(device.seal(&address, &with(&first))).await.unwrap();
+    let status = device.send_enrolment(device.seal(&address, &with(&second))).await.unwrap_err();
+    assert_eq!(status.code(), Code::FailedPrecondition);
+    assert_eq!(center.flag_words().await, ["tampering_suspected"]);
+}
+
+#[tokio::test]
+async fn a_photo_without_a_face_is_answered_with_its_reason() {
+    let Some((_center, device, _)) = desk_with_networks().await else { return };
+    let pack = datasets::Pack::registry_mini(&datasets::default_dir());
+    let Some(nobody) = pack.picture("cl_vendetta.jpg").and_then(|picture| picture.read().ok()) else { return };
+    let answer = device.enrol(&v1::EnrolmentSubmission { photo: nobody, ..submission() }).await.unwrap();
+    assert_eq!((answer.outcome(), answer.reason.as_str()), (v1::EnrolmentOutcome::Refused, "no_face"));
 }

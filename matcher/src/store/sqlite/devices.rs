@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::columns::{Columns, execute, query, query_one};
-use crate::store::{Device, DeviceRole, StoreError, TimeMs};
+use crate::store::{Device, DeviceRole, StoreError, Taken, TimeMs};
 
 const SELECT: &str = "SELECT id, institution, counter, role, public_key, certificate_sha256, certificate_expires_at, issued_at, revoked_at
      FROM device";
@@ -60,17 +60,17 @@ pub(super) fn last_sequence(connection: &Connection, device: &str) -> Result<u64
     Ok(last.unwrap_or_default())
 }
 
-/// Takes a sequence number for an envelope; false when it was taken for another.
-pub(super) fn take_sequence(connection: &Connection, device: &str, sequence: u64, digest: &[u8; 32]) -> Result<bool, StoreError> {
+/// Takes a sequence number for an envelope.
+pub(super) fn take_sequence(connection: &Connection, device: &str, sequence: u64, digest: &[u8; 32]) -> Result<Taken, StoreError> {
     let sequence = i64::try_from(sequence).map_err(|_| StoreError::Corrupt { table: "device_sequence", field: "sequence" })?;
     let sql = "INSERT INTO device_sequence (device_id, sequence, envelope_digest) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
     if execute(connection, sql, params![device, sequence, digest], "device sequence")? == 1 {
-        return Ok(true);
+        return Ok(Taken::Now);
     }
     let sql = "SELECT envelope_digest FROM device_sequence WHERE device_id = ?1 AND sequence = ?2";
     let taken: Option<[u8; 32]> =
         query_one(connection, sql, params![device, sequence], "device_sequence", |columns| columns.get("envelope_digest"))?;
-    Ok(taken.is_some_and(|taken| taken == *digest))
+    Ok(if taken == Some(*digest) { Taken::Before } else { Taken::ForAnother })
 }
 
 fn decode(columns: &Columns<'_>) -> Result<Device, StoreError> {

@@ -7,11 +7,11 @@ use super::{
     columns::{self, Columns, execute, query, query_one},
     devices, flags,
 };
-use crate::store::{Listing, NewVerification, RecordId, Recorded, RequestKey, SealedProbe, StoreError, SubjectId, Verification};
+use crate::store::{Listing, NewVerification, RecordId, Recorded, RequestKey, SealedProbe, StoreError, SubjectId, Taken, Verification};
 
 const TABLE: &str = "verification";
 const SELECT: &str = "SELECT v.subject_id, v.id, v.known, v.institution, v.transaction_id, v.attempt, v.envelope_digest, v.device_id, v.counter, \
-     v.sequence, v.scene, v.operator, v.identifier_kind, v.identifier_region, v.identifier_hash, v.identifier_masked, v.captured_at, \
+     v.sequence, v.scene, v.operator, v.notice, v.identifier_kind, v.identifier_region, v.identifier_hash, v.identifier_masked, v.captured_at, \
      v.decided_at, v.decision, v.reasons, v.disposition, v.score, v.match_threshold, v.non_match_threshold, v.model, v.live, \
      v.policy_version, v.provisional FROM verification AS v";
 
@@ -47,8 +47,9 @@ pub(super) fn record(connection: &Connection, new: &NewVerification) -> Result<R
         let same = stored.request_digest == record.request_digest;
         return Ok(if same { Recorded::AlreadyAnswered(Box::new(stored)) } else { Recorded::RequestTaken(Box::new(stored)) });
     }
-    if !devices::take_sequence(connection, &record.device, record.sequence, &record.request_digest)? {
-        return Ok(Recorded::SequenceTaken);
+    match devices::take_sequence(connection, &record.device, record.sequence, &record.request_digest)? {
+        Taken::Now | Taken::Before => {}
+        Taken::ForAnother => return Ok(Recorded::SequenceTaken),
     }
     put_request(connection, record)?;
     put(connection, record)?;
@@ -91,6 +92,7 @@ fn put(connection: &Connection, record: &Verification) -> Result<(), StoreError>
         sequence,
         record.scene.word(),
         record.operator,
+        record.notice,
         record.identifier.kind.word(),
         record.identifier.region,
         record.identifier.hash,
@@ -109,11 +111,11 @@ fn put(connection: &Connection, record: &Verification) -> Result<(), StoreError>
         record.provisional,
     ];
     let sql = "INSERT INTO verification (subject_id, id, known, institution, transaction_id, attempt, envelope_digest, device_id, counter,
-             sequence, scene, operator, identifier_kind, identifier_region, identifier_hash, identifier_masked, captured_at,
+             sequence, scene, operator, notice, identifier_kind, identifier_region, identifier_hash, identifier_masked, captured_at,
              decided_at, decision, reasons, disposition, score, match_threshold, non_match_threshold, model, live,
              policy_version, provisional)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24,
-             ?25, ?26, ?27, ?28)";
+             ?25, ?26, ?27, ?28, ?29)";
     execute(connection, sql, values, "verification").map(drop)
 }
 
@@ -140,6 +142,7 @@ fn decode(columns: &Columns<'_>) -> Result<Verification, StoreError> {
         sequence: columns.unsigned("sequence")?,
         scene: columns.word("scene", Scene::from_word)?,
         operator: columns.get("operator")?,
+        notice: columns.get("notice")?,
         identifier: columns::identifier(columns)?,
         identifier_masked: columns.get("identifier_masked")?,
         subject: columns.get::<bool>("known")?.then_some(leading),

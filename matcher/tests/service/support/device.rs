@@ -133,12 +133,20 @@ impl TestDevice {
         self.send(self.seal(&self.address(transaction, attempt), capture)).await
     }
 
+    /// The address of this device's next envelope of an enrolment.
+    pub(crate) fn enrolment_address(&self) -> Address {
+        Address { body: BodyKind::Enrolment, ..self.address("E-1", 1) }
+    }
+
+    /// Sends the envelope of an enrolment.
+    pub(crate) async fn send_enrolment(&self, envelope: v1::Envelope) -> Result<v1::EnrolResponse, Status> {
+        let mut client = EnrolmentServiceClient::new(self.channel());
+        client.enrol(v1::EnrolRequest { envelope: Some(envelope) }).await.map(tonic::Response::into_inner)
+    }
+
     /// Seals and sends an enrolment.
     pub(crate) async fn enrol(&self, submission: &v1::EnrolmentSubmission) -> Result<v1::EnrolResponse, Status> {
-        let address = Address { body: BodyKind::Enrolment, ..self.address("E-1", 1) };
-        let mut client = EnrolmentServiceClient::new(self.channel());
-        let envelope = Some(self.seal(&address, submission));
-        client.enrol(v1::EnrolRequest { envelope }).await.map(tonic::Response::into_inner)
+        self.send_enrolment(self.seal(&self.enrolment_address(), submission)).await
     }
 
     /// Reports health.

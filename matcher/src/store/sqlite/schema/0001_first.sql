@@ -78,6 +78,7 @@ CREATE TABLE verification (
     sequence INTEGER NOT NULL,
     scene TEXT NOT NULL,
     operator TEXT NOT NULL,
+    notice TEXT NOT NULL,
     identifier_kind TEXT NOT NULL,
     identifier_region TEXT NOT NULL,
     identifier_hash BLOB NOT NULL CHECK (length(identifier_hash) = 32),
