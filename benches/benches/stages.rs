@@ -1,6 +1,5 @@
 //! Time of each stage from a photo to a template, one thread, on a picture of 720 × 576 with one face.
 
-
 use criterion::{Criterion, criterion_group, criterion_main};
 use models::{FaceRule, compare, dominant_face, picture::Picture, sample};
 

@@ -1,5 +1,10 @@
 //! What a cashier and an operator meet on the command line: exit codes, a dead line, a revoked device, bad lists.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking; indexing a JSON value never does"
+)]
 
 use std::{fs, process::Output};
 
@@ -70,7 +75,7 @@ fn a_dead_line_is_said_and_the_capture_is_not_lost() {
     shop.stands("cl_franck_02221.jpg").check(OWN, "T-1", 0, "match");
     let listen = shop.center.address().trim_start_matches("https://").to_owned();
     let Shop { _folder, site, center } = shop;
-    let dead = Shop { center: Server::start(&mut site.matcher(&["serve"]).unwrap(), &site.log("other")).unwrap(), site, _folder };
+    let dead = Shop { center: site.start_center("127.0.0.1:0").unwrap(), site, _folder };
     center.kill().unwrap();
     // The agent is told the address of the center that died.
     let mut command = dead.site.agent(&["verify", "--card", OWN, "--scene", "settlement", "--transaction", "T-2", "--json"]).unwrap();

@@ -3,6 +3,8 @@
 //!
 //! Exits with 1 when a decision is not the expected one. Not here: how a site is set up (`tests::site`).
 
+#![expect(clippy::indexing_slicing, reason = "indexing a JSON value gives null where there is nothing; it never panics")]
+
 use std::{io::Write, process::ExitCode, time::Instant};
 
 use anyhow::{Context, Result};
