@@ -1,3 +1,5 @@
+//! Archives and clients: what is fetched is what was pinned, or nothing.
+
 use std::io::Write as _;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! A manifest that is not in order names the field.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Pictures as they come: formats, orientations, truncation, absurd sizes.
+
 use image::{GrayImage, ImageEncoder, Rgb, RgbImage, Rgba, RgbaImage, codecs::jpeg::JpegEncoder};
 use proptest::prelude::*;
 
