@@ -37,12 +37,13 @@ models: ## fetches and checks models and test pictures into the cache folder
 	target/debug/datasets fetch registry-mini
 
 bench: ## benches: ratios in one run against a stated peer or limit
-	@.ci/setup build
+	@.ci/setup bench
 	@cargo build --release --workspace --bins --locked
 	@target/release/models fetch
 	@target/release/datasets fetch registry-mini
-	cargo bench --locked -p benches
-	benches/onnxruntime/run
+	target/release/enrolment_rate
+	python3 benches/onnxruntime/run.py --exporter target/release/export_traces
+	cargo bench --locked --workspace --bench stages
 
 setup: ## installs what is missing on this machine
 	@.ci/setup test
