@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
@@ -54,13 +55,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server and waits for its line `listening on ADDRESS`.
+    /// Starts a server and waits for its line `listening on ADDRESS`. It has a process group of its own: Ctrl-C
+    /// in a terminal reaches whoever started it, who stops it in order.
     ///
     /// # Errors
     /// When it ends or stays silent instead.
     pub fn start(command: &mut Command, log: &Path) -> Result<Self> {
         let stderr = std::fs::File::options().create(true).append(true).open(log)?;
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).spawn()?;
+        let mut child = command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).spawn()?;
         let stdout = child.stdout.take().context("no standard output")?;
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));

@@ -5,7 +5,16 @@
 
 #![expect(clippy::indexing_slicing, reason = "indexing a JSON value gives null where there is nothing; it never panics")]
 
-use std::{io::Write, process::ExitCode, time::Instant};
+use std::{
+    io::Write,
+    path::Path,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -25,6 +34,9 @@ struct Args {
     #[arg(long)]
     once: bool,
 }
+
+/// Ended by Ctrl-C, as a shell says it.
+const INTERRUPTED: u8 = 130;
 
 /// One visit to the till, and what must come of it.
 #[derive(Clone, Copy)]
@@ -184,17 +196,29 @@ fn main() -> Result<ExitCode> {
 async fn demo(args: Args) -> Result<ExitCode> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let folder = tempfile::Builder::new().prefix("countersign-demo-").tempdir()?;
-    let root = folder.path().to_owned();
-    let story = tokio::task::spawn_blocking(move || morning(&root));
-    let (mut running, as_expected) = tokio::select! {
-        ended = story => ended??,
-        _ = interrupt.recv() => { drop(folder); say("\nStopped.")?; std::process::exit(130) }
-        _ = terminate.recv() => { drop(folder); std::process::exit(143) }
+    let (root, interrupted) = (folder.path().to_owned(), Arc::new(AtomicBool::new(false)));
+    let mut story = tokio::task::spawn_blocking({
+        let interrupted = Arc::clone(&interrupted);
+        move || morning(&root, &interrupted)
+    });
+    let ended = tokio::select! {
+        ended = &mut story => ended,
+        _ = interrupt.recv() => { interrupted.store(true, Ordering::Relaxed); story.await }
+        _ = terminate.recv() => { interrupted.store(true, Ordering::Relaxed); story.await }
     };
-    if !args.once {
+    let (mut running, as_expected) = match ended? {
+        Err(_) if interrupted.load(Ordering::Relaxed) => return Ok(ExitCode::from(INTERRUPTED)),
+        story => story?,
+    };
+    if interrupted.load(Ordering::Relaxed) {
+        running.stop()?;
+        say("Interrupted; everything is stopped.")?;
+        return Ok(ExitCode::from(INTERRUPTED));
+    }
+    if !args.once && as_expected {
         let counter = running.counter.as_ref().context("no agent")?;
         say(&format!(
-            "\nCenter and agent stay up. Local API of the counter: {}\n  token: {}\n  request: POST /v1/verifications; docs in README.md\nCtrl-C stops everything.",
+            "\nCenter and agent stay up. Local API of the counter: {}\n  token: {}\n  request: POST /v1/verifications; described in capture-agent/README.md\nCtrl-C stops everything.",
             counter.address(),
             running.site.counter_folder().join("api.token").display()
         ))?;
@@ -209,7 +233,8 @@ fn say(line: &str) -> Result<()> {
     Ok(writeln!(std::io::stdout().lock(), "{line}")?)
 }
 
-fn morning(root: &std::path::Path) -> Result<(Running, bool)> {
+/// Plays the morning; an interruption ends it after the visit that is under way.
+fn morning(root: &Path, interrupted: &AtomicBool) -> Result<(Running, bool)> {
     let mut running = set_up(root)?;
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_header(
@@ -218,6 +243,9 @@ fn morning(root: &std::path::Path) -> Result<(Running, bool)> {
     );
     let mut as_expected = true;
     for visit in &MORNING {
+        if interrupted.load(Ordering::Relaxed) {
+            return Ok((running, false));
+        }
         let fits = play(&running, visit, &mut table)?;
         as_expected &= fits;
     }
@@ -233,7 +261,7 @@ fn morning(root: &std::path::Path) -> Result<(Running, bool)> {
     Ok((running, as_expected))
 }
 
-fn set_up(root: &std::path::Path) -> Result<Running> {
+fn set_up(root: &Path) -> Result<Running> {
     let site = Site::new(root)?;
     say("1/4  matcher init: data folder, certificate authority, keys, policy")?;
     site.init_center()?;
