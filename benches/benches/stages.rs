@@ -1,7 +1,5 @@
 //! Time of each stage from a photo to a template, one thread, on a picture of 720 × 576 with one face.
 
-#![expect(missing_docs, reason = "criterion's macros define undocumented items")]
-
 use criterion::{Criterion, criterion_group, criterion_main};
 use models::{FaceRule, compare, dominant_face, picture::Picture, sample};
 
