@@ -58,7 +58,7 @@ fn what_a_runner_takes_for_granted_is_checked() {
     check("live_index = 0", "live_index = 3", "output output: live_index");
     check("use = \"detect\"", "use = \"other\"", "threshold: expected one with use = \"detect\"");
     check("fmr = 1e-3\n", "", "threshold.fmr: expected the false match rate");
-    check("bpcer = 0.005\n", "", "threshold.apcer, threshold.bpcer: expected both");
+    check("bpcer = 0.0\n", "", "threshold.apcer, threshold.bpcer: expected both");
     check("score = 0.45", "score = 45", "threshold fmr_1e-3: score: expected a number from −1 to 1");
     check("[[38.2946, 51.6963]", "[[382946, 51.6963]", "crop.points: expected five points inside the input");
     check("kind = \"box\", factor = 2.7", "kind = \"box\", factor = 99", "crop.factor: expected 0.1 to 10");
