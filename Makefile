@@ -18,7 +18,7 @@ demo: ## a morning at a pharmacy, end to end, on real faces; ARGS=--once ends by
 	@target/release/demo $(ARGS)
 
 test: lint deny models ## formats, lints, unit, integration and whole-system tests (what CI calls)
-	cargo nextest run --workspace --locked
+	COUNTERSIGN_REQUIRE_MODELS=1 cargo nextest run --workspace --locked
 	cargo test --workspace --locked --doc --quiet
 
 lint: ## formatting and lints

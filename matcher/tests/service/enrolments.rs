@@ -79,6 +79,7 @@ async fn desk_with_networks() -> Option<(TestCenter, TestDevice, [Vec<u8>; 2])> 
     let pack = datasets::Pack::registry_mini(&datasets::default_dir());
     let photo = |id| pack.picture(id).and_then(|picture| picture.read().ok());
     let (Some(first), Some(second)) = (photo("cl_franck_01829.jpg"), photo("cl_franck_02221.jpg")) else {
+        assert!(std::env::var_os("COUNTERSIGN_REQUIRE_MODELS").is_none(), "the pictures are not fetched");
         eprintln!("SKIPPED: the pictures are not fetched; run: datasets fetch registry-mini");
         return None;
     };
