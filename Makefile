@@ -19,7 +19,6 @@ demo: ## a morning at a pharmacy, end to end, on real faces; ARGS=--once ends by
 
 test: lint deny models ## formats, lints, unit, integration and whole-system tests (what CI calls)
 	COUNTERSIGN_REQUIRE_MODELS=1 cargo nextest run --workspace --locked
-	cargo test --workspace --locked --doc --quiet
 
 lint: ## formatting and lints
 	@.ci/setup test

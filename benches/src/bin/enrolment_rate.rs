@@ -21,8 +21,8 @@ use tests::{process::run, site::Site};
 
 #[derive(Parser)]
 struct Arguments {
-    /// Cards for each picture in one run of the command.
-    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// Cards for each picture in one run of the command; in short runs the start of the networks weighs.
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=1000))]
     copies: u32,
     /// Rounds of each kind.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
