@@ -7,6 +7,7 @@
 use std::{io, path::Path, path::PathBuf};
 
 use clap::Args;
+use matcher_core::policy::Policy;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -19,7 +20,6 @@ use crate::{
 };
 
 /// The policy that ships with the program, for the models that ship with it.
-const POLICY: &str = include_str!("../config/policy.toml");
 /// Version of the folder's layout.
 const LAYOUT: &str = "1\n";
 
@@ -83,7 +83,7 @@ pub fn init(dir: &DataDir, args: &InitArgs, now: TimeMs) -> Result<(), InitError
     make_folders(dir)?;
     make_keys(dir)?;
     make_certificates(dir, &args.server_names, now)?;
-    write_once(&dir.policy(), || Ok(Zeroizing::new(POLICY.to_owned())))?;
+    write_once(&dir.policy(), || Ok(Zeroizing::new(Policy::SHIPPED.to_owned())))?;
     write_once(&dir.config(), || Ok(Zeroizing::new(config::SHIPPED.to_owned())))?;
     SqliteStore::open(&dir.store()).map_err(InitError::Store)?;
     write_once(&dir.marker(), || Ok(Zeroizing::new(LAYOUT.to_owned())))

@@ -27,6 +27,6 @@ pub mod sample;
 mod warp;
 
 pub use models_core::{
-    CompareError, DetectedFace, FaceBox, FaceRefusal, FaceRule, Landmarks, ModelId, Point, RecipeId, SimilarityScore, Template, compare,
-    dominant_face,
+    CompareError, Component, DetectedFace, FaceBox, FaceChoice, FaceRefusal, FaceRule, Gate, Landmarks, Measure, ModelId, Point, Quality,
+    QualityRefusal, RecipeId, SimilarityScore, Template, choose_face, compare, dominant_face,
 };

@@ -71,6 +71,9 @@ struct ScenePolicy {
 }
 
 impl Policy {
+    /// The policy that a new center starts with, as commented TOML.
+    pub const SHIPPED: &str = include_str!("../policy.toml");
+
     /// Reads and checks a policy.
     ///
     /// # Errors

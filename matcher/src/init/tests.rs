@@ -72,7 +72,7 @@ fn a_store_is_never_given_a_new_key() {
 
 #[test]
 fn the_shipped_policy_is_provisional_and_for_the_shipped_models() {
-    let policy = Policy::from_toml(POLICY).unwrap();
+    let policy = Policy::from_toml(Policy::SHIPPED).unwrap();
     let models = FeatureModels::from_manifest(&Manifest::shipped()).unwrap();
     let current = models.current();
     let thresholds = policy.thresholds(&current.model, &current.recipe).unwrap();

@@ -138,25 +138,87 @@ impl FaceRefusal {
     }
 }
 
+/// Which face of a picture counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum FaceChoice {
+    /// The one that is clearly the person's: [`dominant_face`].
+    #[default]
+    Dominant,
+    /// The one nearest the middle of the picture, however many there are (LFW's own convention).
+    Central,
+    /// The only one; two are a refusal, however small one is.
+    Only,
+}
+
+/// Chooses the one face of a frame that counts, or says why there is none.
+///
+/// # Errors
+/// The refusal, when no face counts.
+pub fn choose_face(
+    faces: &[DetectedFace],
+    frame_width: f32,
+    frame_height: f32,
+    rule: &FaceRule,
+    choice: FaceChoice,
+) -> Result<DetectedFace, FaceRefusal> {
+    let seen = || faces.iter().filter(|face| face.score >= rule.detection_score_min);
+    match choice {
+        FaceChoice::Dominant => dominant_face(faces, frame_width, frame_height, rule),
+        FaceChoice::Central => {
+            let off = |face: &&DetectedFace| off_centre(face, frame_width, frame_height);
+            let central = seen().min_by(|a, b| off(a).total_cmp(&off(b))).ok_or(FaceRefusal::NoFace)?;
+            usable(central, frame_width, frame_height, rule)
+        }
+        FaceChoice::Only => match seen().collect::<Vec<_>>().as_slice() {
+            [] => Err(FaceRefusal::NoFace),
+            [only] => usable(only, frame_width, frame_height, rule),
+            _ => Err(FaceRefusal::SeveralFaces),
+        },
+    }
+}
+
 /// Chooses the one dominant face of a frame, or says why there is none.
 ///
-/// The largest face counts when no other is nearly as large, so that a passer-by behind the patient is no
-/// refusal and two people side by side are.
+/// The face that is largest, and nearest the middle among similar ones, counts when no other stands out as
+/// nearly as much: a passer-by behind the patient, or a helper at the edge who leans in, is no refusal, and
+/// two people side by side are.
 ///
 /// # Errors
 /// The refusal, when no face counts.
 pub fn dominant_face(faces: &[DetectedFace], frame_width: f32, frame_height: f32, rule: &FaceRule) -> Result<DetectedFace, FaceRefusal> {
-    let mut seen: Vec<&DetectedFace> = faces.iter().filter(|face| face.score >= rule.detection_score_min).collect();
-    seen.sort_by(|a, b| b.face_box.area().total_cmp(&a.face_box.area()));
-    let (largest, others) = seen.split_first().ok_or(FaceRefusal::NoFace)?;
-    if others.first().is_some_and(|second| second.face_box.area() >= rule.rival_area_min * largest.face_box.area()) {
-        Err(FaceRefusal::SeveralFaces)
-    } else if largest.landmarks.inter_eye_distance() < rule.inter_eye_distance_min_px {
+    let mut seen: Vec<(f32, &DetectedFace)> = faces
+        .iter()
+        .filter(|face| face.score >= rule.detection_score_min)
+        .map(|face| (prominence(face, frame_width, frame_height), face))
+        .collect();
+    seen.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    let ((most, chosen), others) = seen.split_first().ok_or(FaceRefusal::NoFace)?;
+    if others.first().is_some_and(|(second, _)| *second >= rule.rival_area_min * most) {
+        return Err(FaceRefusal::SeveralFaces);
+    }
+    usable(chosen, frame_width, frame_height, rule)
+}
+
+/// Area, weighed by how near the middle the face is: 1 there, falling to about a third at the edge's middle.
+fn prominence(face: &DetectedFace, frame_width: f32, frame_height: f32) -> f32 {
+    let off = off_centre(face, frame_width, frame_height);
+    face.face_box.area() / (1.0 + 2.0 * off * off)
+}
+
+/// Distance of the face's middle from the frame's, 0 in the middle, 1 at the middle of a side.
+fn off_centre(face: &DetectedFace, frame_width: f32, frame_height: f32) -> f32 {
+    let at = face.face_box.center();
+    let (x, y) = (at.x / frame_width.max(1.0) - 0.5, at.y / frame_height.max(1.0) - 0.5);
+    2.0 * x.hypot(y)
+}
+
+fn usable(face: &DetectedFace, frame_width: f32, frame_height: f32, rule: &FaceRule) -> Result<DetectedFace, FaceRefusal> {
+    if face.landmarks.inter_eye_distance() < rule.inter_eye_distance_min_px {
         Err(FaceRefusal::TooSmall)
-    } else if largest.face_box.share_inside(frame_width, frame_height) < rule.share_inside_min {
+    } else if face.face_box.share_inside(frame_width, frame_height) < rule.share_inside_min {
         Err(FaceRefusal::CutOff)
     } else {
-        Ok(**largest)
+        Ok(*face)
     }
 }
 
@@ -194,6 +256,23 @@ mod tests {
     #[test]
     fn two_people_side_by_side_are() {
         check(&[face(400.0, 140.0, 0.9), face(100.0, 150.0, 0.9)], Err(FaceRefusal::SeveralFaces));
+    }
+
+    #[test]
+    fn a_helper_at_the_edge_is_none_even_with_a_face_as_large() {
+        let mut helper = face(540.0, 150.0, 0.9);
+        helper.face_box.bottom -= 60.0;
+        check(&[helper, face(245.0, 150.0, 0.9)], Ok(245.0));
+    }
+
+    #[test]
+    fn the_choice_says_which_face_counts() {
+        let faces = [face(20.0, 150.0, 0.9), face(290.0, 60.0, 0.9)];
+        let rule = FaceRule { inter_eye_distance_min_px: 20.0, ..FaceRule::default() };
+        let chosen = |choice| choose_face(&faces, 640.0, 480.0, &rule, choice).map(|face| face.face_box.left);
+        assert_eq!(chosen(FaceChoice::Dominant), Ok(20.0));
+        assert_eq!(chosen(FaceChoice::Central), Ok(290.0));
+        assert_eq!(chosen(FaceChoice::Only), Err(FaceRefusal::SeveralFaces));
     }
 
     #[test]

@@ -6,8 +6,10 @@
 
 pub mod face;
 mod ids;
+pub mod quality;
 pub mod template;
 
-pub use face::{DetectedFace, FaceBox, FaceRefusal, FaceRule, Landmarks, Point, dominant_face};
+pub use face::{DetectedFace, FaceBox, FaceChoice, FaceRefusal, FaceRule, Landmarks, Point, choose_face, dominant_face};
 pub use ids::{IdError, ModelId, RecipeId};
+pub use quality::{Component, Gate, Measure, Quality, QualityRefusal};
 pub use template::{CompareError, SimilarityScore, Template, TemplateError, compare};
