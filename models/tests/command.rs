@@ -43,7 +43,8 @@ impl Machine {
     /// Names of the files in the cache.
     fn files(&self) -> Vec<String> {
         let entries = fs::read_dir(self.cache()).into_iter().flatten();
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        let files = entries.map(Result::unwrap).filter(|entry| entry.path().is_file());
+        files.map(|entry| entry.file_name().into_string().unwrap()).collect()
     }
 }
 
