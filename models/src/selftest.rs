@@ -5,7 +5,8 @@
 //! network, and fixed projections of the outputs are held against those recorded for the shipped models; a model
 //! without a record (an operator's own) is skipped here. (b) Real pictures out of published packages, fetched and
 //! verified beside the models, hold for every model: each face must be found and look live, and one person's
-//! pictures must be closer than two people's. Not here: what a service does about a failure.
+//! pictures must be closer than two people's. Mistakes that cost accuracy rather than ruin it (exchanged channels or a
+//! shifted crop of an operator's own feature model) only an evaluation shows. Not here: what a service does about a failure.
 
 mod drawing;
 mod faces;
