@@ -154,6 +154,8 @@ pub struct NewEnrolment {
     pub reference: StoredReference,
     /// The enrolment photo, sealed under the person's data key, for re-extraction.
     pub photo: Sealed,
+    /// What was measured of it, sealed likewise.
+    pub quality: Sealed,
 }
 
 /// What an enrolment did.

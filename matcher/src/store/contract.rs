@@ -66,6 +66,7 @@ pub(crate) fn enrolment(person: u8, cards: &[u8], photo: u8) -> NewEnrolment {
             photo_taken_on: photo.is_multiple_of(2).then(|| "2020-02-29".into()),
         },
         photo: Sealed(vec![photo; 300]),
+        quality: Sealed(vec![photo; 90]),
     }
 }
 
