@@ -255,7 +255,7 @@ pub enum StartError {
     #[error("the client of the center cannot be made")]
     Client(#[source] SetUpError),
     /// The configuration of acquisition does not suit the recipe of the models.
-    #[error("configuration: {0}, with the recipe of the models in use")]
+    #[error("the configuration does not suit the recipe of the models in use")]
     Rule(#[source] RuleError),
     /// The outbox.
     #[error("the outbox cannot be read")]
