@@ -8,6 +8,7 @@ pub mod decision;
 pub mod flag;
 pub mod identifier;
 pub mod policy;
+pub mod recheck;
 
 pub use decision::{
     AcquisitionFailure, Comparison, Decision, Disposition, Earlier, Evidence, NoDecision, ReferenceState, Scene, Verdict, decide,
@@ -15,3 +16,4 @@ pub use decision::{
 pub use flag::{FlagKind, flags_for};
 pub use identifier::{Identifier, IdentifierError, IdentifierKind, LookupKey, Region};
 pub use policy::{AttackRule, Policy, PolicyError};
+pub use recheck::{RecheckOutcome, RecheckRule};

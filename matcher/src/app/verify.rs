@@ -6,15 +6,17 @@
 
 use std::{fmt, sync::Arc};
 
-use matcher_core::{AcquisitionFailure, Decision, Earlier, Evidence, Identifier, ReferenceState, Scene, Verdict, decide, flags_for};
+use matcher_core::{
+    AcquisitionFailure, Decision, Earlier, Evidence, Identifier, RecheckRule, ReferenceState, Scene, Verdict, decide, flags_for,
+};
 use models_core::{Component, ModelId, RecipeId, Template};
 use thiserror::Error;
 
 use crate::{
     center::Center,
     store::{
-        IdentifierKey, NewVerification, RecordId, Recorded, SealedProbe, StoreError, StoredReference, StoredSubject, SubjectId, TimeMs,
-        Verification,
+        IdentifierKey, MadeBy, NewVerification, RecordId, Recorded, SealedProbe, StoreError, StoredReference, StoredSubject, SubjectId,
+        TimeMs, Verification,
     },
     vault::{DataKey, RecordContext, Vault},
 };
@@ -110,6 +112,8 @@ pub struct Verifier {
     pub admission: Admission,
     /// How old a capture may be.
     pub freshness: Freshness,
+    /// Which captures are checked.
+    pub recheck: RecheckRule,
 }
 
 impl Verifier {
@@ -132,7 +136,8 @@ impl Verifier {
         let flag = |kind| flags::of_verification(kind, self.admission.surroundings.new_record(), &record);
         let flags = flags_for(record.decision, &earlier).into_iter().map(flag).collect();
         let probe = seal_probe(&capture.outcome, person.as_ref(), record.id);
-        self.store(request, NewVerification { record, probe, flags }).await
+        let recheck = self.recheck(&record, &capture.outcome).filter(|_| probe.is_some());
+        self.store(request, NewVerification { record, probe, flags, recheck }).await
     }
 
     fn check_attempt(&self, scene: Scene, got: u32) -> Result<(), VerifyError> {
@@ -204,6 +209,15 @@ impl Verifier {
             policy_version: self.center.policy.version().to_owned(),
             provisional: self.center.policy.provisional(),
         }
+    }
+
+    /// What made the template, when the record's random id picks the capture.
+    fn recheck(&self, record: &Verification, outcome: &Outcome) -> Option<MadeBy> {
+        let Outcome::Probe(probe) = outcome else { return None };
+        let [a, b, c, d, ..] = record.id.0;
+        let draw = f64::from(u32::from_be_bytes([a, b, c, d])) / (f64::from(u32::MAX) + 1.0);
+        let made_by = || MadeBy { model: probe.template.model().to_string(), recipe: probe.template.recipe().to_string() };
+        self.recheck.picks(record.decision, draw).then(made_by)
     }
 
     async fn store(&self, request: Request, new: NewVerification) -> Result<Answer, VerifyError> {

@@ -53,6 +53,8 @@ impl TestCenter {
         let dir = DataDir::initialised(folder.path().join("center")).unwrap();
         let mut config = Config::load(&dir).unwrap();
         config.server.listen = "127.0.0.1:0".parse().unwrap();
+        // Tests that want it do it themselves, when they want it.
+        config.recheck.here = false;
         change(&mut config);
         let bound = serve::bind(&dir, &config).await.unwrap();
         let address = format!("https://{}", bound.address());
