@@ -1,4 +1,8 @@
-//! The default engine: tract, in Rust throughout.
+//! The default engine: tract, in Rust throughout, on graphs rewritten to what it does fast.
+
+mod activation;
+mod depthwise;
+mod rewrite;
 
 use std::sync::Arc;
 
@@ -16,7 +20,7 @@ pub(crate) struct Tract;
 
 impl Engine for Tract {
     fn read(&self, bytes: &[u8]) -> Result<Box<dyn Parsed>, EngineError> {
-        let graph = tract_onnx::onnx().model_for_read(&mut &*bytes)?;
+        let graph = rewrite::reader().model_for_read(&mut &*bytes)?;
         let inputs = graph.input_outlets()?.iter().map(|outlet| graph.node(outlet.node).name.clone()).collect();
         let declared = graph.input_fact(0)?.shape.concretize().map(|dims| dims.iter().map(ToString::to_string).collect());
         let outputs = graph.output_outlets()?;
@@ -56,7 +60,9 @@ impl Parsed for ParsedGraph {
         let outlets = graph.output_outlets()?;
         let wanted: Vec<OutletId> = outputs.iter().filter_map(|at| outlets.get(*at).copied()).collect();
         graph.select_output_outlets(&wanted)?;
-        let graph = graph.with_input_fact(0, f32::fact(input).into())?.into_optimized()?;
+        let mut graph = graph.with_input_fact(0, f32::fact(input).into())?.into_typed()?;
+        rewrite::rewrite(&mut graph)?;
+        let graph = graph.into_optimized()?;
         let fact = |index: usize| -> TractResult<Fact> {
             let fact = graph.output_fact(index)?;
             let shape = fact.shape.as_concrete().map_or_else(|| format!("{:?}", fact.shape), join);
