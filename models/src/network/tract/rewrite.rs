@@ -6,7 +6,7 @@ use tract_onnx::{
     Onnx,
     tract_core::{
         model::TypedModelPatch,
-        ops::{binary::TypedBinOp, cnn::Conv, math::Max, nn::DataFormat},
+        ops::{binary::TypedBinOp, cnn::Conv, konst::Const, math::Max, nn::DataFormat},
     },
     tract_hir::internal::*,
 };
@@ -15,6 +15,9 @@ use super::{
     activation::{Leaky, Slopes},
     depthwise::{Depthwise, Geometry, KERNEL},
 };
+
+/// Weights below this are zero for all that a sum of 32-bit numbers can tell.
+const VANISHING: f32 = 1e-15;
 
 /// An ONNX reader that keeps PReLU as one op.
 pub(super) fn reader() -> Onnx {
@@ -27,7 +30,40 @@ pub(super) fn reader() -> Onnx {
 pub(super) fn rewrite(graph: &mut TypedModel) -> TractResult<()> {
     // Casts of constants stand between the weights and their readers.
     graph.prop_consts()?;
+    zero_vanishing(graph)?;
     Rewriter::default().with_rule_for("depthwise", depthwise).rewrite(&(), graph)
+}
+
+/// Sets weights to zero that are too small to count. The smallest of them are denormal numbers, which many
+/// processors multiply a hundred times slower; the feature network has thousands.
+fn zero_vanishing(graph: &mut TypedModel) -> TractResult<()> {
+    for node in graph.nodes_mut() {
+        if !node.op_is::<Const>() {
+            continue;
+        }
+        let Some(fact) = node.outputs.first_mut().map(|output| &mut output.fact) else { continue };
+        let Some(cleaned) = fact.konst.as_deref().map(without_vanishing).transpose()?.flatten() else { continue };
+        let cleaned = cleaned.into_arc_tensor();
+        *fact = TypedFact::try_from(&cleaned)?;
+        node.op = Box::new(Const::new(cleaned)?);
+    }
+    Ok(())
+}
+
+/// A copy with vanishing numbers set to zero; None when there are none.
+fn without_vanishing(weights: &Tensor) -> TractResult<Option<Tensor>> {
+    let vanishes = |number: f32| number != 0.0 && number.abs() < VANISHING;
+    if weights.datum_type() != f32::datum_type() || !weights.is_plain_ram() {
+        return Ok(None);
+    }
+    if !weights.try_as_plain_ram()?.as_slice::<f32>()?.iter().any(|number| vanishes(*number)) {
+        return Ok(None);
+    }
+    let mut weights = weights.clone();
+    for number in weights.try_as_plain_ram_mut()?.as_slice_mut::<f32>()? {
+        *number = if vanishes(*number) { 0.0 } else { *number };
+    }
+    Ok(Some(weights))
 }
 
 /// PReLU of ONNX, slopes for each channel.
