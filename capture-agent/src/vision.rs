@@ -92,8 +92,7 @@ impl FaceReader for Pipeline {
     }
 
     fn detect_near(&self, picture: &Picture, last: &DetectedFace) -> Result<Vec<DetectedFace>, VisionError> {
-        let _ = last;
-        Self::detect(self, picture).map_err(|error| VisionError::new("detector", error))
+        Self::detect_near(self, picture, last).map_err(|error| VisionError::new("detector", error))
     }
 
     fn quality(&self, picture: &Picture, faces: &[DetectedFace], face: &DetectedFace) -> Result<Quality, VisionError> {
