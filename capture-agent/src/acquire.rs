@@ -6,8 +6,9 @@
 
 use std::time::Duration;
 
-use capture_core::{Acquired, Acquisition, AcquisitionFailure, AcquisitionRule, Instruction, Observation, Progress};
+use capture_core::{Acquisition, AcquisitionFailure, AcquisitionRule, GoodFrame, Instruction, Observation, Progress, Search, Seen};
 use models::picture::Picture;
+use models_core::{DetectedFace, FaceRefusal, dominant_face};
 use proto::v1;
 use thiserror::Error;
 use tracing::{debug, warn};
@@ -15,7 +16,7 @@ use tracing::{debug, warn};
 use crate::{
     camera::{Camera, CameraError, Frame, Session},
     clock::Clock,
-    vision::{FaceReader, VisionError},
+    vision::{Chosen, FaceReader, VisionError},
 };
 
 /// Acquisition could not be carried out. Failure to acquire a face is no such error, but an outcome.
@@ -53,7 +54,10 @@ impl Capture {
     pub fn into_wire(self) -> v1::capture::Outcome {
         match self.outcome {
             Ok(probe) => v1::capture::Outcome::Sample(probe),
-            Err(failure) => v1::capture::Outcome::FailureToAcquire(v1::FailureToAcquire { reason: wire_reason(failure).into() }),
+            Err(failure) => v1::capture::Outcome::FailureToAcquire(v1::FailureToAcquire {
+                reason: wire_reason(failure).into(),
+                component: failure.component().map(|component| component.word().to_owned()).unwrap_or_default(),
+            }),
         }
     }
 }
@@ -64,7 +68,9 @@ fn wire_reason(failure: AcquisitionFailure) -> v1::AcquisitionFailure {
         AcquisitionFailure::SeveralFaces => v1::AcquisitionFailure::SeveralFaces,
         AcquisitionFailure::TooSmall => v1::AcquisitionFailure::TooSmall,
         AcquisitionFailure::CutOff => v1::AcquisitionFailure::CutOff,
-        AcquisitionFailure::LowQuality => v1::AcquisitionFailure::LowQuality,
+        AcquisitionFailure::FaceCovered => v1::AcquisitionFailure::FaceCovered,
+        AcquisitionFailure::LowQuality(_) => v1::AcquisitionFailure::LowQuality,
+        AcquisitionFailure::TooFewFrames => v1::AcquisitionFailure::TooFewFrames,
     }
 }
 
@@ -78,7 +84,7 @@ pub type Guide<'a> = &'a (dyn Fn(Instruction) + Send + Sync);
 pub fn acquire(
     camera: &Camera,
     reader: &dyn FaceReader,
-    rule: AcquisitionRule,
+    rule: &AcquisitionRule,
     reopening: Reopening,
     clock: Clock,
     guide: Guide<'_>,
@@ -96,9 +102,9 @@ pub fn acquire(
     }
 }
 
-fn once(camera: &Camera, reader: &dyn FaceReader, rule: AcquisitionRule, clock: Clock, guide: Guide<'_>) -> Result<Capture, AcquireError> {
+fn once(camera: &Camera, reader: &dyn FaceReader, rule: &AcquisitionRule, clock: Clock, guide: Guide<'_>) -> Result<Capture, AcquireError> {
     let mut session = camera.open().map_err(AcquireError::Camera)?;
-    let mut machine = Acquisition::start(rule, clock.now());
+    let mut machine = Acquisition::start(rule.clone(), clock.now());
     let mut told = None;
     loop {
         machine = match step(machine, &mut session, reader, clock)? {
@@ -108,9 +114,9 @@ fn once(camera: &Camera, reader: &dyn FaceReader, rule: AcquisitionRule, clock: 
                 }
                 next
             }
-            Progress::Acquired(acquired) => {
+            Progress::Acquired(frames) => {
                 drop(session);
-                return probe(&acquired, reader, clock);
+                return probe(&frames, reader, clock);
             }
             Progress::Failed(failure) => return Ok(Capture { captured_at_ms: clock.date_ms(), outcome: Err(failure) }),
             Progress::CameraStalled => return Err(AcquireError::Camera(CameraError::Stalled(rule.stall_after_ms))),
@@ -136,16 +142,47 @@ fn step(
                     return Ok(machine.wait(now));
                 }
             };
-            let faces = reader.detect(&picture).map_err(AcquireError::Vision)?;
-            let (width, height, fingerprint) = (picture.width(), picture.height(), grabbed.fingerprint);
-            Ok(machine.observe(now, Observation { taken_at, fingerprint, width, height, faces, frame: picture }))
+            let (faces, whole) = faces_of(&picture, machine.search(now), reader)?;
+            let seen = seen(&picture, &faces, machine.rule(), reader)?;
+            // What was found is as old as the search took; the frame was fresh when it was taken up.
+            Ok(machine.observe(now, Observation { taken_at, fingerprint: grabbed.fingerprint, whole, seen, frame: picture }))
         }
         Some(_) | None => Ok(machine.wait(now)),
     }
 }
 
-fn probe(acquired: &Acquired<Picture>, reader: &dyn FaceReader, clock: Clock) -> Result<Capture, AcquireError> {
-    let captured_at_ms = clock.date_ms_of(acquired.taken_at);
-    let probe = reader.probe(&acquired.frame, &acquired.face).map_err(AcquireError::Vision)?;
-    Ok(Capture { captured_at_ms, outcome: Ok(probe) })
+/// The faces of a frame, and whether all of it was searched.
+fn faces_of(picture: &Picture, search: Search, reader: &dyn FaceReader) -> Result<(Vec<DetectedFace>, bool), AcquireError> {
+    if let Search::Around(last) = search {
+        let near = reader.detect_near(picture, &last).map_err(AcquireError::Vision)?;
+        if !near.is_empty() {
+            return Ok((near, false));
+        }
+    }
+    Ok((reader.detect(picture).map_err(AcquireError::Vision)?, true))
+}
+
+/// The face that counts, measured.
+fn seen(
+    picture: &Picture,
+    faces: &[DetectedFace],
+    rule: &AcquisitionRule,
+    reader: &dyn FaceReader,
+) -> Result<Result<Seen, FaceRefusal>, AcquireError> {
+    #[expect(clippy::cast_precision_loss, reason = "frames are far smaller than 2^24 pixels wide")]
+    let (width, height) = (picture.width() as f32, picture.height() as f32);
+    match dominant_face(faces, width, height, &rule.face) {
+        Ok(face) => {
+            let quality = reader.quality(picture, faces, &face).map_err(AcquireError::Vision)?;
+            Ok(Ok(Seen { face, quality }))
+        }
+        Err(refusal) => Ok(Err(refusal)),
+    }
+}
+
+fn probe(frames: &[GoodFrame<Picture>], reader: &dyn FaceReader, clock: Clock) -> Result<Capture, AcquireError> {
+    let best = frames.first().map_or_else(|| clock.now(), |frame| frame.taken_at);
+    let chosen: Vec<Chosen<'_>> = frames.iter().map(|frame| (&frame.frame, &frame.face, &frame.quality)).collect();
+    let probe = reader.probe(&chosen).map_err(AcquireError::Vision)?;
+    Ok(Capture { captured_at_ms: clock.date_ms_of(best), outcome: Ok(probe) })
 }

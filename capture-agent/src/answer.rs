@@ -47,6 +47,8 @@ pub enum Disposition {
     OtherWay,
     /// Do not settle until the center answers.
     Hold,
+    /// Try once more, as another attempt.
+    Retry,
 }
 
 impl Disposition {
@@ -59,6 +61,7 @@ impl Disposition {
             Self::DocumentCheck => "document_check",
             Self::OtherWay => "other_way",
             Self::Hold => "hold",
+            Self::Retry => "retry",
         }
     }
 }
@@ -141,6 +144,7 @@ fn disposition(wire: v1::Disposition) -> Result<Disposition, &'static str> {
         v1::Disposition::DocumentCheck => Ok(Disposition::DocumentCheck),
         v1::Disposition::OtherWay => Ok(Disposition::OtherWay),
         v1::Disposition::Hold => Ok(Disposition::Hold),
+        v1::Disposition::Retry => Ok(Disposition::Retry),
         v1::Disposition::Unspecified => Err("disposition"),
     }
 }
@@ -178,8 +182,8 @@ mod tests {
         for decision in [Decision::Match, Decision::Review, Decision::NonMatch, Decision::NoDecision] {
             assert_eq!(serde_json::to_value(decision).unwrap(), decision.word());
         }
-        use Disposition::{DocumentCheck, Hold, OtherWay, Settle, SettleFlagged};
-        for disposition in [Settle, SettleFlagged, DocumentCheck, OtherWay, Hold] {
+        use Disposition::{DocumentCheck, Hold, OtherWay, Retry, Settle, SettleFlagged};
+        for disposition in [Settle, SettleFlagged, DocumentCheck, OtherWay, Hold, Retry] {
             assert_eq!(serde_json::to_value(disposition).unwrap(), disposition.word());
         }
     }

@@ -4,14 +4,14 @@
 //! [`load`] checks everything before a port, camera or model is opened. Not here: secrets (they are files of
 //! the state folder, see [`identity`](crate::identity)).
 
-use std::{net::SocketAddr, path::Path, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, path::PathBuf, time::Duration};
 
 use capture_core::AcquisitionRule;
 use figment::{
     Figment,
     providers::{Env, Format, Toml},
 };
-use models_core::FaceRule;
+use models_core::{Component, FaceRule, Gate};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -127,14 +127,19 @@ pub struct CameraConfig {
 #[serde(deny_unknown_fields)]
 pub struct AcquisitionConfig {
     deadline_ms: u64,
-    good_frames: u32,
+    good_frames: usize,
+    frame_gap_ms: u64,
+    relax_after_ms: u64,
+    whole_every_ms: u64,
+    dwell_ms: u64,
     stale_after_ms: u64,
     stall_after_ms: u64,
-    good_detection_score_min: f32,
     detection_score_min: f32,
     inter_eye_distance_min_px: f32,
     rival_area_min: f32,
     share_inside_min: f32,
+    gate: BTreeMap<String, u8>,
+    floor: BTreeMap<String, u8>,
 }
 
 /// `[models]`: where they are.
@@ -196,23 +201,45 @@ pub struct LogConfig {
 }
 
 impl AcquisitionConfig {
-    /// The rule these values make; checked by [`load`].
+    /// The rule these values make for a recipe that fuses so many frames; checked by [`load`], but for the frames.
     #[must_use]
-    pub fn rule(&self) -> AcquisitionRule {
+    pub fn rule(&self, frames: usize) -> AcquisitionRule {
         AcquisitionRule {
             deadline_ms: self.deadline_ms,
+            frames,
             good_frames: self.good_frames,
+            frame_gap_ms: self.frame_gap_ms,
             face: FaceRule {
                 inter_eye_distance_min_px: self.inter_eye_distance_min_px,
                 detection_score_min: self.detection_score_min,
                 rival_area_min: self.rival_area_min,
                 share_inside_min: self.share_inside_min,
             },
-            good_detection_score_min: self.good_detection_score_min,
+            gate: gate(&self.gate),
+            floor: gate(&self.floor),
+            relax_after_ms: self.relax_after_ms,
+            whole_every_ms: self.whole_every_ms,
+            dwell_ms: self.dwell_ms,
             stale_after_ms: self.stale_after_ms,
             stall_after_ms: self.stall_after_ms,
         }
     }
+}
+
+/// The gate of a table whose words were checked.
+fn gate(table: &BTreeMap<String, u8>) -> Gate {
+    table.iter().filter_map(|(word, at_least)| Some((Component::from_word(word)?, *at_least))).collect()
+}
+
+fn check_gate(at: &str, table: &BTreeMap<String, u8>) -> Result<(), ConfigError> {
+    let words = || Component::ALL.iter().map(|component| component.word()).collect::<Vec<_>>().join(", ");
+    for (word, at_least) in table {
+        if Component::from_word(word).is_none() {
+            return Err(value(format!("{at}.{word}"), format!("a component of quality: {}", words())));
+        }
+        ranges(&[(&format!("{at}.{word}"), u64::from(*at_least), 0, 100)])?;
+    }
+    Ok(())
 }
 
 impl CenterConfig {
@@ -243,7 +270,9 @@ pub fn load(dir: &Path) -> Result<Config, ConfigError> {
 }
 
 fn check(config: &Config) -> Result<(), ConfigError> {
-    config.acquisition.rule().checked().map_err(|error| value(format!("acquisition.{}", error.field), error.expected))?;
+    check_gate("acquisition.gate", &config.acquisition.gate)?;
+    check_gate("acquisition.floor", &config.acquisition.floor)?;
+    config.acquisition.rule(1).checked().map_err(|error| value(format!("acquisition.{}", error.field), error.expected))?;
     check_center(&config.center)?;
     check_camera(&config.camera)?;
     check_api(&config.api)?;
@@ -339,7 +368,10 @@ mod tests {
         check("[center]\ncall_timeout_ms = 1", Err("center.call_timeout_ms: expected 50 to 60000, got 1"));
         check("[camera]\nkind = \"playback\"", Err("camera.folder"));
         check("[camera]\nkind = \"phone\"", Err("phone"));
-        check("[acquisition]\ngood_frames = 0", Err("acquisition.good_frames: expected 1 to 100"));
+        check("[acquisition]\ngood_frames = 0", Err("acquisition.good_frames: expected at least the recipe's frames"));
+        check("[acquisition.gate]\nbeauty = 5", Err("acquisition.gate.beauty: expected a component of quality: single_face_present,"));
+        check("[acquisition.gate]\nsharpness = 101", Err("acquisition.gate.sharpness: expected 0 to 100, got 101"));
+        check("[acquisition.floor]\neyes_open = 99", Err("acquisition.floor: expected nothing above the gate"));
         check("[api]\nlisten = \"0.0.0.0:80\"", Err("api.listen: expected a loopback address"));
         check("[api]\nallowed_origins = [\"example\"]", Err("api.allowed_origins"));
         check("[log]\nfilter = \"a=b=c\"", Err("log.filter"));
@@ -348,8 +380,10 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_means_the_defaults() {
+    fn the_shipped_file_states_the_defaults_and_the_probe_gate() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(load(dir.path()).unwrap().acquisition.rule(), AcquisitionRule::default());
+        let rule = load(dir.path()).unwrap().acquisition.rule(AcquisitionRule::default().frames);
+        assert_eq!(rule.gate, models::quality::probe_gate());
+        assert_eq!(AcquisitionRule { gate: Gate::none(), floor: Gate::none(), ..rule }, AcquisitionRule::default());
     }
 }

@@ -124,6 +124,7 @@ fn disposition_text(disposition: Disposition) -> &'static str {
         Disposition::DocumentCheck => "check the patient's document",
         Disposition::OtherWay => "offer another way of verifying",
         Disposition::Hold => "do not settle on insurance until the center answers",
+        Disposition::Retry => "please try once more",
     }
 }
 
@@ -135,7 +136,11 @@ pub fn instruction_text(instruction: Instruction) -> &'static str {
         Instruction::OnePersonOnly => "one person only, please",
         Instruction::ComeCloser => "please come closer",
         Instruction::MoveToMiddle => "please move to the middle",
-        Instruction::FaceTheLight => "please face the light and uncover your face",
+        Instruction::MoveBack => "please move back a little",
+        Instruction::FaceTheCamera => "please face the camera",
+        Instruction::MoreLight => "please face the light",
+        Instruction::TooBright => "too bright here, please turn a little from the light",
+        Instruction::TakeOffMask => "please take off your mask for a moment, if you can",
         Instruction::HoldStill => "hold still",
         Instruction::WaitForCamera => "waiting for the camera",
     }

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use capture_core::{AcquisitionRule, Instruction};
+use capture_core::{AcquisitionRule, Instruction, acquisition::RuleError};
 use proto::{
     envelope::{self, OpeningPublicKey},
     v1::{self, CameraState},
@@ -84,9 +84,9 @@ impl Verifier {
             outbox,
             client,
             camera: Arc::new(camera),
+            rule: config.acquisition.rule(reader.frames()).checked().map_err(StartError::Rule)?,
             reader,
             clock,
-            rule: config.acquisition.rule(),
             reopening: Reopening { max: config.camera.reopen_max, pause: Duration::from_millis(config.camera.reopen_pause_ms) },
             camera_turn: Semaphore::new(1),
             queue: Semaphore::new(config.camera.waiting_max + 1),
@@ -178,8 +178,8 @@ impl Verifier {
 
     async fn acquire(&self, guide: Guide) -> Result<Capture, VerifyError> {
         let (camera, reader) = (Arc::clone(&self.camera), Arc::clone(&self.reader));
-        let (rule, reopening, clock) = (self.rule, self.reopening, self.clock);
-        let job = tokio::task::spawn_blocking(move || acquire::acquire(&camera, &*reader, rule, reopening, clock, &*guide));
+        let (rule, reopening, clock) = (self.rule.clone(), self.reopening, self.clock);
+        let job = tokio::task::spawn_blocking(move || acquire::acquire(&camera, &*reader, &rule, reopening, clock, &*guide));
         let outcome = job.await.map_err(|_| VerifyError::Internal("acquisition"))?;
         let state = match &outcome {
             Ok(_) => CameraState::Ready,
@@ -254,6 +254,9 @@ pub enum StartError {
     /// The connection to the center.
     #[error("the client of the center cannot be made")]
     Client(#[source] SetUpError),
+    /// The configuration of acquisition does not suit the recipe of the models.
+    #[error("the configuration does not suit the recipe of the models in use")]
+    Rule(#[source] RuleError),
     /// The outbox.
     #[error("the outbox cannot be read")]
     Outbox(#[source] OutboxError),

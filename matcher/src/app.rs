@@ -8,5 +8,6 @@ pub mod enrol;
 mod flags;
 pub mod freshness;
 pub mod health;
+pub mod recheck;
 pub mod sample;
 pub mod verify;

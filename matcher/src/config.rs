@@ -9,6 +9,7 @@ use figment::{
     Figment,
     providers::{Env, Format, Toml},
 };
+use matcher_core::RecheckRule;
 use models::manifest::{Manifest, ManifestError};
 use serde::Deserialize;
 use thiserror::Error;
@@ -45,6 +46,8 @@ pub struct Config {
     pub freshness: FreshnessConfig,
     /// Devices.
     pub devices: DevicesConfig,
+    /// Making agents' templates again.
+    pub recheck: RecheckConfig,
     /// Models.
     pub models: ModelsConfig,
     /// Logs.
@@ -107,6 +110,26 @@ pub struct FreshnessConfig {
 pub struct DevicesConfig {
     /// How long a device's certificate holds, in days.
     pub certificate_days: u32,
+}
+
+/// Settings of making agents' templates again.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecheckConfig {
+    /// Share of the captures that are not mismatches, 0–1.
+    pub share: f64,
+    /// Cosine at and above which two templates agree, 0–1.
+    pub agreement_min: f32,
+    /// Whether this process does it.
+    pub here: bool,
+}
+
+impl RecheckConfig {
+    /// The rule of these settings.
+    #[must_use]
+    pub fn rule(self) -> RecheckRule {
+        RecheckRule { share: self.share, agreement_min: self.agreement_min }
+    }
 }
 
 /// Settings of models.
@@ -196,6 +219,11 @@ impl Config {
         within("freshness.past_max_seconds", freshness.past_max_seconds, 1..=86_400)?;
         within("freshness.future_max_seconds", freshness.future_max_seconds, 0..=3_600)?;
         within("devices.certificate_days", self.devices.certificate_days, 1..=3_650)?;
+        for (field, share) in [("recheck.share", self.recheck.share), ("recheck.agreement_min", self.recheck.agreement_min.into())] {
+            if !(0.0..=1.0).contains(&share) {
+                return Err(ConfigError::Field { field, expected: format!("0 to 1, got {share}") });
+            }
+        }
         if EnvFilter::try_new(&self.log.filter).is_err() {
             return Err(ConfigError::Field { field: "log.filter", expected: "a level, or rules such as info,matcher::grpc=debug".into() });
         }

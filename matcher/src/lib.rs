@@ -17,6 +17,7 @@ pub mod import;
 pub mod init;
 pub mod keys;
 pub mod listing;
+pub mod networks;
 pub mod out;
 pub mod pki;
 pub mod serve;

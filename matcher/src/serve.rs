@@ -22,7 +22,7 @@ use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tracing::{info, warn};
 
 use crate::{
-    app::{admission::Admission, freshness::Freshness, health::Health, verify::Verifier},
+    app::{admission::Admission, freshness::Freshness, health::Health, recheck::Rechecker, verify::Verifier},
     center::{Center, OpenError},
     config::{Config, FreshnessConfig, ServerConfig},
     data_dir::DataDir,
@@ -30,6 +30,7 @@ use crate::{
     feature_models::{FeatureModels, FeatureModelsError},
     grpc::{Gate, device::Devices, enrolment::Enrolments, listener::Listener, verification::Verifications},
     keys::{KeyError, OpeningKeys},
+    networks::Networks,
     surroundings::System,
 };
 
@@ -117,6 +118,7 @@ struct Services {
     verifications: Verifications,
     enrolments: Enrolments,
     devices: Devices,
+    rechecker: Option<Rechecker>,
 }
 
 impl std::fmt::Debug for Services {
@@ -187,6 +189,13 @@ async fn serve(
         .add_service(health)
         .add_service(reflection);
     let stopping = Notify::new();
+    // Ends with the server; what it had in hand stays due.
+    let rechecking = async {
+        match services.rechecker {
+            Some(rechecker) => rechecker.run().await,
+            None => std::future::pending().await,
+        }
+    };
     let signal = async {
         stop.await;
         info!("stopping: no new connections; calls under way are finished");
@@ -201,6 +210,7 @@ async fn serve(
     };
     tokio::select! {
         done = router.serve_with_incoming_shutdown(listener.into_stream(), signal) => done.map_err(ServeError::Broken),
+        () = rechecking => Ok(()),
         () = too_long => {
             warn!("some calls or connections did not end in time and were cut off");
             Ok(())
@@ -239,12 +249,16 @@ fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError> {
     let admission = Admission { store: Arc::clone(&center.store), opening, surroundings: Arc::new(System) };
     let health = Health { admission: admission.clone(), policy: Arc::clone(&center.policy), models: Arc::clone(&models) };
     let freshness = freshness(config.freshness);
-    let enrolments = Enrolments::new(center.clone(), admission.clone(), freshness, manifest, config.models.cache_dir(), gate.clone());
-    let verifier = Verifier { center, admission, freshness };
+    let networks = Networks::new(manifest, config.models.cache_dir());
+    let enrolments = Enrolments::new(center.clone(), admission.clone(), freshness, networks.clone(), gate.clone());
+    let (rule, surroundings) = (config.recheck.rule(), Arc::new(System));
+    let rechecker = config.recheck.here.then(|| Rechecker { center: center.clone(), networks, surroundings, rule });
+    let verifier = Verifier { center, admission, freshness, recheck: rule };
     Ok(Services {
         verifications: Verifications { app: verifier, models, gate: gate.clone() },
         enrolments,
         devices: Devices { app: health, gate },
+        rechecker,
     })
 }
 

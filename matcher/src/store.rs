@@ -7,7 +7,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use matcher_core::{Decision, Disposition, FlagKind, IdentifierKind, Scene};
+use matcher_core::{Decision, Disposition, FlagKind, IdentifierKind, RecheckOutcome, Scene};
 use thiserror::Error;
 
 #[cfg(test)]
@@ -154,6 +154,8 @@ pub struct NewEnrolment {
     pub reference: StoredReference,
     /// The enrolment photo, sealed under the person's data key, for re-extraction.
     pub photo: Sealed,
+    /// What was measured of it, sealed likewise.
+    pub quality: Sealed,
 }
 
 /// What an enrolment did.
@@ -259,6 +261,53 @@ pub struct NewVerification {
     pub probe: Option<SealedProbe>,
     /// Flags it raises.
     pub flags: Vec<Flag>,
+    /// What made the probe's template, when it is to be made again from the sample; only where there is a probe.
+    pub recheck: Option<MadeBy>,
+}
+
+/// The ids of what made a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MadeBy {
+    /// Feature model.
+    pub model: String,
+    /// Recipe.
+    pub recipe: String,
+}
+
+/// A capture whose template is to be made again.
+#[derive(Debug, Clone)]
+pub struct DueRecheck {
+    /// Its record.
+    pub record: Verification,
+    /// Whose.
+    pub subject: SubjectId,
+    /// That person's data key, wrapped.
+    pub data_key: Sealed,
+    /// What was captured.
+    pub probe: SealedProbe,
+    /// What made its template.
+    pub made_by: MadeBy,
+    /// How often it was taken, this time included: the fence of whoever is too slow.
+    pub attempt: u32,
+}
+
+/// What came of one.
+#[derive(Debug, Clone)]
+pub struct RecheckDone {
+    /// Whose.
+    pub subject: SubjectId,
+    /// Which verification.
+    pub verification: RecordId,
+    /// As it was taken.
+    pub attempt: u32,
+    /// What came of it.
+    pub outcome: RecheckOutcome,
+    /// Cosine of the two templates, where there were two.
+    pub agreement: Option<f32>,
+    /// When.
+    pub done_at: TimeMs,
+    /// A flag it raises.
+    pub flag: Option<Flag>,
 }
 
 /// What was captured, sealed.
@@ -336,6 +385,10 @@ pub trait Store: Send + Sync {
     async fn record_verification(&self, new: NewVerification) -> Result<Recorded, StoreError>;
     /// Writes a flag of its own.
     async fn record_flag(&self, flag: Flag) -> Result<(), StoreError>;
+    /// Takes the capture whose template is due longest to be made again; nobody else takes it for `lease_ms`.
+    async fn take_recheck(&self, now: TimeMs, lease_ms: i64) -> Result<Option<DueRecheck>, StoreError>;
+    /// Writes what came of it; false, and nothing written, when somebody else took it meanwhile.
+    async fn finish_recheck(&self, done: RecheckDone) -> Result<bool, StoreError>;
 
     /// Verifications, newest first.
     async fn verifications(&self, listing: &Listing) -> Result<Vec<Verification>, StoreError>;

@@ -81,6 +81,12 @@ impl<'a> RecordContext<'a> {
         Self { table: "enrolment_photo", column: "photo", subject, record, model: "" }
     }
 
+    /// What was measured of that photo.
+    #[must_use]
+    pub fn enrolment_quality(subject: SubjectId, record: RecordId) -> Self {
+        Self { table: "enrolment_photo", column: "quality", subject, record, model: "" }
+    }
+
     /// The template of a probe; the record is its verification's.
     #[must_use]
     pub fn probe_template(subject: SubjectId, record: RecordId, model: &'a str) -> Self {

@@ -1,12 +1,17 @@
-//! One network on tract: loaded from bytes whose digest was checked, held against the manifest, and run.
+//! One network: loaded from bytes whose digest was checked, held against the manifest, and run.
+//!
+//! What computes it is an [`engine`]; nothing outside this module knows which.
+
+mod engine;
+mod tract;
 
 use std::sync::Arc;
 
 use models_core::TemplateError;
 use ndarray::{Array4, ArrayD, ArrayView3, Axis, ShapeError};
 use thiserror::Error;
-use tract_onnx::{prelude::*, tract_hir::infer::Factoid};
 
+use self::engine::{Parsed, Runnable, default_engine};
 use crate::{
     cache::FileError,
     manifest::{Channels, InputSize, Model, Role},
@@ -55,12 +60,6 @@ pub struct EngineError(String);
 impl EngineError {
     pub(crate) fn new(reason: &str) -> Self {
         Self(reason.to_owned())
-    }
-}
-
-impl From<TractError> for EngineError {
-    fn from(error: TractError) -> Self {
-        Self(format!("{error:#}"))
     }
 }
 
@@ -114,40 +113,31 @@ pub enum RunError {
 /// A parsed graph whose names fit the manifest; plans for several input sizes can be made of it.
 pub(crate) struct Graph {
     model: Arc<Model>,
-    graph: InferenceModel,
+    parsed: Box<dyn Parsed>,
+    /// Where the manifest's outputs stand among the graph's.
+    outputs: Vec<usize>,
 }
 
 /// A network for one input size. Cheap to clone, shared by all threads.
 #[derive(Clone)]
 pub(crate) struct Network {
     model: Arc<Model>,
-    plan: Arc<TypedRunnableModel>,
+    runnable: Arc<dyn Runnable>,
     shape: [usize; 4],
 }
 
 impl Graph {
     pub(crate) fn parse(model: &Arc<Model>, bytes: &[u8]) -> Result<Self, LoadError> {
-        let engine = |error: TractError| LoadError::Engine { model: model.id.to_string(), source: error.into() };
-        let mut graph = tract_onnx::onnx().model_for_read(&mut &*bytes).map_err(engine)?;
-        let inputs = graph.input_outlets().map_err(engine)?.to_vec();
-        let names: Vec<&str> = inputs.iter().map(|outlet| graph.node(outlet.node).name.as_str()).collect();
-        differs(model, "input", &model.input.name, &names.join(", "))?;
-        let declared = graph.input_fact(0).map_err(engine)?.shape.concretize();
-        check_declared(model, declared.as_deref())?;
-        let outlets = graph.output_outlets().map_err(engine)?.to_vec();
-        let named: Vec<(String, OutletId)> = outlets
-            .iter()
-            .map(|outlet| (graph.outlet_label(*outlet).unwrap_or(&graph.node(outlet.node).name).to_owned(), *outlet))
-            .collect();
-        let mut ordered = Vec::new();
+        let parsed = default_engine().read(bytes).map_err(|source| unusable(model, source))?;
+        differs(model, "input", &model.input.name, &parsed.inputs().join(", "))?;
+        check_declared(model, parsed.declared().as_deref())?;
+        let named = parsed.outputs();
+        let mut outputs = Vec::new();
         for output in &model.outputs {
-            let found = named.iter().find(|(name, _)| *name == output.name);
-            let got = || named.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
-            let (_, outlet) = found.ok_or_else(|| difference(model, "outputs", &output.name, &got()))?;
-            ordered.push(*outlet);
+            let found = named.iter().position(|name| *name == output.name);
+            outputs.push(found.ok_or_else(|| difference(model, "outputs", &output.name, &named.join(", ")))?);
         }
-        graph.select_output_outlets(&ordered).map_err(engine)?;
-        Ok(Self { model: model.clone(), graph })
+        Ok(Self { model: model.clone(), parsed, outputs })
     }
 
     pub(crate) fn model(&self) -> &Model {
@@ -157,19 +147,15 @@ impl Graph {
     /// An optimised plan for one input size, whose output shapes are held against the manifest.
     pub(crate) fn plan(&self, width: u32, height: u32) -> Result<Network, LoadError> {
         let model = &self.model;
-        let engine = |error: TractError| LoadError::Engine { model: model.id.to_string(), source: error.into() };
         let (width, height) = (width as usize, height as usize);
         let shape = [1, model.input.channels.count(), height, width];
-        let fact = f32::fact(shape).into();
-        let graph = self.graph.clone().with_input_fact(0, fact).and_then(InferenceModelExt::into_optimized).map_err(engine)?;
-        for (index, output) in model.outputs.iter().enumerate() {
-            let fact = graph.output_fact(index).map_err(engine)?;
+        let plan = self.parsed.plan(shape, &self.outputs).map_err(|source| unusable(model, source))?;
+        for (output, got) in model.outputs.iter().zip(&plan.outputs) {
             let expected: Vec<usize> = output.shape.iter().filter_map(|dim| dim.at(width, height)).collect();
-            let got = fact.shape.as_concrete().map_or_else(|| format!("{:?}", fact.shape), join);
-            differs(model, &format!("shape of output {}", output.name), &join(&expected), &got)?;
-            differs(model, &format!("type of output {}", output.name), "F32", &format!("{:?}", fact.datum_type))?;
+            differs(model, &format!("shape of output {}", output.name), &join(&expected), &got.shape)?;
+            differs(model, &format!("type of output {}", output.name), "F32", &got.datum_type)?;
         }
-        Ok(Network { model: model.clone(), plan: graph.into_runnable().map_err(engine)?, shape })
+        Ok(Network { model: model.clone(), runnable: plan.runnable.into(), shape })
     }
 }
 
@@ -206,17 +192,12 @@ impl Network {
     }
 
     pub(crate) fn run_on(&self, input: Array4<f32>) -> Result<Vec<ArrayD<f32>>, RunError> {
-        let engine = |error: TractError| self.failed(error.into());
-        let outputs = self.plan.run(tvec!(Tensor::from(input).into())).map_err(engine)?;
-        let mut all = Vec::with_capacity(outputs.len());
-        for output in outputs {
-            let numbers = output.to_plain_array_view::<f32>().map_err(engine)?.into_owned();
-            if !numbers.iter().all(|number| number.is_finite()) {
-                return Err(RunError::NotFinite { model: self.model.id.to_string() });
-            }
-            all.push(numbers);
+        let outputs = self.runnable.run(input).map_err(|source| self.failed(source))?;
+        if outputs.iter().flatten().all(|number| number.is_finite()) {
+            Ok(outputs)
+        } else {
+            Err(RunError::NotFinite { model: self.model.id.to_string() })
         }
-        Ok(all)
     }
 
     /// Runs on RGB pixels and keeps what went in and what came out.
@@ -243,10 +224,9 @@ pub(crate) fn luma(red: u8, green: u8, blue: u8) -> f32 {
 }
 
 /// The shape that the file declares for its input. For a network of any size only the channels count.
-fn check_declared(model: &Model, declared: Option<&[TDim]>) -> Result<(), LoadError> {
-    let Some(declared) = declared else { return Ok(()) };
+fn check_declared(model: &Model, declared: Option<&[String]>) -> Result<(), LoadError> {
+    let Some(got) = declared else { return Ok(()) };
     let channels = model.input.channels.count();
-    let got = declared.iter().map(ToString::to_string).collect::<Vec<_>>();
     match model.input.size {
         InputSize::Fixed { width, height } => {
             let expected = [1, channels, height as usize, width as usize];
@@ -256,6 +236,10 @@ fn check_declared(model: &Model, declared: Option<&[TDim]>) -> Result<(), LoadEr
             differs(model, "channels of the input", &channels.to_string(), got.get(1).map_or("no channels", String::as_str))
         }
     }
+}
+
+fn unusable(model: &Model, source: EngineError) -> LoadError {
+    LoadError::Engine { model: model.id.to_string(), source }
 }
 
 fn differs(model: &Model, field: &str, expected: &str, got: &str) -> Result<(), LoadError> {

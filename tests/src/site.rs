@@ -86,7 +86,8 @@ impl Site {
         let settings = [
             ("CAMERA__KIND", "playback".into()),
             ("CAMERA__FOLDER", folder.to_string_lossy().into_owned()),
-            ("ACQUISITION__GOOD_FRAMES", "1".into()),
+            ("ACQUISITION__GOOD_FRAMES", "3".into()),
+            ("ACQUISITION__FRAME_GAP_MS", "0".into()),
             ("ACQUISITION__DEADLINE_MS", "1500".into()),
         ];
         for (key, value) in settings {

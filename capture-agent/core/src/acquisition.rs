@@ -1,156 +1,80 @@
-//! Acquisition: frames in, one instruction at a time out, then a face or the reason there is none.
+//! Acquisition: frames in, one instruction at a time out, then the best samples or the reason there are none.
 //!
-//! [`Acquisition`] is given every frame with the faces found in it and the present moment. It counts only
-//! fresh frames (recent, and not seen before: a frozen camera repeats itself), wants several good ones in
-//! a row from one uninterrupted presence, and then ends with the best of them. It ends by itself at the
-//! deadline, and earlier when no fresh frame arrives at all. Each step takes the machine and gives it back
-//! only when it goes on, so that nothing can follow an end.
+//! [`Acquisition`] is given every frame with the face found in it, its quality, and the present moment. It
+//! counts only fresh frames (recent, and not seen before: a frozen camera repeats itself) that pass the gate,
+//! all from one uninterrupted presence, and ends with the best of them: as many as the recipe fuses, however
+//! much time is left. Pose, eyes and mask are asked for and, after a while, let go down to a floor. A mask is
+//! asked about once; where it stays on and covers too much, acquisition ends so that another way can be
+//! offered. It ends by itself at the deadline, and earlier when no fresh frame arrives at all. Each step takes
+//! the machine and gives it back only when it goes on, so that nothing can follow an end.
 //!
-//! Not here: where frames come from, how faces are found, what instructions look like on a screen.
+//! Not here: where frames come from, how faces are found and measured, what instructions look like.
 
+mod candidates;
+mod failure;
+mod instruction;
 mod rule;
 
 use std::collections::VecDeque;
 
-use models_core::{DetectedFace, FaceRefusal, dominant_face};
+use models_core::{Component, DetectedFace, FaceRefusal, Gate, Quality};
 
+pub use candidates::GoodFrame;
+pub use failure::AcquisitionFailure;
+pub use instruction::Instruction;
 pub use rule::{AcquisitionRule, RuleError};
 
 use crate::Moment;
+use candidates::Candidates;
+use instruction::Shortfall;
 
-/// How many of the latest refusals are weighed when acquisition fails.
-const RECENT_REFUSALS: usize = 8;
+/// How many of the latest shortfalls are weighed when acquisition fails.
+const RECENT_SHORTFALLS: usize = 8;
 /// How many of the latest frames a new one is held against.
 const RECENT_FRAMES: usize = 64;
+/// A face this much of the frame's height fills the picture.
+const FILLS_THE_PICTURE: f32 = 0.6;
+/// A face that moved further than this many of its widths between two frames is another one.
+const SAME_FACE_SHIFT_MAX: f32 = 1.0;
+/// A face that grew or shrank by more than this factor between two frames is another one.
+const SAME_FACE_GROWTH_MAX: f32 = 1.8;
 
 /// Tells two frames apart; made by whatever took them. Two exposures of one still scene differ, one
 /// exposure delivered twice does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint(pub u64);
 
-/// One frame and what was found in it. `frame` is whatever the caller wants back for the chosen one.
+/// Where the next frame is to be searched for faces.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Search {
+    /// Everywhere.
+    Whole,
+    /// Around this face of the frame before; everywhere when it is not found there.
+    Around(DetectedFace),
+}
+
+/// The face that counts, and its quality.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// The face.
+    pub face: DetectedFace,
+    /// What was measured of it.
+    pub quality: Quality,
+}
+
+/// One frame and what was found in it. `frame` is whatever the caller wants back for the chosen ones.
 #[derive(Debug, Clone)]
 pub struct Observation<F> {
     /// When the frame was taken.
     pub taken_at: Moment,
     /// Tells it from other frames.
     pub fingerprint: Fingerprint,
-    /// Width in pixels.
-    pub width: u32,
-    /// Height in pixels.
-    pub height: u32,
-    /// Faces found in it, in no particular order.
-    pub faces: Vec<DetectedFace>,
+    /// Whether all of it was searched.
+    pub whole: bool,
+    /// The face that counts, or why none does.
+    pub seen: Result<Seen, FaceRefusal>,
     /// The frame itself.
     pub frame: F,
-}
-
-/// What the person at the counter is asked to do now; exactly one at a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Instruction {
-    /// No face is seen.
-    LookAtCamera,
-    /// Several people stand before the camera.
-    OnePersonOnly,
-    /// The face is too small.
-    ComeCloser,
-    /// The face is cut off by the edge of the picture.
-    MoveToMiddle,
-    /// The face is blurred, dark or covered.
-    FaceTheLight,
-    /// All is well; a few frames more.
-    HoldStill,
-    /// The camera gives no fresh frames.
-    WaitForCamera,
-}
-
-impl Instruction {
-    /// The word for it in the local API.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::LookAtCamera => "look_at_camera",
-            Self::OnePersonOnly => "one_person_only",
-            Self::ComeCloser => "come_closer",
-            Self::MoveToMiddle => "move_to_middle",
-            Self::FaceTheLight => "face_the_light",
-            Self::HoldStill => "hold_still",
-            Self::WaitForCamera => "wait_for_camera",
-        }
-    }
-}
-
-/// Why acquisition ended without a face. An outcome, not a fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum AcquisitionFailure {
-    /// No face.
-    NoFace,
-    /// Several faces of similar size.
-    SeveralFaces,
-    /// A face, but never large enough.
-    TooSmall,
-    /// A face, but cut off by the edge of the picture.
-    CutOff,
-    /// A face, but the detector was never sure enough of it.
-    LowQuality,
-}
-
-impl AcquisitionFailure {
-    /// The word for it in records and in the local API.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::NoFace => "no_face",
-            Self::SeveralFaces => "several_faces",
-            Self::TooSmall => "too_small",
-            Self::CutOff => "cut_off",
-            Self::LowQuality => "low_quality",
-        }
-    }
-
-    fn instruction(self) -> Instruction {
-        match self {
-            Self::NoFace => Instruction::LookAtCamera,
-            Self::SeveralFaces => Instruction::OnePersonOnly,
-            Self::TooSmall => Instruction::ComeCloser,
-            Self::CutOff => Instruction::MoveToMiddle,
-            Self::LowQuality => Instruction::FaceTheLight,
-        }
-    }
-
-    /// Whether it leaves open that another person stands there now.
-    fn breaks_presence(self) -> bool {
-        matches!(self, Self::NoFace | Self::SeveralFaces)
-    }
-}
-
-impl From<FaceRefusal> for AcquisitionFailure {
-    fn from(refusal: FaceRefusal) -> Self {
-        match refusal {
-            FaceRefusal::NoFace => Self::NoFace,
-            FaceRefusal::SeveralFaces => Self::SeveralFaces,
-            FaceRefusal::TooSmall => Self::TooSmall,
-            FaceRefusal::CutOff => Self::CutOff,
-        }
-    }
-}
-
-/// The chosen face and its frame.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Acquired<F> {
-    /// When the frame was taken.
-    pub taken_at: Moment,
-    /// The face.
-    pub face: DetectedFace,
-    /// The frame it is in.
-    pub frame: F,
-}
-
-impl<F> Acquired<F> {
-    /// Detection score × inter-eye distance in pixels: larger is better, until quality is measured.
-    fn worth(&self) -> f32 {
-        self.face.score * self.face.landmarks.inter_eye_distance()
-    }
 }
 
 /// What a step led to.
@@ -158,8 +82,8 @@ impl<F> Acquired<F> {
 pub enum Progress<F> {
     /// Not done: the machine, and what the person is asked to do now.
     Continue(Acquisition<F>, Instruction),
-    /// A face was acquired.
-    Acquired(Acquired<F>),
+    /// As many good frames as the recipe fuses, the best first.
+    Acquired(Vec<GoodFrame<F>>),
     /// Failure to acquire.
     Failed(AcquisitionFailure),
     /// The camera gave no fresh frame for as long as the rule allows: nothing is known about the person.
@@ -170,26 +94,41 @@ pub enum Progress<F> {
 #[derive(Debug)]
 pub struct Acquisition<F> {
     rule: AcquisitionRule,
+    relaxed_gate: Gate,
     started_at: Moment,
     last_fresh_at: Moment,
     recent_frames: VecDeque<Fingerprint>,
-    recent_refusals: VecDeque<AcquisitionFailure>,
-    good_frames: u32,
-    best: Option<Acquired<F>>,
+    recent_shortfalls: VecDeque<Shortfall>,
+    /// Frames that pass the gate.
+    good: Candidates<F>,
+    /// Frames that fall short of it in nothing but pose, eyes or mask, and not below the floor.
+    passable: Candidates<F>,
+    last_face: Option<DetectedFace>,
+    last_whole_at: Option<Moment>,
+    mask_asked_at: Option<Moment>,
+    wanted: Instruction,
+    shown: Option<(Instruction, Moment)>,
 }
 
 impl<F> Acquisition<F> {
     /// Starts an acquisition: the camera is open and the person may look at it.
     #[must_use]
     pub fn start(rule: AcquisitionRule, now: Moment) -> Self {
+        let candidates = || Candidates::new(rule.frame_gap_ms, rule.good_frames);
         Self {
-            rule,
+            relaxed_gate: rule.relaxed_gate(),
             started_at: now,
             last_fresh_at: now,
             recent_frames: VecDeque::with_capacity(RECENT_FRAMES),
-            recent_refusals: VecDeque::with_capacity(RECENT_REFUSALS),
-            good_frames: 0,
-            best: None,
+            recent_shortfalls: VecDeque::with_capacity(RECENT_SHORTFALLS),
+            good: candidates(),
+            passable: candidates(),
+            last_face: None,
+            last_whole_at: None,
+            mask_asked_at: None,
+            wanted: Instruction::WaitForCamera,
+            shown: None,
+            rule,
         }
     }
 
@@ -205,29 +144,56 @@ impl<F> Acquisition<F> {
         now.ms_since(taken_at) <= self.rule.stale_after_ms && !self.recent_frames.contains(&fingerprint)
     }
 
+    /// Where to search the next frame: around the last face, and now and then everywhere.
+    #[must_use]
+    pub fn search(&self, now: Moment) -> Search {
+        match (self.last_face, self.last_whole_at) {
+            (Some(face), Some(at)) if now.ms_since(at) < self.rule.whole_every_ms => Search::Around(face),
+            _ => Search::Whole,
+        }
+    }
+
+    /// The rule it works by.
+    #[must_use]
+    pub fn rule(&self) -> &AcquisitionRule {
+        &self.rule
+    }
+
     /// Takes a frame that arrived at `now`. A frame that is not fresh counts for nothing.
     #[must_use]
-    pub fn observe(mut self, now: Moment, seen: Observation<F>) -> Progress<F> {
-        if !self.is_fresh(now, seen.taken_at, seen.fingerprint) {
+    pub fn observe(mut self, now: Moment, observation: Observation<F>) -> Progress<F> {
+        let Observation { taken_at, fingerprint, whole, seen, frame } = observation;
+        if !self.is_fresh(now, taken_at, fingerprint) {
             return self.wait(now);
         }
         self.last_fresh_at = now;
-        push_bounded(&mut self.recent_frames, seen.fingerprint, RECENT_FRAMES);
-        match self.judge(&seen) {
-            Ok(face) => self.keep(now, Acquired { taken_at: seen.taken_at, face, frame: seen.frame }),
-            Err(refusal) => self.refuse(now, refusal),
+        push_bounded(&mut self.recent_frames, fingerprint, RECENT_FRAMES);
+        if whole {
+            self.last_whole_at = Some(now);
+        }
+        match seen {
+            Err(refusal) => {
+                self.last_face = None;
+                self.fall_short(now, Shortfall::Face(refusal), false)
+            }
+            Ok(Seen { face, quality }) => {
+                if self.last_face.replace(face).is_some_and(|last| !is_same_face(&last, &face)) {
+                    self.forget();
+                }
+                self.weigh(now, GoodFrame { taken_at, face, quality, frame })
+            }
         }
     }
 
     /// Lets time pass without a frame.
     #[must_use]
-    pub fn wait(self, now: Moment) -> Progress<F> {
+    pub fn wait(mut self, now: Moment) -> Progress<F> {
         if now >= self.deadline() {
-            self.end()
+            self.end(now)
         } else if now.ms_since(self.last_fresh_at) >= self.rule.stall_after_ms {
             Progress::CameraStalled
         } else {
-            let instruction = self.instruction();
+            let instruction = self.instruct(now);
             Progress::Continue(self, instruction)
         }
     }
@@ -236,53 +202,120 @@ impl<F> Acquisition<F> {
         self.started_at.plus_ms(self.rule.deadline_ms)
     }
 
-    fn judge(&self, seen: &Observation<F>) -> Result<DetectedFace, AcquisitionFailure> {
-        #[expect(clippy::cast_precision_loss, reason = "frames are far smaller than 2^24 pixels wide")]
-        let (width, height) = (seen.width as f32, seen.height as f32);
-        let face = dominant_face(&seen.faces, width, height, &self.rule.face)?;
-        if face.score < self.rule.good_detection_score_min { Err(AcquisitionFailure::LowQuality) } else { Ok(face) }
-    }
-
-    fn keep(mut self, now: Moment, candidate: Acquired<F>) -> Progress<F> {
-        self.good_frames += 1;
-        self.recent_refusals.clear();
-        if self.best.as_ref().is_none_or(|best| candidate.worth() > best.worth()) {
-            self.best = Some(candidate);
+    /// Holds a frame against the gate, and against what is left of it after a while.
+    fn weigh(mut self, now: Moment, frame: GoodFrame<F>) -> Progress<F> {
+        let too_large = frame.quality.get(Component::HeadSize).is_some_and(|size| size.raw > FILLS_THE_PICTURE);
+        match (self.rule.gate.check(&frame.quality), self.relaxed_gate.check(&frame.quality)) {
+            (Ok(()), _) => {
+                self.good.keep(frame);
+                self.recent_shortfalls.clear();
+                self.wanted = Instruction::HoldStill;
+                if self.counted(now) >= self.rule.good_frames { self.end(now) } else { self.wait(now) }
+            }
+            (Err(advice), Ok(())) => {
+                self.passable.keep(frame);
+                if self.counted(now) >= self.rule.good_frames {
+                    return self.end(now);
+                }
+                self.fall_short(now, Shortfall::Quality(advice), too_large)
+            }
+            (Err(_), Err(refusal)) => self.fall_short(now, Shortfall::Quality(refusal), too_large),
         }
-        if self.good_frames >= self.rule.good_frames { self.end() } else { self.wait(now) }
     }
 
-    fn refuse(mut self, now: Moment, refusal: AcquisitionFailure) -> Progress<F> {
-        push_bounded(&mut self.recent_refusals, refusal, RECENT_REFUSALS);
-        if refusal.breaks_presence() {
-            self.good_frames = 0;
-            self.best = None;
+    fn fall_short(mut self, now: Moment, shortfall: Shortfall, too_large: bool) -> Progress<F> {
+        push_bounded(&mut self.recent_shortfalls, shortfall, RECENT_SHORTFALLS);
+        if shortfall.breaks_presence() {
+            self.forget();
+        }
+        self.wanted = shortfall.instruction(too_large);
+        if self.wanted == Instruction::TakeOffMask {
+            let asked_at = *self.mask_asked_at.get_or_insert(now);
+            let below_floor = matches!(shortfall, Shortfall::Quality(refusal)
+                if self.relaxed_gate.at_least(refusal.component).is_some_and(|floor| refusal.score < floor));
+            if below_floor && now.ms_since(asked_at) >= self.rule.relax_after_ms {
+                return Progress::Failed(AcquisitionFailure::FaceCovered);
+            }
+        }
+        if self.relaxes(now) && shortfall_is_advice(shortfall, &self.relaxed_gate) {
+            self.wanted = Instruction::HoldStill;
         }
         self.wait(now)
     }
 
-    fn end(self) -> Progress<F> {
-        let failure = self.failure();
-        match (self.best, failure) {
-            (Some(best), _) => Progress::Acquired(best),
-            (None, Some(failure)) => Progress::Failed(failure),
-            (None, None) => Progress::CameraStalled,
+    /// Whoever stands there now may be another person.
+    fn forget(&mut self) {
+        self.good.clear();
+        self.passable.clear();
+    }
+
+    /// Whether pose, eyes and mask have been asked for long enough.
+    fn relaxes(&self, now: Moment) -> bool {
+        let since = self.mask_asked_at.map_or(self.started_at, |asked_at| asked_at.max(self.started_at));
+        now.ms_since(since) >= self.rule.relax_after_ms
+    }
+
+    /// How many frames count by now.
+    fn counted(&self, now: Moment) -> usize {
+        self.good.len() + if self.relaxes(now) { self.passable.len() } else { 0 }
+    }
+
+    fn end(self, now: Moment) -> Progress<F> {
+        if self.counted(now) >= self.rule.frames {
+            let relaxes = self.relaxes(now);
+            let mut passable = self.passable;
+            if !relaxes {
+                passable.clear();
+            }
+            return Progress::Acquired(self.good.best(passable, self.rule.frames));
+        }
+        match (commonest(&self.recent_shortfalls), self.good.len() + self.passable.len()) {
+            (Some(shortfall), _) => Progress::Failed(shortfall.into()),
+            (None, 0) => Progress::CameraStalled,
+            (None, _) => Progress::Failed(AcquisitionFailure::TooFewFrames),
         }
     }
 
-    /// The commonest of the latest refusals, the later one of two equally common.
-    fn failure(&self) -> Option<AcquisitionFailure> {
-        let count = |wanted| self.recent_refusals.iter().filter(|refusal| **refusal == wanted).count();
-        self.recent_refusals.iter().copied().max_by_key(|refusal| count(*refusal))
-    }
-
-    fn instruction(&self) -> Instruction {
-        match (self.recent_refusals.back(), &self.best) {
-            (Some(refusal), _) => refusal.instruction(),
-            (None, Some(_)) => Instruction::HoldStill,
-            (None, None) => Instruction::WaitForCamera,
+    /// What is asked for now; what was asked for a moment ago stays until it could be read.
+    fn instruct(&mut self, now: Moment) -> Instruction {
+        match self.shown {
+            Some((shown, since)) if shown != self.wanted && !is_passing(shown) && now.ms_since(since) < self.rule.dwell_ms => shown,
+            Some((shown, _)) if shown == self.wanted => shown,
+            Some(_) | None => {
+                self.shown = Some((self.wanted, now));
+                self.wanted
+            }
         }
     }
+}
+
+/// An instruction that nobody needs time to read.
+fn is_passing(instruction: Instruction) -> bool {
+    matches!(instruction, Instruction::WaitForCamera | Instruction::HoldStill)
+}
+
+fn shortfall_is_advice(shortfall: Shortfall, relaxed: &Gate) -> bool {
+    match shortfall {
+        Shortfall::Face(_) => false,
+        Shortfall::Quality(refusal) => {
+            instruction::is_advice(refusal.component) && relaxed.at_least(refusal.component).is_none_or(|floor| refusal.score >= floor)
+        }
+    }
+}
+
+/// Whether two faces of consecutive frames can be one person's: people do not jump or swell.
+fn is_same_face(last: &DetectedFace, face: &DetectedFace) -> bool {
+    let (from, to) = (last.face_box.center(), face.face_box.center());
+    let (width, grown) = (last.face_box.width().max(1.0), face.face_box.width().max(1.0) / last.face_box.width().max(1.0));
+    (to.x - from.x).hypot(to.y - from.y) <= SAME_FACE_SHIFT_MAX * width
+        && (1.0 / SAME_FACE_GROWTH_MAX..=SAME_FACE_GROWTH_MAX).contains(&grown)
+}
+
+/// The commonest of the latest shortfalls by what they are reported as, the later one of two equally common.
+fn commonest(shortfalls: &VecDeque<Shortfall>) -> Option<Shortfall> {
+    let word = |shortfall: &Shortfall| AcquisitionFailure::from(*shortfall);
+    let count = |wanted: &Shortfall| shortfalls.iter().filter(|shortfall| word(shortfall) == word(wanted)).count();
+    shortfalls.iter().copied().max_by_key(count)
 }
 
 fn push_bounded<T>(queue: &mut VecDeque<T>, item: T, len_max: usize) {

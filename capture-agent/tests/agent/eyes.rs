@@ -1,13 +1,15 @@
 //! Faces read from the colour of a picture: one in a red one, two in a green one, none in another. The
 //! flow around it is the agent's own; only the networks are stood in for.
 
-use capture_agent::vision::{FaceReader, VisionError};
+use capture_agent::vision::{Chosen, FaceReader, VisionError};
 use models::picture::Picture;
-use models_core::{DetectedFace, FaceBox, Landmarks, ModelId, Point, RecipeId};
+use models_core::{Component, DetectedFace, FaceBox, Landmarks, Measure, ModelId, Point, Quality, RecipeId};
 use proto::v1;
 
 pub(crate) const ONE_PERSON: [u8; 3] = [200, 0, 0];
 pub(crate) const TWO_PEOPLE: [u8; 3] = [0, 200, 0];
+/// One person whose mask is blue, and stays on.
+pub(crate) const MASKED: [u8; 3] = [200, 0, 200];
 pub(crate) const NOBODY: [u8; 3] = [0, 0, 200];
 
 pub(crate) struct ColourEyes {
@@ -47,14 +49,38 @@ impl FaceReader for ColourEyes {
         })
     }
 
-    fn probe(&self, _: &Picture, face: &DetectedFace) -> Result<v1::ProbeSample, VisionError> {
+    fn frames(&self) -> usize {
+        2
+    }
+
+    fn detect_near(&self, picture: &Picture, _: &DetectedFace) -> Result<Vec<DetectedFace>, VisionError> {
+        self.detect(picture)
+    }
+
+    fn quality(&self, picture: &Picture, _: &[DetectedFace], _: &DetectedFace) -> Result<Quality, VisionError> {
+        let blue = picture.pixels().get(2).copied().unwrap_or_default();
+        let masked = Measure { raw: 0.0, score: if blue > 100 { 0 } else { 90 } };
+        Ok([(Component::MouthOcclusionPrevention, masked)].into_iter().collect())
+    }
+
+    fn probe(&self, frames: &[Chosen<'_>]) -> Result<v1::ProbeSample, VisionError> {
+        let sample = |(_, _, quality): &Chosen<'_>| v1::Sample {
+            quality: quality
+                .iter()
+                .map(|(component, _)| v1::QualityMeasure { component: component.to_string(), ..Default::default() })
+                .collect(),
+            ..Default::default()
+        };
+        let mut samples = frames.iter().map(sample);
         Ok(v1::ProbeSample {
             template: Some(v1::Template {
                 model_id: self.model.to_string(),
                 recipe_id: self.recipe.to_string(),
                 features_f16: vec![0, 60],
             }),
-            detection_score: face.score,
+            sample: samples.next(),
+            further_samples: samples.collect(),
+            detection_score: 0.9,
             ..v1::ProbeSample::default()
         })
     }

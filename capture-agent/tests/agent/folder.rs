@@ -83,7 +83,7 @@ impl Folder {
         let text = format!(
             "[center]\naddress = \"{center}\"\nconnect_timeout_ms = 500\ncall_timeout_ms = 1000\nretry_for_ms = 3000\nretry_pause_ms = 10\n\
              [camera]\nkind = \"playback\"\nfolder = '{}'\nframe_interval_ms = 5\nreopen_max = 1\nreopen_pause_ms = 10\n\
-             [acquisition]\ndeadline_ms = 1000\nstall_after_ms = 600\nstale_after_ms = 5000\n{more}",
+             [acquisition]\ndeadline_ms = 1000\nframe_gap_ms = 10\nrelax_after_ms = 300\nstall_after_ms = 600\nstale_after_ms = 5000\n{more}",
             self.pictures.path().display()
         );
         fs::write(self.path().join(config::FILE), text).unwrap();

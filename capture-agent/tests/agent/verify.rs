@@ -1,21 +1,21 @@
 //! The use case: what reaches the center, and what comes back.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use capture_agent::{
-    answer::{Decision, VerifyAnswer},
+    answer::{Decision, Disposition, VerifyAnswer},
     camera::Camera,
     clock::Clock,
     command::VerifyCommand,
     outbox::Outbox,
     verify::{Verifier, VerifyError},
 };
-use capture_core::{Attempt, IdentifierKind, Notice, Operator, Region, Scene};
+use capture_core::{Attempt, IdentifierKind, Instruction, Notice, Operator, Region, Scene};
 use proto::v1::{self, CameraState, capture::Outcome};
 
 use crate::{
     center::Center,
-    eyes::{ColourEyes, NOBODY, ONE_PERSON, TWO_PEOPLE},
+    eyes::{ColourEyes, MASKED, NOBODY, ONE_PERSON, TWO_PEOPLE},
     folder::Folder,
 };
 
@@ -64,7 +64,31 @@ async fn a_person_is_captured_sealed_and_answered() {
     assert_eq!((identifier.value.as_str(), identifier.region.as_str()), ("330203194910010027", "330200"));
     assert_eq!((capture.scene(), capture.operator.as_str(), capture.notice.as_str()), (v1::Scene::Settlement, "0417", "N1"));
     assert!(capture.clock_offset_ms > 50_000 && capture.policy_version == "test-1", "{capture:?}");
-    assert!(matches!(&capture.outcome, Some(Outcome::Sample(probe)) if probe.template.is_some()));
+    let Some(Outcome::Sample(probe)) = &capture.outcome else { panic!("{capture:?}") };
+    assert!(probe.template.is_some());
+    let samples: Vec<_> = probe.sample.iter().chain(&probe.further_samples).collect();
+    assert_eq!(samples.len(), 2, "one for each frame the recipe fuses");
+    assert!(samples.iter().all(|sample| sample.quality[0].component == "mouth_occlusion_prevention"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mask_is_asked_about_and_where_it_stays_another_way_is_offered() {
+    let mut center = Center::new();
+    let folder = center.folder();
+    let gates = "[acquisition.gate]\nmouth_occlusion_prevention = 50\n[acquisition.floor]\nmouth_occlusion_prevention = 10\n";
+    let agent = agent(&folder, &center.start(&folder), gates);
+    folder.show(MASKED);
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let guide = {
+        let heard = Arc::clone(&heard);
+        Arc::new(move |instruction| heard.lock().unwrap().push(instruction))
+    };
+    let answer = agent.verify(&command("T1", "100"), guide).await.unwrap();
+    assert_eq!((answer.decision, answer.disposition), (Decision::NoDecision, Disposition::OtherWay));
+    assert!(heard.lock().unwrap().contains(&Instruction::TakeOffMask), "{heard:?}");
+    let records = center.records.lock().unwrap();
+    let Some(Outcome::FailureToAcquire(failure)) = &records.captures[0].outcome else { panic!("{records:?}", records = records.captures) };
+    assert_eq!((failure.reason(), failure.component.as_str()), (v1::AcquisitionFailure::FaceCovered, "mouth_occlusion_prevention"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@
 //! not a verdict: between the bands the answer is `review`, and where something is missing it is
 //! `no_decision` with its reason, never a guess.
 
-use models_core::{ModelId, SimilarityScore, Template, compare};
+use models_core::{Component, ModelId, SimilarityScore, Template, compare};
 
 use crate::policy::{Policy, Thresholds};
 
@@ -58,6 +58,8 @@ words! {
         OtherWay = "other_way",
         /// Do not settle on insurance until the center answers.
         Hold = "hold",
+        /// Try once more: another attempt of the same transaction.
+        Retry = "retry",
     }
 }
 
@@ -74,6 +76,10 @@ words! {
         CutOff = "cut_off",
         /// The face was never of sufficient quality.
         LowQuality = "low_quality",
+        /// A mask covered the face and was not taken off when asked for.
+        FaceCovered = "face_covered",
+        /// Good frames, but fewer than the recipe fuses.
+        TooFewFrames = "too_few_frames",
     }
 }
 
@@ -86,8 +92,13 @@ words! {
         FailureToAcquire = "failure_to_acquire",
         /// Several people at the counter.
         SeveralFaces = "several_faces",
-        /// The sample looks like a presentation attack.
+        /// The sample looks like a presentation attack, by a score that next to no genuine face has, or again
+        /// after a retry.
         AttackSuspected = "attack_suspected",
+        /// It could not be told whether a live face was presented; a retry may tell.
+        LiveUnclear = "live_unclear",
+        /// No frame could be assessed for presentation attacks: the face filled the picture.
+        LiveNotAssessed = "live_not_assessed",
         /// Probe and reference were made by different models or recipes, or the policy has no thresholds
         /// for the model.
         ModelMismatch = "model_mismatch",
@@ -138,11 +149,30 @@ pub enum Evidence<'a> {
     Probe {
         /// The probe.
         template: &'a Template,
-        /// The attack model's score.
+        /// The attack model's score; nothing when it could assess no frame.
         live: Option<f32>,
     },
-    /// No sample.
-    FailureToAcquire(AcquisitionFailure),
+    /// No sample: why, and the component of quality that fell short where one did.
+    FailureToAcquire(AcquisitionFailure, Option<Component>),
+}
+
+/// What happened before within the same transaction.
+#[derive(Debug, Clone, Copy)]
+pub struct Earlier<'a> {
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// The decisions of the other attempts.
+    pub decisions: &'a [Decision],
+}
+
+impl Earlier<'_> {
+    /// A first attempt, nothing before it.
+    pub const NOTHING: Self = Self { attempt: 1, decisions: &[] };
+
+    fn asked_for_a_retry(&self) -> bool {
+        let asked = [NoDecision::LiveUnclear, NoDecision::LiveNotAssessed].map(Decision::NoDecision);
+        self.decisions.iter().any(|decision| asked.contains(decision))
+    }
 }
 
 /// What the store has for the identifier.
@@ -182,25 +212,33 @@ pub struct Verdict {
 
 /// Decides one verification under a policy.
 #[must_use]
-pub fn decide(policy: &Policy, scene: Scene, evidence: Evidence<'_>, reference: ReferenceState<'_>) -> Verdict {
-    let (decision, detail, comparison) = judge(policy, evidence, reference);
+pub fn decide(policy: &Policy, scene: Scene, evidence: Evidence<'_>, reference: ReferenceState<'_>, earlier: Earlier<'_>) -> Verdict {
+    let (decision, comparison) = judge(policy, evidence, reference, earlier);
     let mut reasons = Vec::new();
     if let Decision::NoDecision(reason) = decision {
         reasons.push(reason.word());
-        reasons.extend(detail.filter(|detail| *detail != reason.word()));
     }
-    Verdict { decision, reasons, disposition: policy.disposition(scene, decision), comparison }
+    if let Evidence::FailureToAcquire(failure, component) = evidence {
+        reasons.extend(component.map_or([failure.word()].to_vec(), |component| [failure.word(), component.word()].to_vec()));
+    }
+    reasons.dedup();
+    Verdict { decision, reasons, disposition: disposition(policy, scene, decision, earlier), comparison }
 }
 
-type Judgement = (Decision, Option<&'static str>, Option<Comparison>);
+/// What the policy says; but a retry is asked for once, and only while attempts are left: then the document is
+/// looked at.
+fn disposition(policy: &Policy, scene: Scene, decision: Decision, earlier: Earlier<'_>) -> Disposition {
+    match policy.disposition(scene, decision) {
+        Disposition::Retry if earlier.asked_for_a_retry() || earlier.attempt >= policy.attempts_max(scene) => Disposition::DocumentCheck,
+        disposition => disposition,
+    }
+}
 
-fn judge(policy: &Policy, evidence: Evidence<'_>, reference: ReferenceState<'_>) -> Judgement {
-    let no = |reason| (Decision::NoDecision(reason), None, None);
+fn judge(policy: &Policy, evidence: Evidence<'_>, reference: ReferenceState<'_>, earlier: Earlier<'_>) -> (Decision, Option<Comparison>) {
+    let no = |reason| (Decision::NoDecision(reason), None);
     let (probe, live) = match evidence {
-        Evidence::FailureToAcquire(AcquisitionFailure::SeveralFaces) => return no(NoDecision::SeveralFaces),
-        Evidence::FailureToAcquire(failure) => {
-            return (Decision::NoDecision(NoDecision::FailureToAcquire), Some(failure.word()), None);
-        }
+        Evidence::FailureToAcquire(AcquisitionFailure::SeveralFaces, _) => return no(NoDecision::SeveralFaces),
+        Evidence::FailureToAcquire(..) => return no(NoDecision::FailureToAcquire),
         Evidence::Probe { template, live } => (template, live),
     };
     let reference = match reference {
@@ -210,8 +248,23 @@ fn judge(policy: &Policy, evidence: Evidence<'_>, reference: ReferenceState<'_>)
     };
     let Some(thresholds) = policy.thresholds(probe.model(), probe.recipe()) else { return no(NoDecision::ModelMismatch) };
     let Ok(score) = compare(probe, reference) else { return no(NoDecision::ModelMismatch) };
-    let decision = if policy.suspects_attack(live) { Decision::NoDecision(NoDecision::AttackSuspected) } else { thresholds.band(score) };
-    (decision, None, Some(Comparison { score, model: probe.model().clone(), thresholds }))
+    let decision = presentation(policy, live, earlier).map_or_else(|| thresholds.band(score), Decision::NoDecision);
+    (decision, Some(Comparison { score, model: probe.model().clone(), thresholds }))
+}
+
+/// Why the presentation stands in the way of a decision, if it does. A score below the retry threshold asks for
+/// a retry, and is suspicious when it comes again; one below the suspicion threshold is at once.
+fn presentation(policy: &Policy, live: Option<f32>, earlier: Earlier<'_>) -> Option<NoDecision> {
+    let rule = policy.attack()?;
+    let Some(live) = live else { return Some(NoDecision::LiveNotAssessed) };
+    let again = || earlier.decisions.contains(&Decision::NoDecision(NoDecision::LiveUnclear));
+    if live >= rule.retry_below {
+        None
+    } else if live < rule.suspect_below || again() {
+        Some(NoDecision::AttackSuspected)
+    } else {
+        Some(NoDecision::LiveUnclear)
+    }
 }
 
 #[cfg(test)]
@@ -233,7 +286,7 @@ mod tests {
     fn check(cosine: f32, decision: Decision, disposition: Disposition) {
         let (probe, reference) = (template("m@1", [cosine, (1.0 - cosine * cosine).sqrt()]), template("m@1", [1.0, 0.0]));
         let evidence = Evidence::Probe { template: &probe, live: Some(0.9) };
-        let verdict = decide(&policy(), Scene::Settlement, evidence, ReferenceState::Present(&reference));
+        let verdict = decide(&policy(), Scene::Settlement, evidence, ReferenceState::Present(&reference), Earlier::NOTHING);
         assert_eq!((verdict.decision, verdict.disposition), (decision, disposition));
         assert!((verdict.comparison.unwrap().score.get() - cosine).abs() < 2e-3);
     }
@@ -250,7 +303,7 @@ mod tests {
 
     #[track_caller]
     fn check_none(evidence: Evidence<'_>, reference: ReferenceState<'_>, reasons: &[&str]) {
-        let verdict = decide(&policy(), Scene::Reception, evidence, reference);
+        let verdict = decide(&policy(), Scene::Reception, evidence, reference, Earlier::NOTHING);
         assert_eq!(verdict.decision.word(), "no_decision");
         assert_eq!(verdict.reasons, reasons);
     }
@@ -264,22 +317,50 @@ mod tests {
         check_none(seen, ReferenceState::Present(&template("m@2", [1.0, 0.0])), &["model_mismatch"]);
         let other = template("m@2", [1.0, 0.0]);
         check_none(Evidence::Probe { template: &other, live: None }, ReferenceState::Present(&other), &["model_mismatch"]);
-        let nobody = Evidence::FailureToAcquire(AcquisitionFailure::NoFace);
+        let nobody = Evidence::FailureToAcquire(AcquisitionFailure::NoFace, None);
         check_none(nobody, ReferenceState::Present(&probe), &["failure_to_acquire", "no_face"]);
-        check_none(Evidence::FailureToAcquire(AcquisitionFailure::SeveralFaces), ReferenceState::None, &["several_faces"]);
+        let blurred = Evidence::FailureToAcquire(AcquisitionFailure::LowQuality, Some(Component::Sharpness));
+        check_none(blurred, ReferenceState::Present(&probe), &["failure_to_acquire", "low_quality", "sharpness"]);
+        check_none(Evidence::FailureToAcquire(AcquisitionFailure::SeveralFaces, None), ReferenceState::None, &["several_faces"]);
+    }
+
+    /// Decides about a probe that matches, with this live score, after these decisions.
+    #[track_caller]
+    fn check_live(live: Option<f32>, attempt: u32, earlier: &[NoDecision], expected: (Decision, Disposition)) {
+        let text = crate::policy::tests::text("m@1", "r@1").replace("[attack]", "[attack]\nretry_below = 0.5\nsuspect_below = 0.1");
+        let (policy, probe) = (Policy::from_toml(&text).unwrap(), template("m@1", [1.0, 0.0]));
+        let decisions: Vec<Decision> = earlier.iter().map(|reason| Decision::NoDecision(*reason)).collect();
+        let (evidence, reference) = (Evidence::Probe { template: &probe, live }, ReferenceState::Present(&probe));
+        let verdict = decide(&policy, Scene::Settlement, evidence, reference, Earlier { attempt, decisions: &decisions });
+        assert_eq!((verdict.decision, verdict.disposition), expected);
+        assert!(verdict.comparison.is_some(), "what was compared is recorded");
     }
 
     #[test]
-    fn an_attack_is_suspected_only_below_the_policys_threshold() {
+    fn a_low_live_score_asks_for_a_retry_and_then_for_a_document() {
+        let unclear = Decision::NoDecision(NoDecision::LiveUnclear);
+        let suspected = (Decision::NoDecision(NoDecision::AttackSuspected), Disposition::DocumentCheck);
+        check_live(Some(0.5), 1, &[], (Decision::Match, Disposition::Settle));
+        check_live(Some(0.49), 1, &[], (unclear, Disposition::Retry));
+        check_live(Some(0.49), 3, &[], (unclear, Disposition::DocumentCheck));
+        check_live(Some(0.49), 2, &[NoDecision::LiveUnclear], suspected);
+        check_live(Some(0.5), 2, &[NoDecision::LiveUnclear], (Decision::Match, Disposition::Settle));
+        check_live(Some(0.09), 1, &[], suspected);
+        check_live(Some(0.49), 2, &[NoDecision::LiveNotAssessed], (unclear, Disposition::DocumentCheck));
+    }
+
+    #[test]
+    fn a_score_that_is_missing_accuses_nobody_and_lets_nobody_pass() {
+        let missing = Decision::NoDecision(NoDecision::LiveNotAssessed);
+        check_live(None, 1, &[], (missing, Disposition::Retry));
+        check_live(None, 2, &[NoDecision::LiveNotAssessed], (missing, Disposition::DocumentCheck));
+    }
+
+    #[test]
+    fn without_an_attack_rule_the_score_decides_nothing() {
         let probe = template("m@1", [1.0, 0.0]);
-        let text = crate::policy::tests::text("m@1", "r@1").replace("[attack]", "[attack]\nlive_at_least = 0.2");
-        let strict = Policy::from_toml(&text).unwrap();
-        let decide_with = |policy: &Policy, live| {
-            decide(policy, Scene::Settlement, Evidence::Probe { template: &probe, live }, ReferenceState::Present(&probe)).decision
-        };
-        assert_eq!(decide_with(&strict, Some(0.1)), Decision::NoDecision(NoDecision::AttackSuspected));
-        assert_eq!(decide_with(&strict, Some(0.2)), Decision::Match);
-        assert_eq!(decide_with(&strict, None), Decision::NoDecision(NoDecision::AttackSuspected));
-        assert_eq!(decide_with(&policy(), Some(0.0)), Decision::Match);
+        let evidence = Evidence::Probe { template: &probe, live: Some(0.0) };
+        let verdict = decide(&policy(), Scene::Settlement, evidence, ReferenceState::Present(&probe), Earlier::NOTHING);
+        assert_eq!(verdict.decision, Decision::Match);
     }
 }

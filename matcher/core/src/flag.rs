@@ -29,7 +29,12 @@ pub fn flags_for(decision: Decision, earlier: &[Decision]) -> Vec<FlagKind> {
         Decision::Match
         | Decision::Review
         | Decision::NoDecision(
-            NoDecision::NoReference | NoDecision::FailureToAcquire | NoDecision::SeveralFaces | NoDecision::ModelMismatch,
+            NoDecision::NoReference
+            | NoDecision::FailureToAcquire
+            | NoDecision::SeveralFaces
+            | NoDecision::LiveUnclear
+            | NoDecision::LiveNotAssessed
+            | NoDecision::ModelMismatch,
         ) => Vec::new(),
     }
 }

@@ -8,8 +8,12 @@ pub mod decision;
 pub mod flag;
 pub mod identifier;
 pub mod policy;
+pub mod recheck;
 
-pub use decision::{AcquisitionFailure, Comparison, Decision, Disposition, Evidence, NoDecision, ReferenceState, Scene, Verdict, decide};
+pub use decision::{
+    AcquisitionFailure, Comparison, Decision, Disposition, Earlier, Evidence, NoDecision, ReferenceState, Scene, Verdict, decide,
+};
 pub use flag::{FlagKind, flags_for};
 pub use identifier::{Identifier, IdentifierError, IdentifierKind, LookupKey, Region};
-pub use policy::{Policy, PolicyError};
+pub use policy::{AttackRule, Policy, PolicyError};
+pub use recheck::{RecheckOutcome, RecheckRule};

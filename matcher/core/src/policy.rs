@@ -54,13 +54,22 @@ impl Thresholds {
     }
 }
 
+/// What the attack model's scores mean: 0 (attack) to 1 (live).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AttackRule {
+    /// Below: nothing is decided, and a retry is asked for.
+    pub retry_below: f32,
+    /// Below: an attack is suspected at once. At most `retry_below`; set where next to no genuine face scores.
+    pub suspect_below: f32,
+}
+
 /// A checked policy.
 #[derive(Debug, Clone)]
 pub struct Policy {
     version: String,
     provisional: bool,
     thresholds: BTreeMap<(ModelId, RecipeId), Thresholds>,
-    live_at_least: Option<f32>,
+    attack: Option<AttackRule>,
     scenes: BTreeMap<Scene, ScenePolicy>,
 }
 
@@ -88,14 +97,12 @@ impl Policy {
             return Err(wrong("thresholds", "at least one [[thresholds]] table"));
         }
         let thresholds = file.thresholds.iter().enumerate().map(|(i, t)| t.check(i)).collect::<Result<_, _>>()?;
-        if file.attack.live_at_least.is_some_and(|x| !(0.0..=1.0).contains(&x)) {
-            return Err(wrong("attack.live_at_least", "a number from 0 to 1"));
-        }
+        let attack = file.attack.check()?;
         let scenes = Scene::ALL.iter().map(|scene| Ok((*scene, file.scene(*scene)?))).collect::<Result<_, PolicyError>>()?;
         if let Some(unknown) = file.scenes.keys().find(|name| Scene::from_word(name).is_none()) {
             return Err(wrong(format!("scenes.{unknown}"), "a known scene: settlement, reception"));
         }
-        Ok(Self { version: file.version, provisional: file.provisional, thresholds, live_at_least: file.attack.live_at_least, scenes })
+        Ok(Self { version: file.version, provisional: file.provisional, thresholds, attack, scenes })
     }
 
     /// The policy's version.
@@ -121,10 +128,10 @@ impl Policy {
         self.thresholds.keys().map(|(model, recipe)| (model, recipe))
     }
 
-    /// Whether an attack score is below the policy's threshold, or missing where the policy has one.
+    /// What attack scores mean; without a rule they are recorded and decide nothing.
     #[must_use]
-    pub fn suspects_attack(&self, live: Option<f32>) -> bool {
-        self.live_at_least.is_some_and(|threshold| live.is_none_or(|live| live < threshold))
+    pub fn attack(&self) -> Option<AttackRule> {
+        self.attack
     }
 
     /// What the till does after a decision in a scene; a document check, should a scene be missing after all.
@@ -163,7 +170,28 @@ struct ThresholdsFile {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AttackFile {
-    live_at_least: Option<f32>,
+    retry_below: Option<f32>,
+    suspect_below: Option<f32>,
+}
+
+impl AttackFile {
+    fn check(&self) -> Result<Option<AttackRule>, PolicyError> {
+        let Some(retry_below) = self.retry_below else {
+            return if self.suspect_below.is_none() {
+                Ok(None)
+            } else {
+                Err(wrong("attack.retry_below", "a number where suspect_below is given"))
+            };
+        };
+        if !(0.0..=1.0).contains(&retry_below) {
+            return Err(wrong("attack.retry_below", "a number from 0 to 1"));
+        }
+        let suspect_below = self.suspect_below.unwrap_or(0.0);
+        if !(0.0..=retry_below).contains(&suspect_below) {
+            return Err(wrong("attack.suspect_below", "a number from 0 to retry_below"));
+        }
+        Ok(Some(AttackRule { retry_below, suspect_below }))
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -223,6 +251,7 @@ pub(crate) mod tests {
     pub(crate) fn text(model: &str, recipe: &str) -> String {
         let dispositions = "match = 'settle'\nreview = 'settle_flagged'\nnon_match = 'document_check'\nno_reference = 'document_check'
             failure_to_acquire = 'other_way'\nseveral_faces = 'other_way'\nattack_suspected = 'document_check'
+            live_unclear = 'retry'\nlive_not_assessed = 'retry'
             model_mismatch = 'other_way'\nreference_unreadable = 'document_check'";
         let scene = |name: &str| format!("[scenes.{name}]\nattempts_max = 3\n[scenes.{name}.disposition]\n{dispositions}\n");
         format!(
@@ -250,7 +279,9 @@ pub(crate) mod tests {
         check("[scenes.reception]", "[scenes.ward]\nattempts_max = 1\ndisposition = {}\n[scenes.reception]", "scenes.ward");
         check("attempts_max = 3", "attempts_max = 0", "scenes.settlement.attempts_max: expected a number from 1 to 99");
         check("provisional = true", "provisional = true\nextra = 1", "unknown field `extra`");
-        check("[attack]", "[attack]\nlive_at_least = 2.0", "attack.live_at_least");
+        check("[attack]", "[attack]\nretry_below = 2.0", "attack.retry_below: expected a number from 0 to 1");
+        check("[attack]", "[attack]\nsuspect_below = 0.1", "attack.retry_below: expected a number where suspect_below is given");
+        check("[attack]", "[attack]\nretry_below = 0.2\nsuspect_below = 0.3", "attack.suspect_below: expected a number from 0 to retry");
     }
 
     #[test]

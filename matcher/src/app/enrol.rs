@@ -10,9 +10,10 @@ use std::fmt;
 use jiff::civil::Date;
 use matcher_core::Identifier;
 use models::pipeline::{EnrolmentSample, PhotoRefusal, Pipeline, RunError};
-use models_core::{ModelId, RecipeId, Template};
+use models_core::{ModelId, Quality, RecipeId, Template};
 use thiserror::Error;
 
+use super::sample::quality_to_bytes;
 use crate::{
     center::Center,
     store::{Enrolled, IdentifierKey, NewEnrolment, StoreError, StoredReference, StoredSubject},
@@ -98,17 +99,26 @@ pub enum EnrolError {
     Interrupted,
 }
 
+/// What is made of a photo that can be enrolled.
+#[derive(Debug, Clone)]
+pub struct Extracted {
+    /// Features of the one face that counts.
+    pub template: Template,
+    /// Its quality.
+    pub quality: Quality,
+}
+
 /// What makes templates from enrolment photos.
 pub trait PhotoModel: Send + Sync {
     /// The feature model.
     fn model(&self) -> &ModelId;
     /// How pixels become features.
     fn recipe(&self) -> &RecipeId;
-    /// Makes a template of the one face that counts.
+    /// Makes a template of the one face that counts, and measures its quality.
     ///
     /// # Errors
     /// When a network fails. A photo that cannot be enrolled is the inner `Err`.
-    fn extract(&self, photo: &[u8]) -> Result<Result<Template, PhotoRefusal>, RunError>;
+    fn extract(&self, photo: &[u8]) -> Result<Result<Extracted, PhotoRefusal>, RunError>;
 }
 
 impl PhotoModel for Pipeline {
@@ -120,9 +130,9 @@ impl PhotoModel for Pipeline {
         Pipeline::recipe(self)
     }
 
-    fn extract(&self, photo: &[u8]) -> Result<Result<Template, PhotoRefusal>, RunError> {
+    fn extract(&self, photo: &[u8]) -> Result<Result<Extracted, PhotoRefusal>, RunError> {
         let sample = self.enrol(photo, &models::quality::reference_rule(), &models::quality::reference_gate())?;
-        Ok(sample.map(|EnrolmentSample { template, .. }| template))
+        Ok(sample.map(|EnrolmentSample { template, quality, .. }| Extracted { template, quality }))
     }
 }
 
@@ -149,11 +159,11 @@ pub async fn enrol_one<M: PhotoModel + Clone + 'static>(
     let (model, photo) = (model.clone(), command.photo);
     let work = move || (model.extract(&photo), photo);
     let (extracted, photo) = tokio::task::spawn_blocking(work).await.map_err(|_| EnrolError::Interrupted)?;
-    let template = match extracted.map_err(EnrolError::Network)? {
-        Ok(template) => template,
+    let extracted = match extracted.map_err(EnrolError::Network)? {
+        Ok(extracted) => extracted,
         Err(refusal) => return Ok(EnrolOutcome::Refused(Refusal::Photo(refusal))),
     };
-    let draft = Draft { claim, template, photo, photo_taken_on: command.photo_taken_on };
+    let draft = Draft { claim, extracted, photo, photo_taken_on: command.photo_taken_on };
     draft.write(center, surroundings, person).await
 }
 
@@ -236,8 +246,8 @@ impl Known {
 pub(crate) struct Draft {
     /// Whose it is to be.
     pub(crate) claim: Claim,
-    /// What was extracted.
-    pub(crate) template: Template,
+    /// What was made of the photo.
+    pub(crate) extracted: Extracted,
     /// What it was extracted from.
     pub(crate) photo: Vec<u8>,
     /// When that was taken.
@@ -264,19 +274,21 @@ impl Draft {
             }
         };
         let record = surroundings.new_record();
-        let model = self.template.model().as_str();
+        let Extracted { template, quality } = &self.extracted;
+        let model = template.model().as_str();
         let reference = StoredReference {
             subject,
             record,
             model: model.to_owned(),
-            recipe: self.template.recipe().as_str().to_owned(),
-            template: key.seal(&RecordContext::reference_template(subject, record, model), &self.template.to_f16_le_bytes()),
+            recipe: template.recipe().as_str().to_owned(),
+            template: key.seal(&RecordContext::reference_template(subject, record, model), &template.to_f16_le_bytes()),
             photo_mac: key.photo_mac(&self.photo),
             enrolled_at: surroundings.now_ms(),
             photo_taken_on: self.photo_taken_on.map(|day| day.to_string()),
         };
         let photo = key.seal(&RecordContext::enrolment_photo(subject, record), &self.photo);
-        Ok(Some(NewEnrolment { identifiers: self.claim.0.clone(), data_key, reference, photo }))
+        let quality = key.seal(&RecordContext::enrolment_quality(subject, record), &quality_to_bytes(quality));
+        Ok(Some(NewEnrolment { identifiers: self.claim.0.clone(), data_key, reference, photo, quality }))
     }
 
     /// Seals and writes; once more, from the look-up on, when somebody else was quicker.

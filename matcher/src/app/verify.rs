@@ -6,14 +6,16 @@
 
 use std::{fmt, sync::Arc};
 
-use matcher_core::{AcquisitionFailure, Decision, Evidence, Identifier, ReferenceState, Scene, Verdict, decide, flags_for};
-use models_core::{ModelId, RecipeId, Template};
+use matcher_core::{
+    AcquisitionFailure, Decision, Earlier, Evidence, Identifier, RecheckRule, ReferenceState, Scene, Verdict, decide, flags_for,
+};
+use models_core::{Component, ModelId, RecipeId, Template};
 use thiserror::Error;
 
 use crate::{
     center::Center,
     store::{
-        Flag, IdentifierKey, NewVerification, RecordId, Recorded, SealedProbe, StoreError, StoredReference, StoredSubject, SubjectId,
+        IdentifierKey, MadeBy, NewVerification, RecordId, Recorded, SealedProbe, StoreError, StoredReference, StoredSubject, SubjectId,
         TimeMs, Verification,
     },
     vault::{DataKey, RecordContext, Vault},
@@ -23,7 +25,7 @@ use super::{
     admission::{Admission, AdmissionError, Request},
     flags,
     freshness::{AgeError, Freshness},
-    sample::Sample,
+    sample::{Sample, samples_to_bytes},
 };
 
 /// A capture that gave no answer. The message names the field and what was expected.
@@ -77,18 +79,18 @@ pub struct Capture {
 pub enum Outcome {
     /// A face.
     Probe(Box<Probe>),
-    /// No usable face.
-    Failure(AcquisitionFailure),
+    /// No usable face: why, and the component of quality that fell short where one did.
+    Failure(AcquisitionFailure, Option<Component>),
 }
 
-/// A face: the template and the picture it was made from.
+/// A face: the template and the pictures it was made from.
 #[derive(Debug, Clone)]
 pub struct Probe {
     /// The template.
     pub template: Template,
-    /// The picture.
-    pub sample: Sample,
-    /// The attack model's score, 0 (attack) to 1 (live).
+    /// The pictures, one for each frame that was fused, the best first.
+    pub samples: Vec<Sample>,
+    /// The attack model's score, 0 (attack) to 1 (live); nothing when it could assess no frame.
     pub live: Option<f32>,
 }
 
@@ -110,6 +112,8 @@ pub struct Verifier {
     pub admission: Admission,
     /// How old a capture may be.
     pub freshness: Freshness,
+    /// Which captures are checked.
+    pub recheck: RecheckRule,
 }
 
 impl Verifier {
@@ -126,11 +130,14 @@ impl Verifier {
         let identifier = self.identifier_key(&capture.identifier);
         let person = self.center.store.subject_of(&identifier).await.map_err(VerifyError::Store)?;
         let person = person.map(|stored| Person::open(&self.center.vault, &stored));
-        let verdict = self.judge(&capture, person.as_ref());
+        let earlier = self.earlier(&request).await?;
+        let verdict = self.judge(&capture, person.as_ref(), Earlier { attempt: request.key.attempt, decisions: &earlier });
         let record = self.record(&request, &capture, identifier, person.as_ref(), verdict, (captured_at, now));
-        let flags = self.flags(&record).await?;
+        let flag = |kind| flags::of_verification(kind, self.admission.surroundings.new_record(), &record);
+        let flags = flags_for(record.decision, &earlier).into_iter().map(flag).collect();
         let probe = seal_probe(&capture.outcome, person.as_ref(), record.id);
-        self.store(request, NewVerification { record, probe, flags }).await
+        let recheck = self.recheck(&record, &capture.outcome).filter(|_| probe.is_some());
+        self.store(request, NewVerification { record, probe, flags, recheck }).await
     }
 
     fn check_attempt(&self, scene: Scene, got: u32) -> Result<(), VerifyError> {
@@ -146,12 +153,20 @@ impl Verifier {
         }
     }
 
-    fn judge(&self, capture: &Capture, person: Option<&Person>) -> Verdict {
+    /// What was decided about the transaction's other attempts.
+    async fn earlier(&self, request: &Request) -> Result<Vec<Decision>, VerifyError> {
+        let (institution, transaction) = (&request.key.institution, &request.key.transaction);
+        let decisions = self.center.store.decisions_of(institution, transaction).await.map_err(VerifyError::Store)?;
+        Ok(decisions.into_iter().filter(|(attempt, _)| *attempt != request.key.attempt).map(|(_, decision)| decision).collect())
+    }
+
+    fn judge(&self, capture: &Capture, person: Option<&Person>, earlier: Earlier<'_>) -> Verdict {
         let evidence = match &capture.outcome {
             Outcome::Probe(probe) => Evidence::Probe { template: &probe.template, live: probe.live },
-            Outcome::Failure(failure) => Evidence::FailureToAcquire(*failure),
+            Outcome::Failure(failure, component) => Evidence::FailureToAcquire(*failure, *component),
         };
-        decide(&self.center.policy, capture.scene, evidence, person.map_or(ReferenceState::None, Person::reference))
+        let reference = person.map_or(ReferenceState::None, Person::reference);
+        decide(&self.center.policy, capture.scene, evidence, reference, earlier)
     }
 
     fn record(
@@ -165,7 +180,7 @@ impl Verifier {
     ) -> Verification {
         let live = match &capture.outcome {
             Outcome::Probe(probe) => probe.live,
-            Outcome::Failure(_) => None,
+            Outcome::Failure(..) => None,
         };
         let thresholds = verdict.comparison.as_ref().map(|comparison| comparison.thresholds);
         Verification {
@@ -196,18 +211,13 @@ impl Verifier {
         }
     }
 
-    /// The flags of a decision. Earlier ones are read only where they can matter: most visits are one match.
-    async fn flags(&self, record: &Verification) -> Result<Vec<Flag>, VerifyError> {
-        let earlier = match record.decision {
-            Decision::Match => {
-                let (institution, transaction) = (&record.request.institution, &record.request.transaction);
-                self.center.store.decisions_of(institution, transaction).await.map_err(VerifyError::Store)?
-            }
-            Decision::Review | Decision::NonMatch | Decision::NoDecision(_) => Vec::new(),
-        };
-        let earlier: Vec<Decision> = earlier.into_iter().map(|(_, decision)| decision).collect();
-        let kinds = flags_for(record.decision, &earlier);
-        Ok(kinds.into_iter().map(|kind| flags::of_verification(kind, self.admission.surroundings.new_record(), record)).collect())
+    /// What made the template, when the record's random id picks the capture.
+    fn recheck(&self, record: &Verification, outcome: &Outcome) -> Option<MadeBy> {
+        let Outcome::Probe(probe) = outcome else { return None };
+        let [a, b, c, d, ..] = record.id.0;
+        let draw = f64::from(u32::from_be_bytes([a, b, c, d])) / (f64::from(u32::MAX) + 1.0);
+        let made_by = || MadeBy { model: probe.template.model().to_string(), recipe: probe.template.recipe().to_string() };
+        self.recheck.picks(record.decision, draw).then(made_by)
     }
 
     async fn store(&self, request: Request, new: NewVerification) -> Result<Answer, VerifyError> {
@@ -287,6 +297,6 @@ fn seal_probe(outcome: &Outcome, person: Option<&Person>, record: RecordId) -> O
     let sample = RecordContext::probe_sample(person.subject, record);
     Some(SealedProbe {
         template: key.seal(&template, &probe.template.to_f16_le_bytes()),
-        sample: key.seal(&sample, &probe.sample.to_bytes()),
+        sample: key.seal(&sample, &samples_to_bytes(&probe.samples)),
     })
 }

@@ -5,7 +5,7 @@
 
 use jiff::civil::Date;
 use matcher_core::{AcquisitionFailure, Identifier, IdentifierError, IdentifierKind, Region, Scene};
-use models_core::{ModelId, Template, TemplateError, template::LENGTH_TOLERANCE};
+use models_core::{Component, ModelId, Quality, Template, TemplateError, template::LENGTH_TOLERANCE};
 use proto::{SAMPLE_LEN_MAX, v1};
 
 use crate::{
@@ -23,6 +23,12 @@ use super::field::{FieldError, known, numbers, share, text, wrong};
 
 /// The largest enrolment photo, in bytes: with its envelope it stays below the largest message.
 const PHOTO_LEN_MAX: usize = 200_000;
+/// Frames of a probe beside the first: with 60 KB each they stay below the largest envelope.
+const FURTHER_SAMPLES_MAX: usize = 3;
+/// Measures of one sample.
+const MEASURES_MAX: usize = 32;
+/// Bytes of a component's word.
+const COMPONENT_WORD_LEN_MAX: usize = 64;
 
 /// The envelope of a request.
 ///
@@ -47,7 +53,10 @@ pub fn capture(message: v1::Capture, models: &FeatureModels) -> Result<Capture, 
         clock_offset_ms: message.clock_offset_ms,
         outcome: match message.outcome {
             Some(v1::capture::Outcome::Sample(sample)) => Outcome::Probe(Box::new(probe(sample, models)?)),
-            Some(v1::capture::Outcome::FailureToAcquire(failure)) => Outcome::Failure(acquisition_failure(failure.reason)?),
+            Some(v1::capture::Outcome::FailureToAcquire(failure)) => Outcome::Failure(
+                acquisition_failure(failure.reason)?,
+                component("capture.failure_to_acquire.component", &failure.component)?,
+            ),
             None => return Err(wrong("capture.outcome", "a sample or a failure to acquire")),
         },
     })
@@ -154,22 +163,42 @@ fn scene(value: i32) -> Result<Scene, FieldError> {
 
 fn acquisition_failure(value: i32) -> Result<AcquisitionFailure, FieldError> {
     const FIELD: &str = "capture.failure_to_acquire.reason";
-    const REASONS: &str = "ACQUISITION_FAILURE_NO_FACE, _SEVERAL_FACES, _TOO_SMALL, _CUT_OFF, _LOW_QUALITY";
+    const REASONS: &str = "ACQUISITION_FAILURE_NO_FACE, _SEVERAL_FACES, _TOO_SMALL, _CUT_OFF, _LOW_QUALITY, _FACE_COVERED, _TOO_FEW_FRAMES";
     match known(FIELD, value, REASONS)? {
         v1::AcquisitionFailure::NoFace => Ok(AcquisitionFailure::NoFace),
         v1::AcquisitionFailure::SeveralFaces => Ok(AcquisitionFailure::SeveralFaces),
         v1::AcquisitionFailure::TooSmall => Ok(AcquisitionFailure::TooSmall),
         v1::AcquisitionFailure::CutOff => Ok(AcquisitionFailure::CutOff),
         v1::AcquisitionFailure::LowQuality => Ok(AcquisitionFailure::LowQuality),
+        v1::AcquisitionFailure::FaceCovered => Ok(AcquisitionFailure::FaceCovered),
+        v1::AcquisitionFailure::TooFewFrames => Ok(AcquisitionFailure::TooFewFrames),
         v1::AcquisitionFailure::Unspecified => Err(wrong(FIELD, format!("one of {REASONS}"))),
+    }
+}
+
+/// A component of quality by its word; nothing for a word of a later release, and where none is given.
+fn component(field: &str, word: &str) -> Result<Option<Component>, FieldError> {
+    if word.len() > COMPONENT_WORD_LEN_MAX {
+        Err(wrong(field, "the word of a component of quality"))
+    } else {
+        Ok(Component::from_word(word))
     }
 }
 
 fn probe(message: v1::ProbeSample, models: &FeatureModels) -> Result<Probe, FieldError> {
     share("capture.sample.detection_score", message.detection_score)?;
+    if message.further_samples.len() > FURTHER_SAMPLES_MAX {
+        let got = message.further_samples.len();
+        return Err(wrong("capture.sample.further_samples", format!("at most {FURTHER_SAMPLES_MAX} samples, got {got}")));
+    }
+    let first = message.sample.ok_or_else(|| wrong("capture.sample.sample", "a sample"))?;
+    let mut samples = vec![sample("capture.sample.sample", first)?];
+    for (i, further) in message.further_samples.into_iter().enumerate() {
+        samples.push(sample(&format!("capture.sample.further_samples[{i}]"), further)?);
+    }
     Ok(Probe {
         template: template(message.template, models)?,
-        sample: sample(message.sample)?,
+        samples,
         live: message.attack.map(|attack| live(&attack, models)).transpose()?,
     })
 }
@@ -200,10 +229,8 @@ fn template_error(dimension: usize, error: &TemplateError) -> FieldError {
     wrong("capture.sample.template.features_f16", expected)
 }
 
-fn sample(message: Option<v1::Sample>) -> Result<Sample, FieldError> {
-    const AT: &str = "capture.sample.sample";
-    let message = message.ok_or_else(|| wrong(AT, "a sample"))?;
-    let jpeg_field = format!("{AT}.jpeg");
+fn sample(at: &str, message: v1::Sample) -> Result<Sample, FieldError> {
+    let jpeg_field = format!("{at}.jpeg");
     if message.jpeg.len() > SAMPLE_LEN_MAX {
         return Err(wrong(jpeg_field, format!("at most {SAMPLE_LEN_MAX} bytes, got {}", message.jpeg.len())));
     }
@@ -212,10 +239,33 @@ fn sample(message: Option<v1::Sample>) -> Result<Sample, FieldError> {
         return Err(wrong(jpeg_field, "a whole JPEG, from its start mark to its end mark"));
     }
     Ok(Sample {
-        landmarks: numbers(&format!("{AT}.landmarks"), &message.landmarks)?,
-        face_box: numbers(&format!("{AT}.face_box"), &message.face_box)?,
+        landmarks: numbers(&format!("{at}.landmarks"), &message.landmarks)?,
+        face_box: numbers(&format!("{at}.face_box"), &message.face_box)?,
+        quality: quality(&format!("{at}.quality"), &message.quality)?,
         jpeg: message.jpeg,
     })
+}
+
+fn quality(at: &str, measures: &[v1::QualityMeasure]) -> Result<Quality, FieldError> {
+    if measures.len() > MEASURES_MAX {
+        return Err(wrong(at, format!("at most {MEASURES_MAX} measures, got {}", measures.len())));
+    }
+    let mut quality = Quality::default();
+    for (i, measure) in measures.iter().enumerate() {
+        let score = u8::try_from(measure.score).ok().filter(|score| *score <= 100);
+        let score = score.ok_or_else(|| wrong(format!("{at}[{i}].score"), format!("0 to 100, got {}", measure.score)))?;
+        if !measure.raw.is_finite() {
+            return Err(wrong(format!("{at}[{i}].raw"), "a finite number"));
+        }
+        let known = component(&format!("{at}[{i}].component"), &measure.component)?;
+        if known.is_some_and(|component| quality.get(component).is_some()) {
+            return Err(wrong(format!("{at}[{i}].component"), "each component once"));
+        }
+        if let Some(component) = known {
+            quality.set(component, measure.raw, score);
+        }
+    }
+    Ok(quality)
 }
 
 fn live(message: &v1::AttackScore, models: &FeatureModels) -> Result<f32, FieldError> {

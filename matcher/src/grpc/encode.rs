@@ -68,5 +68,6 @@ fn disposition(disposition: Disposition) -> v1::Disposition {
         Disposition::DocumentCheck => v1::Disposition::DocumentCheck,
         Disposition::OtherWay => v1::Disposition::OtherWay,
         Disposition::Hold => v1::Disposition::Hold,
+        Disposition::Retry => v1::Disposition::Retry,
     }
 }

@@ -1,19 +1,15 @@
 //! `EnrolmentService`.
 //!
-//! Enrolling needs the networks, verifying does not: they are loaded by the first submission, so that a
-//! server starts at once and runs without them.
+//! Enrolling needs the networks, verifying does not: they are loaded by the first submission.
 
-use std::{path::PathBuf, sync::Arc};
-
-use models::{manifest::Manifest, pipeline::Pipeline};
 use proto::v1::{self, BodyKind, enrolment_service_server::EnrolmentService};
-use tokio::sync::OnceCell;
 use tonic::{Request, Response, Status};
 use tracing::{Span, field::Empty, info, instrument};
 
 use crate::{
     app::{admission::Admission, enrol::enrol_one, freshness::Freshness},
     center::Center,
+    networks::Networks,
 };
 
 use super::{Gate, decode, encode, peer, status::Failure};
@@ -24,35 +20,15 @@ pub struct Enrolments {
     center: Center,
     admission: Admission,
     freshness: Freshness,
-    networks: Arc<Networks>,
+    networks: Networks,
     gate: Gate,
 }
 
-/// The networks, loaded when they are first needed.
-struct Networks {
-    manifest: Manifest,
-    cache_dir: PathBuf,
-    loaded: OnceCell<Pipeline>,
-}
-
-impl Networks {
-    /// The networks. A failure is not kept: once the files are there the next call finds them.
-    async fn get(&self) -> Result<&Pipeline, Failure> {
-        let (manifest, cache_dir) = (self.manifest.clone(), self.cache_dir.clone());
-        let load = || async move {
-            let load = move || Pipeline::load(&manifest, &cache_dir);
-            let loaded = tokio::task::spawn_blocking(load).await.map_err(|_| Failure::LoadInterrupted)?;
-            loaded.map_err(Failure::Load)
-        };
-        self.loaded.get_or_try_init(load).await
-    }
-}
-
 impl Enrolments {
-    /// A service that loads its networks when they are first needed.
+    /// A service with these networks.
     #[must_use]
-    pub fn new(center: Center, admission: Admission, freshness: Freshness, manifest: Manifest, cache_dir: PathBuf, gate: Gate) -> Self {
-        Self { center, admission, freshness, networks: Arc::new(Networks { manifest, cache_dir, loaded: OnceCell::new() }), gate }
+    pub fn new(center: Center, admission: Admission, freshness: Freshness, networks: Networks, gate: Gate) -> Self {
+        Self { center, admission, freshness, networks, gate }
     }
 
     async fn answer(&self, peer: Option<[u8; 32]>, message: v1::EnrolRequest) -> Result<v1::EnrolResponse, Failure> {
@@ -64,7 +40,7 @@ impl Enrolments {
         let (command, submitted_at) = decode::submission(submission).map_err(Failure::Field)?;
         let now = self.admission.surroundings.now_ms();
         self.freshness.check("submission.submitted_at_ms", submitted_at, now).map_err(Failure::Age)?;
-        let networks = self.networks.get().await?;
+        let networks = self.networks.get().await.map_err(Failure::from)?;
         self.admission.take(&request).await.map_err(Failure::Admission)?;
         let surroundings = self.admission.surroundings.as_ref();
         let outcome = enrol_one(&self.center, networks, command, surroundings).await.map_err(Failure::Enrol)?;

@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     app::{admission::AdmissionError, enrol::EnrolError, freshness::AgeError, verify::VerifyError},
+    networks::NetworksError,
     store::StoreError,
 };
 
@@ -41,6 +42,15 @@ pub enum Failure {
     LoadInterrupted,
     /// The enrolment could not be made.
     Enrol(EnrolError),
+}
+
+impl From<NetworksError> for Failure {
+    fn from(error: NetworksError) -> Self {
+        match error {
+            NetworksError::Load(error) => Self::Load(error),
+            NetworksError::Interrupted => Self::LoadInterrupted,
+        }
+    }
 }
 
 impl Failure {

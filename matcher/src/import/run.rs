@@ -137,11 +137,11 @@ impl<M: PhotoModel + Clone + 'static> Import<M> {
             }
             Person::Known(_) | Person::Nobody => {}
         }
-        let template = match self.model.extract(&photo).map_err(EnrolError::Network)? {
-            Ok(template) => template,
+        let extracted = match self.model.extract(&photo).map_err(EnrolError::Network)? {
+            Ok(extracted) => extracted,
             Err(reason) => return Ok(refused_photo(reason)),
         };
-        let draft = Draft { claim, template, photo, photo_taken_on: row.photo_taken_on };
+        let draft = Draft { claim, extracted, photo, photo_taken_on: row.photo_taken_on };
         let sealed = draft.seal(&self.center, self.surroundings.as_ref(), person)?;
         Ok(sealed.map_or_else(|| refusal(&Refusal::IdentifiersDisagree), |new| Prepared::Ready(Box::new(draft), Box::new(new))))
     }

@@ -4,11 +4,11 @@
 
 use std::{future::Future, sync::Arc};
 
-use matcher_core::{Decision, Disposition, FlagKind, IdentifierKind, NoDecision, Scene};
+use matcher_core::{Decision, Disposition, FlagKind, IdentifierKind, NoDecision, RecheckOutcome, Scene};
 
 use super::{
-    Device, DeviceRole, Enrolled, Flag, IdentifierKey, Listing, NewEnrolment, NewVerification, RecordId, Recorded, RequestKey, Sealed,
-    SealedProbe, Store, StoreError, StoredReference, SubjectId, Verification,
+    Device, DeviceRole, Enrolled, Flag, IdentifierKey, Listing, MadeBy, NewEnrolment, NewVerification, RecheckDone, RecordId, Recorded,
+    RequestKey, Sealed, SealedProbe, Store, StoreError, StoredReference, SubjectId, Verification,
 };
 
 /// Runs the whole contract; `fresh` makes an empty store each time.
@@ -26,6 +26,7 @@ pub(crate) async fn check_all<F: Future<Output = Arc<dyn Store>>>(fresh: impl Fn
     listings_are_newest_first_and_bounded(fresh().await).await;
     many_writers_collide_and_each_request_has_one_record(fresh().await).await;
     neighbours_of_a_bad_item_are_written(fresh().await).await;
+    a_recheck_is_taken_by_one_and_finished_once(fresh().await).await;
 }
 
 /// A device at counter 1 of an institution.
@@ -66,6 +67,7 @@ pub(crate) fn enrolment(person: u8, cards: &[u8], photo: u8) -> NewEnrolment {
             photo_taken_on: photo.is_multiple_of(2).then(|| "2020-02-29".into()),
         },
         photo: Sealed(vec![photo; 300]),
+        quality: Sealed(vec![photo; 90]),
     }
 }
 
@@ -97,7 +99,7 @@ pub(crate) fn verification(transaction: &str, envelope: u8) -> NewVerification {
         policy_version: "test-1".into(),
         provisional: true,
     };
-    NewVerification { record, probe: None, flags: Vec::new() }
+    NewVerification { record, probe: None, flags: Vec::new(), recheck: None }
 }
 
 /// A flag of an id, raised at a time.
@@ -315,6 +317,39 @@ async fn neighbours_of_a_bad_item_are_written(store: Arc<dyn Store>) {
     }
     assert_eq!(failed, 10);
     assert_eq!(store.flags(&all()).await.unwrap().len(), 91);
+}
+
+async fn a_recheck_is_taken_by_one_and_finished_once(store: Arc<dyn Store>) {
+    store.put_enrolments(vec![enrolment(1, &[1], 4)]).await.unwrap();
+    let made_by = MadeBy { model: "m@1".into(), recipe: "r@1".into() };
+    let mut new = verification("T1", 1);
+    new.record.subject = Some(SubjectId([1; 16]));
+    new.probe = Some(SealedProbe { template: Sealed(vec![1; 1053]), sample: Sealed(vec![2; 100]) });
+    new.recheck = Some(made_by.clone());
+    store.record_verification(new.clone()).await.unwrap();
+    store.record_verification(verification("T2", 2)).await.unwrap();
+    let now = new.record.decided_at;
+    assert!(store.take_recheck(now - 1, 100).await.unwrap().is_none(), "not before it was decided");
+    let first = store.take_recheck(now, 100).await.unwrap().unwrap();
+    assert_eq!((&first.record, &first.made_by, first.attempt), (&new.record, &made_by, 1));
+    assert_eq!((Some(&first.probe), &first.data_key), (new.probe.as_ref(), &Sealed(vec![1; 61])));
+    assert!(store.take_recheck(now + 99, 100).await.unwrap().is_none(), "it is leased");
+    let second = store.take_recheck(now + 100, 100).await.unwrap().unwrap();
+    assert_eq!(second.attempt, 2);
+    let done = |attempt, id| RecheckDone {
+        subject: second.subject,
+        verification: second.record.id,
+        attempt,
+        outcome: RecheckOutcome::Disagrees,
+        agreement: Some(0.25),
+        done_at: now + 110,
+        flag: Some(flag(id, now)),
+    };
+    assert!(!store.finish_recheck(done(1, 1)).await.unwrap(), "whoever was too slow writes nothing");
+    assert!(store.finish_recheck(done(2, 2)).await.unwrap());
+    assert!(!store.finish_recheck(done(2, 3)).await.unwrap(), "once");
+    assert_eq!(store.flags(&all()).await.unwrap().iter().map(|flag| flag.id.0[0]).collect::<Vec<_>>(), [2]);
+    assert!(store.take_recheck(now + 10_000, 100).await.unwrap().is_none());
 }
 
 fn all() -> Listing {

@@ -11,8 +11,8 @@ use matcher_core::Decision;
 use rusqlite::{Connection, OpenFlags};
 
 use super::{
-    Device, Enrolled, Flag, IdentifierKey, Listing, NewEnrolment, NewVerification, Recorded, RequestKey, Store, StoreError, StoredSubject,
-    Taken, TimeMs, Verification,
+    Device, DueRecheck, Enrolled, Flag, IdentifierKey, Listing, NewEnrolment, NewVerification, RecheckDone, Recorded, RequestKey, Store,
+    StoreError, StoredSubject, Taken, TimeMs, Verification,
 };
 use crate::durable;
 
@@ -21,6 +21,7 @@ mod devices;
 mod enrolments;
 mod flags;
 mod readers;
+mod rechecks;
 mod schema;
 mod verifications;
 mod writer;
@@ -151,6 +152,14 @@ impl Store for SqliteStore {
 
     async fn record_flag(&self, flag: Flag) -> Result<(), StoreError> {
         self.writer.write(move |connection| flags::put(connection, &flag)).await
+    }
+
+    async fn take_recheck(&self, now: TimeMs, lease_ms: i64) -> Result<Option<DueRecheck>, StoreError> {
+        self.writer.write(move |connection| rechecks::take(connection, now, lease_ms)).await
+    }
+
+    async fn finish_recheck(&self, done: RecheckDone) -> Result<bool, StoreError> {
+        self.writer.write(move |connection| rechecks::finish(connection, &done)).await
     }
 
     async fn verifications(&self, listing: &Listing) -> Result<Vec<Verification>, StoreError> {

@@ -3,7 +3,7 @@
 use proto::v1::{self, capture::Outcome};
 use tonic::Code;
 
-use crate::support::{TestCenter, attempt, capture, models, probe, sample};
+use crate::support::{TestCenter, attempt, capture, measure, models, probe, sample};
 
 const CARD: &str = "A10020001";
 
@@ -45,7 +45,7 @@ const CASES: &[(&str, Spoil)] = &[
     ("capture.policy_version: expected at most 64 characters", |c| c.policy_version = "x".repeat(65)),
     ("capture.outcome: expected a sample or a failure to acquire", |c| c.outcome = None),
     ("capture.failure_to_acquire.reason: expected one of", |c| {
-        c.outcome = Some(Outcome::FailureToAcquire(v1::FailureToAcquire { reason: 0 }));
+        c.outcome = Some(Outcome::FailureToAcquire(v1::FailureToAcquire::default()));
     }),
     ("capture.sample.template: expected a template", |c| probe_of(c).template = None),
     ("capture.sample.template.model_id: expected a model the center understands: ", |c| template_of(c).model_id = "unheard-of@1".into()),
@@ -72,6 +72,16 @@ const CASES: &[(&str, Spoil)] = &[
     ("capture.sample.sample.landmarks: expected 10 numbers, got 9", |c| sample_of(c).landmarks.truncate(9)),
     ("capture.sample.sample.landmarks: expected finite numbers", |c| sample_of(c).landmarks[0] = f32::NAN),
     ("capture.sample.sample.face_box: expected 4 numbers, got 0", |c| sample_of(c).face_box.clear()),
+    ("capture.failure_to_acquire.component: expected the word of a component", |c| {
+        let reason = v1::AcquisitionFailure::LowQuality.into();
+        c.outcome = Some(Outcome::FailureToAcquire(v1::FailureToAcquire { reason, component: "x".repeat(65) }));
+    }),
+    ("capture.sample.sample.quality: expected at most 32 measures, got 33", |c| sample_of(c).quality = vec![measure("later", 1); 33]),
+    ("capture.sample.sample.quality[1].score: expected 0 to 100, got 101", |c| sample_of(c).quality.push(measure("eyes_open", 101))),
+    ("capture.sample.sample.quality[0].raw: expected a finite number", |c| sample_of(c).quality[0].raw = f32::INFINITY),
+    ("capture.sample.sample.quality[1].component: expected each component once", |c| sample_of(c).quality.push(measure("sharpness", 1))),
+    ("capture.sample.further_samples: expected at most 3 samples, got 4", |c| probe_of(c).further_samples = vec![sample(100); 4]),
+    ("capture.sample.further_samples[1].jpeg: expected a whole JPEG", |c| probe_of(c).further_samples[1].jpeg.truncate(50)),
     ("capture.sample.detection_score: expected a number from 0 to 1", |c| probe_of(c).detection_score = 1.5),
     ("capture.sample.attack.model_id: expected an attack model the center understands: ", |c| {
         probe_of(c).attack.as_mut().unwrap().model_id.clear();
@@ -93,7 +103,9 @@ async fn a_field_out_of_order_is_named_with_what_was_expected() {
     }
     assert!(center.verifications().await.is_empty() && center.flags().await.is_empty());
     // What is at the edge passes, without an attack score too.
-    let edge = v1::ProbeSample { sample: Some(sample(61_440)), attack: None, ..probe(0.8) };
+    let mut largest = sample(61_440);
+    largest.quality.push(measure("a_word_of_a_later_release", 100));
+    let edge = v1::ProbeSample { sample: Some(largest), further_samples: vec![sample(61_440); 3], attack: None, ..probe(0.8) };
     device.verify("T-1", &attempt(CARD, Outcome::Sample(edge))).await.unwrap();
 }
 

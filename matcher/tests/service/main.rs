@@ -1,11 +1,12 @@
 //! The matcher through its public gRPC: real mutual TLS on port 0, real SQLite, envelopes sealed by a
-//! device's own key. Templates are synthetic, so no test here needs a network or a picture.
+//! device's own key. Templates are synthetic but in `recheck`, so that only it needs networks and pictures.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod devices;
 mod enrolments;
 mod fields;
 mod outcomes;
+mod recheck;
 mod replays;
 mod support;
 mod tampering;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use matcher::{app::sample::samples_from_bytes, store::Sealed, vault::RecordContext};
 use matcher_core::{Decision, Disposition, NoDecision};
 use proto::v1::{self, AcquisitionFailure};
 use tokio::task::JoinSet;
 
-use crate::support::{TestCenter, capture, failure, models, template};
+use crate::support::{TestCenter, attempt, capture, failure, models, probe, template};
 
 const CARD: &str = "A10020001";
 
@@ -43,6 +44,11 @@ async fn what_is_missing_is_an_answer_with_its_reason() {
     assert_eq!((unknown.score, unknown.match_threshold, unknown.model_id.as_str()), (None, None, ""));
     let nobody = device.verify("T-2", &failure(CARD, AcquisitionFailure::NoFace)).await.unwrap();
     check(&nobody, v1::Decision::NoDecision, v1::Disposition::OtherWay, &["failure_to_acquire", "no_face"]);
+    let reason = AcquisitionFailure::LowQuality.into();
+    let blurred = v1::FailureToAcquire { reason, component: "sharpness".to_owned() };
+    let blurred = attempt(CARD, v1::capture::Outcome::FailureToAcquire(blurred));
+    let unusable = device.verify("T-4", &blurred).await.unwrap();
+    check(&unusable, v1::Decision::NoDecision, v1::Disposition::OtherWay, &["failure_to_acquire", "low_quality", "sharpness"]);
     let several = device.verify("T-3", &failure(CARD, AcquisitionFailure::SeveralFaces)).await.unwrap();
     check(&several, v1::Decision::NoDecision, v1::Disposition::OtherWay, &["several_faces"]);
     assert_eq!(center.flag_words().await, [] as [&str; 0]);
@@ -70,6 +76,50 @@ async fn a_match_after_a_non_match_is_flagged() {
     assert_eq!(center.flag_words().await, ["card_person_mismatch", "match_after_non_match"]);
     device.verify("T-2", &capture(CARD, 0.9)).await.unwrap();
     assert_eq!(center.flags().await.len(), 2);
+}
+
+/// A matching probe with this live score.
+fn presented(live: Option<f32>) -> v1::Capture {
+    let mut probe = probe(0.8);
+    probe.attack = live.map(|live| v1::AttackScore { model_id: models().attack_id().to_owned(), live });
+    attempt(CARD, v1::capture::Outcome::Sample(probe))
+}
+
+#[tokio::test]
+async fn a_low_live_score_asks_for_a_retry_and_is_flagged_when_it_comes_again() {
+    let (center, device) = TestCenter::with_device().await;
+    center.enrol(CARD).await;
+    let unclear = device.verify_attempt("T-1", 1, &presented(Some(0.3))).await.unwrap();
+    check(&unclear, v1::Decision::NoDecision, v1::Disposition::Retry, &["live_unclear"]);
+    assert_eq!(center.flag_words().await, [] as [&str; 0], "one low score accuses nobody");
+    let again = device.verify_attempt("T-1", 2, &presented(Some(0.3))).await.unwrap();
+    check(&again, v1::Decision::NoDecision, v1::Disposition::DocumentCheck, &["attack_suspected"]);
+    assert_eq!(center.flag_words().await, ["attack_suspected"]);
+    // Another visit starts anew, and whoever looks live at the second try is compared.
+    device.verify_attempt("T-2", 1, &presented(Some(0.3))).await.unwrap();
+    check(&device.verify_attempt("T-2", 2, &presented(Some(0.9))).await.unwrap(), v1::Decision::Match, v1::Disposition::Settle, &[]);
+    let unassessed = device.verify("T-3", &presented(None)).await.unwrap();
+    check(&unassessed, v1::Decision::NoDecision, v1::Disposition::Retry, &["live_not_assessed"]);
+    let plain = device.verify("T-4", &presented(Some(0.001))).await.unwrap();
+    check(&plain, v1::Decision::NoDecision, v1::Disposition::DocumentCheck, &["attack_suspected"]);
+    assert_eq!(center.flags().await.len(), 2);
+}
+
+#[tokio::test]
+async fn every_fused_frame_is_kept_with_its_quality_for_the_person_alone() {
+    let (center, device) = TestCenter::with_device().await;
+    center.enrol(CARD).await;
+    device.verify("T-1", &capture(CARD, 0.8)).await.unwrap();
+    let record = &center.verifications().await[0];
+    let subject = record.subject.unwrap();
+    let database = rusqlite::Connection::open(center.dir.store()).unwrap();
+    let bytes = |sql: &str| Sealed(database.query_row(sql, [], |row| row.get(0)).unwrap());
+    let key = center.center.vault.unwrap_data_key(subject, &bytes("SELECT wrapped FROM data_key")).unwrap();
+    let sample = key.open(&RecordContext::probe_sample(subject, record.id), &bytes("SELECT sample FROM probe")).unwrap();
+    let samples = samples_from_bytes(&sample).unwrap();
+    assert_eq!(samples.iter().map(|sample| sample.jpeg.len()).collect::<Vec<_>>(), [1000, 900, 800]);
+    let sharpness = samples[0].quality.get(models_core::Component::Sharpness).unwrap();
+    assert_eq!((sharpness.raw, sharpness.score), (0.5, 70));
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use models_core::{ModelId, RecipeId, Template};
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 
-pub(crate) use device::{TestDevice, attempt, capture, failure, probe, sample};
+pub(crate) use device::{TestDevice, attempt, capture, failure, measure, probe, sample};
 
 /// A running center.
 pub(crate) struct TestCenter {
@@ -53,6 +53,8 @@ impl TestCenter {
         let dir = DataDir::initialised(folder.path().join("center")).unwrap();
         let mut config = Config::load(&dir).unwrap();
         config.server.listen = "127.0.0.1:0".parse().unwrap();
+        // Tests that want it do it themselves, when they want it.
+        config.recheck.here = false;
         change(&mut config);
         let bound = serve::bind(&dir, &config).await.unwrap();
         let address = format!("https://{}", bound.address());
@@ -120,9 +122,10 @@ impl TestCenter {
             photo_taken_on: None,
         };
         let photo = key.seal(&RecordContext::enrolment_photo(subject, record), b"photo");
+        let quality = key.seal(&RecordContext::enrolment_quality(subject, record), &[0]);
         let identifier = Identifier::new(IdentifierKind::SocialSecurityCard, Region::default(), card).unwrap();
         let identifier = IdentifierKey { kind: identifier.kind(), region: String::new(), hash: identifier.keyed_hash(&self.center.lookup) };
-        let new = NewEnrolment { identifiers: vec![identifier], data_key: wrapped, reference, photo };
+        let new = NewEnrolment { identifiers: vec![identifier], data_key: wrapped, reference, photo, quality };
         let done = self.center.store.put_enrolments(vec![new]).await.unwrap();
         assert_eq!(*done[0].as_ref().unwrap(), Enrolled::New);
     }

@@ -40,7 +40,7 @@ impl PhotoModel for MeanColour {
         &self.recipe
     }
 
-    fn extract(&self, photo: &[u8]) -> Result<Result<Template, PhotoRefusal>, RunError> {
+    fn extract(&self, photo: &[u8]) -> Result<Result<Extracted, PhotoRefusal>, RunError> {
         self.runs.fetch_add(1, Ordering::SeqCst);
         let picture = match Picture::decode(photo) {
             Ok(picture) => picture,
@@ -48,7 +48,8 @@ impl PhotoModel for MeanColour {
         };
         let mean = |channel: usize| picture.pixels().iter().skip(channel).step_by(3).map(|x| f32::from(*x)).sum::<f32>();
         let template = Template::from_features(self.model.clone(), self.recipe.clone(), &[mean(0), mean(1), mean(2)]);
-        Ok(template.map_err(|_| PhotoRefusal::Face(FaceRefusal::NoFace)))
+        let extracted = template.map(|template| Extracted { template, quality: Quality::default() });
+        Ok(extracted.map_err(|_| PhotoRefusal::Face(FaceRefusal::NoFace)))
     }
 }
 
@@ -128,7 +129,7 @@ async fn a_reference_is_made_and_replaced_and_left_alone() {
     let desk = Desk::new();
     assert_eq!(desk.enrol(command(&["330203001"], photo(RED))).await, "enrolled");
     let red = desk.template("330203001").await.unwrap();
-    assert_eq!(red, desk.model.extract(&photo(RED)).unwrap().unwrap().to_f16_le_bytes());
+    assert_eq!(red, desk.model.extract(&photo(RED)).unwrap().unwrap().template.to_f16_le_bytes());
     let runs = desk.model.runs.load(Ordering::SeqCst);
     assert_eq!(desk.enrol(command(&["330203001"], photo(RED))).await, "unchanged");
     assert_eq!(desk.model.runs.load(Ordering::SeqCst), runs, "the same photo runs no network");

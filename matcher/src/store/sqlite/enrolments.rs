@@ -30,7 +30,8 @@ fn put(connection: &Connection, new: &NewEnrolment) -> Result<Enrolled, StoreErr
         put_identifier(connection, subject, identifier)?;
     }
     let replaced = execute(connection, "DELETE FROM reference WHERE subject_id = ?1", [subject.0], "reference")?;
-    put_reference(connection, &new.reference, &new.photo)?;
+    put_reference(connection, &new.reference)?;
+    put_photo(connection, new)?;
     Ok(if replaced == 0 { Enrolled::New } else { Enrolled::Replaced })
 }
 
@@ -53,7 +54,7 @@ fn put_identifier(connection: &Connection, subject: SubjectId, identifier: &Iden
     if execute(connection, sql, values, "identifier")? == 1 { Ok(()) } else { Err(StoreError::Conflict("identifier")) }
 }
 
-fn put_reference(connection: &Connection, reference: &StoredReference, photo: &Sealed) -> Result<(), StoreError> {
+fn put_reference(connection: &Connection, reference: &StoredReference) -> Result<(), StoreError> {
     let values = params![
         reference.subject.0,
         reference.record.0,
@@ -66,9 +67,12 @@ fn put_reference(connection: &Connection, reference: &StoredReference, photo: &S
     ];
     let sql = "INSERT INTO reference (subject_id, record_id, model, recipe, template, photo_mac, enrolled_at, photo_taken_on)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    execute(connection, sql, values, "reference")?;
-    let sql = "INSERT INTO enrolment_photo (subject_id, photo) VALUES (?1, ?2)";
-    execute(connection, sql, params![reference.subject.0, photo.0], "enrolment photo").map(drop)
+    execute(connection, sql, values, "reference").map(drop)
+}
+
+fn put_photo(connection: &Connection, new: &NewEnrolment) -> Result<(), StoreError> {
+    let sql = "INSERT INTO enrolment_photo (subject_id, photo, quality) VALUES (?1, ?2, ?3)";
+    execute(connection, sql, params![new.reference.subject.0, new.photo.0, new.quality.0], "enrolment photo").map(drop)
 }
 
 fn decode(columns: &Columns<'_>) -> Result<StoredSubject, StoreError> {

@@ -8,7 +8,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::unavailable;
 use crate::store::StoreError;
 
-const FILES: &[&str] = &[include_str!("schema/0001_first.sql")];
+const FILES: &[&str] =
+    &[include_str!("schema/0001_first.sql"), include_str!("schema/0002_quality.sql"), include_str!("schema/0003_recheck.sql")];
 
 /// Version of this program's schema.
 pub(super) const VERSION: u32 = FILES.len() as u32;
@@ -79,7 +80,7 @@ mod tests {
             of_persons += 1;
             assert!(columns.contains(&("subject_id".to_owned(), 1)), "{name}: its primary key does not lead with subject_id");
         }
-        assert_eq!(of_persons, 6);
+        assert_eq!(of_persons, 7);
     }
 
     #[test]
@@ -87,6 +88,19 @@ mod tests {
         let mut connection = migrated();
         migrate(&mut connection).unwrap();
         assert_eq!(version(&connection).unwrap(), VERSION);
+    }
+
+    #[test]
+    fn a_database_of_an_older_release_is_brought_up_to_date_with_what_it_holds() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(FILES[0]).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        let person = "INSERT INTO subject (subject_id, created_at) VALUES (zeroblob(16), 1)";
+        connection.execute_batch(person).unwrap();
+        migrate(&mut connection).unwrap();
+        let kept: u32 = connection.query_row("SELECT count(*) FROM subject", [], |row| row.get(0)).unwrap();
+        assert_eq!((version(&connection).unwrap(), kept), (VERSION, 1));
+        connection.prepare("SELECT quality FROM enrolment_photo").unwrap();
     }
 
     #[test]

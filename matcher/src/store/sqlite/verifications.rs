@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::{
     columns::{self, Columns, execute, query, query_one},
-    devices, flags,
+    devices, flags, rechecks,
 };
 use crate::store::{Listing, NewVerification, RecordId, Recorded, RequestKey, SealedProbe, StoreError, SubjectId, Taken, Verification};
 
@@ -22,6 +22,11 @@ pub(super) fn answer(connection: &Connection, request: &RequestKey) -> Result<Op
          WHERE r.institution = ?1 AND r.transaction_id = ?2 AND r.attempt = ?3"
     );
     query_one(connection, &sql, params![request.institution, request.transaction, request.attempt], TABLE, decode)
+}
+
+/// The record of a person and an id.
+pub(super) fn by_id(connection: &Connection, subject: SubjectId, id: RecordId) -> Result<Option<Verification>, StoreError> {
+    query_one(connection, &format!("{SELECT} WHERE v.subject_id = ?1 AND v.id = ?2"), params![subject.0, id.0], TABLE, decode)
 }
 
 /// The decisions of a transaction, by attempt.
@@ -55,6 +60,9 @@ pub(super) fn record(connection: &Connection, new: &NewVerification) -> Result<R
     put(connection, record)?;
     if let Some(probe) = &new.probe {
         put_probe(connection, record, probe)?;
+        if let Some(made_by) = &new.recheck {
+            rechecks::put(connection, record, made_by)?;
+        }
     }
     for flag in &new.flags {
         flags::put(connection, flag)?;

@@ -188,7 +188,7 @@ pub(crate) fn capture(card: &str, cosine: f32) -> v1::Capture {
 
 /// A capture of now without a face.
 pub(crate) fn failure(card: &str, reason: v1::AcquisitionFailure) -> v1::Capture {
-    attempt(card, v1::capture::Outcome::FailureToAcquire(v1::FailureToAcquire { reason: reason.into() }))
+    attempt(card, v1::capture::Outcome::FailureToAcquire(v1::FailureToAcquire { reason: reason.into(), component: String::new() }))
 }
 
 /// A probe of the current model with about this cosine with every reference.
@@ -205,6 +205,7 @@ pub(crate) fn probe(cosine: f32) -> v1::ProbeSample {
         sample: Some(sample(1000)),
         attack: Some(v1::AttackScore { model_id: models.attack_id().to_owned(), live: 0.9 }),
         detection_score: 0.99,
+        further_samples: vec![sample(900), sample(800)],
     }
 }
 
@@ -213,5 +214,15 @@ pub(crate) fn sample(len: usize) -> v1::Sample {
     let mut jpeg = vec![0x55; len];
     jpeg[..3].copy_from_slice(&[0xff, 0xd8, 0xff]);
     jpeg[len - 2..].copy_from_slice(&[0xff, 0xd9]);
-    v1::Sample { jpeg, landmarks: (0..10_u8).map(f32::from).collect(), face_box: vec![1.0, 2.0, 3.0, 4.0] }
+    v1::Sample {
+        jpeg,
+        landmarks: (0..10_u8).map(f32::from).collect(),
+        face_box: vec![1.0, 2.0, 3.0, 4.0],
+        quality: vec![measure("sharpness", 70)],
+    }
+}
+
+/// One component as measured.
+pub(crate) fn measure(component: &str, score: u32) -> v1::QualityMeasure {
+    v1::QualityMeasure { component: component.to_owned(), raw: 0.5, score }
 }
