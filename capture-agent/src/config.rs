@@ -380,10 +380,10 @@ mod tests {
     }
 
     #[test]
-    fn the_shipped_file_states_the_defaults_and_the_probe_gate() {
+    fn the_shipped_file_states_the_defaults_and_relaxes_to_the_probe_gate() {
         let dir = tempfile::tempdir().unwrap();
         let rule = load(dir.path()).unwrap().acquisition.rule(AcquisitionRule::default().frames);
-        assert_eq!(rule.gate, models::quality::probe_gate());
+        assert_eq!(rule.relaxed_gate(), models::quality::probe_gate());
         assert_eq!(AcquisitionRule { gate: Gate::none(), floor: Gate::none(), ..rule }, AcquisitionRule::default());
     }
 }

@@ -10,10 +10,12 @@ use models::{
     picture::Picture,
     pipeline::{LoadError, Pipeline},
     sample,
+    selftest::SelfTestFailure,
 };
 use models_core::{Component, DetectedFace, Measure, ModelId, Quality, RecipeId};
 use proto::v1;
 use thiserror::Error;
+use tracing::info;
 
 use crate::config::ModelsConfig;
 
@@ -142,12 +144,15 @@ pub enum ModelsError {
     /// A model is missing or not the manifest's.
     #[error("the models cannot be loaded; `models fetch` obtains them and `models verify` checks them")]
     Load(#[source] LoadError),
+    /// They run, and not as they should: a wrong channel order, scale or crop in the manifest, or a wrong file.
+    #[error("the models do not work as they should; `models check` shows what was tested")]
+    SelfTest(#[source] SelfTestFailure),
 }
 
-/// Loads the models the configuration names.
+/// Loads the models the configuration names, and tests them: better no start than wrong answers to everyone.
 ///
 /// # Errors
-/// When a file is missing or differs from the manifest.
+/// When a file is missing or differs from the manifest, or the self-test fails.
 pub fn load(config: &ModelsConfig) -> Result<Arc<dyn FaceReader>, ModelsError> {
     let manifest = if config.manifest.as_os_str().is_empty() {
         Manifest::shipped()
@@ -155,5 +160,8 @@ pub fn load(config: &ModelsConfig) -> Result<Arc<dyn FaceReader>, ModelsError> {
         Manifest::load(&config.manifest).map_err(ModelsError::Manifest)?
     };
     let dir = if config.dir.as_os_str().is_empty() { models::cache::default_dir() } else { config.dir.clone() };
-    Ok(Arc::new(Pipeline::load(&manifest, &dir).map_err(ModelsError::Load)?))
+    let pipeline = Pipeline::load(&manifest, &dir).map_err(ModelsError::Load)?;
+    let report = pipeline.self_test(&manifest, &dir).map_err(ModelsError::SelfTest)?;
+    info!(models.self_test = %report, "models loaded and tested");
+    Ok(Arc::new(pipeline))
 }

@@ -13,11 +13,11 @@ use matcher::{
     import::{self, EnrolArgs},
     init,
     listing::{self, ListingArgs},
-    out,
+    networks, out,
     serve::{self, ServeError},
     surroundings::{Surroundings, System},
 };
-use models::{manifest::ManifestError, pipeline::Pipeline};
+use models::manifest::ManifestError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -80,7 +80,7 @@ async fn devices((dir, config): &(DataDir, Config), command: &DeviceCommand) -> 
 async fn enrol((dir, config): &(DataDir, Config), args: &EnrolArgs) -> anyhow::Result<ExitCode> {
     let manifest = config.models.manifest()?;
     let networks =
-        Pipeline::load(&manifest, &config.models.cache_dir()).context("could not load the networks (`models fetch` brings them)")?;
+        networks::load(&manifest, &config.models.cache_dir()).context("no networks to enrol with (`models fetch` brings them)")?;
     Ok(import::run(args, &Center::open(dir)?, &networks).await?)
 }
 

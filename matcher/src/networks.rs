@@ -3,14 +3,16 @@
 //! Verifying compares two templates and runs without them, so that a server starts at once; enrolling and
 //! checking agents need them.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{fmt, path::Path, path::PathBuf, sync::Arc};
 
 use models::{
     manifest::Manifest,
     pipeline::{LoadError, Pipeline},
+    selftest::SelfTestFailure,
 };
 use thiserror::Error;
 use tokio::sync::OnceCell;
+use tracing::info;
 
 /// The networks cannot be had. Not kept: once the files are there the next call finds them.
 #[derive(Debug, Error)]
@@ -18,6 +20,9 @@ pub enum NetworksError {
     /// They cannot be loaded.
     #[error("the models could not be loaded")]
     Load(#[source] LoadError),
+    /// They run, and not as they should.
+    #[error("the models do not work as they should; `models check` shows what was tested")]
+    SelfTest(#[source] SelfTestFailure),
     /// The thread that loaded them ended without an answer.
     #[error("loading the models was interrupted")]
     Interrupted,
@@ -53,9 +58,20 @@ impl Networks {
     pub async fn get(&self) -> Result<&Pipeline, NetworksError> {
         let (manifest, cache_dir) = (self.0.manifest.clone(), self.0.cache_dir.clone());
         let load = || async move {
-            let load = move || Pipeline::load(&manifest, &cache_dir);
-            tokio::task::spawn_blocking(load).await.map_err(|_| NetworksError::Interrupted)?.map_err(NetworksError::Load)
+            let load = move || load(&manifest, &cache_dir);
+            tokio::task::spawn_blocking(load).await.map_err(|_| NetworksError::Interrupted)?
         };
         self.0.loaded.get_or_try_init(load).await
     }
+}
+
+/// Loads the networks and tests them: better none than wrong templates.
+///
+/// # Errors
+/// When a file is missing or not the manifest's, or the self-test fails.
+pub fn load(manifest: &Manifest, cache_dir: &Path) -> Result<Pipeline, NetworksError> {
+    let pipeline = Pipeline::load(manifest, cache_dir).map_err(NetworksError::Load)?;
+    let report = pipeline.self_test(manifest, cache_dir).map_err(NetworksError::SelfTest)?;
+    info!(models.self_test = %report, "models loaded and tested");
+    Ok(pipeline)
 }

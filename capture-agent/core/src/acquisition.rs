@@ -3,7 +3,7 @@
 //! [`Acquisition`] is given every frame with the face found in it, its quality, and the present moment. It
 //! counts only fresh frames (recent, and not seen before: a frozen camera repeats itself) that pass the gate,
 //! all from one uninterrupted presence, and ends with the best of them: as many as the recipe fuses, however
-//! much time is left. Pose, eyes and mask are asked for and, after a while, let go down to a floor. A mask is
+//! much time is left. Size, pose, eyes and mask are asked for and, after a while, let go down to a floor. A mask is
 //! asked about once; where it stays on and covers too much, acquisition ends so that another way can be
 //! offered. It ends by itself at the deadline, and earlier when no fresh frame arrives at all. Each step takes
 //! the machine and gives it back only when it goes on, so that nothing can follow an end.
@@ -101,7 +101,7 @@ pub struct Acquisition<F> {
     recent_shortfalls: VecDeque<Shortfall>,
     /// Frames that pass the gate.
     good: Candidates<F>,
-    /// Frames that fall short of it in nothing but pose, eyes or mask, and not below the floor.
+    /// Frames that fall short of it in nothing but size, pose, eyes or mask, and not below the floor.
     passable: Candidates<F>,
     last_face: Option<DetectedFace>,
     last_whole_at: Option<Moment>,
@@ -249,7 +249,7 @@ impl<F> Acquisition<F> {
         self.passable.clear();
     }
 
-    /// Whether pose, eyes and mask have been asked for long enough.
+    /// Whether size, pose, eyes and mask have been asked for long enough.
     fn relaxes(&self, now: Moment) -> bool {
         let since = self.mask_asked_at.map_or(self.started_at, |asked_at| asked_at.max(self.started_at));
         now.ms_since(since) >= self.rule.relax_after_ms

@@ -40,7 +40,7 @@ impl Enrolments {
         let (command, submitted_at) = decode::submission(submission).map_err(Failure::Field)?;
         let now = self.admission.surroundings.now_ms();
         self.freshness.check("submission.submitted_at_ms", submitted_at, now).map_err(Failure::Age)?;
-        let networks = self.networks.get().await.map_err(Failure::from)?;
+        let networks = self.networks.get().await.map_err(Failure::Networks)?;
         self.admission.take(&request).await.map_err(Failure::Admission)?;
         let surroundings = self.admission.surroundings.as_ref();
         let outcome = enrol_one(&self.center, networks, command, surroundings).await.map_err(Failure::Enrol)?;

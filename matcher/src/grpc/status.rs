@@ -4,7 +4,6 @@
 
 use std::error::Error;
 
-use models::pipeline::LoadError;
 use proto::envelope::EnvelopeError;
 use tonic::{Code, Status};
 use tracing::{error, info, warn};
@@ -36,21 +35,10 @@ pub enum Failure {
     TimedOut,
     /// The submission is too old, or of the future.
     Age(AgeError),
-    /// The networks to enrol with cannot be loaded.
-    Load(LoadError),
-    /// The loading of the networks broke off.
-    LoadInterrupted,
+    /// The networks to enrol with cannot be had.
+    Networks(NetworksError),
     /// The enrolment could not be made.
     Enrol(EnrolError),
-}
-
-impl From<NetworksError> for Failure {
-    fn from(error: NetworksError) -> Self {
-        match error {
-            NetworksError::Load(error) => Self::Load(error),
-            NetworksError::Interrupted => Self::LoadInterrupted,
-        }
-    }
 }
 
 impl Failure {
@@ -58,7 +46,7 @@ impl Failure {
     #[must_use]
     pub fn into_status(self) -> Status {
         let (code, message) = (self.code(), self.message());
-        if matches!(code, Code::Internal | Code::Unavailable) || matches!(self, Self::Load(_)) {
+        if matches!(code, Code::Internal | Code::Unavailable) || matches!(self, Self::Networks(_)) {
             let chain = self.cause().map(chain).unwrap_or_default();
             error!(grpc.code = ?code, error.message = message, error.chain = chain, "a call failed");
         } else if code == Code::PermissionDenied {
@@ -77,8 +65,8 @@ impl Failure {
             Self::Verify(error) => verify(error),
             Self::Store(error) => store(error),
             Self::Body(error) => envelope(error),
-            Self::Overloaded | Self::TimedOut | Self::LoadInterrupted => Code::Unavailable,
-            Self::Age(_) | Self::Load(_) => Code::FailedPrecondition,
+            Self::Overloaded | Self::TimedOut | Self::Networks(NetworksError::Interrupted) => Code::Unavailable,
+            Self::Age(_) | Self::Networks(NetworksError::Load(_) | NetworksError::SelfTest(_)) => Code::FailedPrecondition,
             Self::Enrol(error) => enrol(error),
         }
     }
@@ -91,9 +79,9 @@ impl Failure {
             Self::Store(error) => Some(error),
             Self::Body(error) => Some(error),
             Self::Age(error) => Some(error),
-            Self::Load(error) => Some(error),
+            Self::Networks(error) => Some(error),
             Self::Enrol(error) => Some(error),
-            Self::Overloaded | Self::TimedOut | Self::LoadInterrupted => None,
+            Self::Overloaded | Self::TimedOut => None,
         }
     }
 
@@ -102,8 +90,11 @@ impl Failure {
         match self {
             Self::Overloaded => "the center works on as many calls as it may; try again".to_owned(),
             Self::TimedOut => "the call took too long; try again".to_owned(),
-            Self::Load(_) => "the center has no networks to enrol with; its operator runs `models fetch`".to_owned(),
-            Self::LoadInterrupted => "the center's networks were not loaded; try again".to_owned(),
+            Self::Networks(NetworksError::Load(_)) => {
+                "the center has no networks to enrol with; its operator runs `models fetch`".to_owned()
+            }
+            Self::Networks(NetworksError::SelfTest(_)) => "the center's networks do not work; its operator runs `models check`".to_owned(),
+            Self::Networks(NetworksError::Interrupted) => "the center's networks were not loaded; try again".to_owned(),
             Self::Field(_) | Self::Admission(_) | Self::Verify(_) | Self::Store(_) | Self::Body(_) | Self::Age(_) | Self::Enrol(_) => {
                 self.cause().map(ToString::to_string).unwrap_or_default()
             }

@@ -20,7 +20,7 @@ fn curve(component: Component) -> Curve {
     match component {
         Component::SingleFacePresent => &[(0.0, 100.0), (0.35, 50.0), (1.0, 0.0)],
         Component::InterEyeDistance => &[(10.0, 0.0), (14.0, 20.0), (24.0, 40.0), (60.0, 80.0), (90.0, 100.0)],
-        Component::HeadSize => &[(0.05, 0.0), (0.15, 40.0), (0.35, 100.0), (0.75, 100.0), (1.1, 0.0)],
+        Component::HeadSize => &[(0.05, 0.0), (0.15, 40.0), (0.35, 100.0), (0.5, 100.0), (0.8, 15.0), (1.1, 0.0)],
         Component::LeftwardCrop | Component::RightwardCrop | Component::MarginAbove | Component::MarginBelow => {
             &[(-0.3, 0.0), (0.0, 70.0), (0.3, 100.0)]
         }

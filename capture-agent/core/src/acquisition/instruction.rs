@@ -114,17 +114,17 @@ fn asked_for(component: Component, too_large: bool) -> Instruction {
 }
 
 /// Whether a shortfall in this component is advice: asked for, and let go down to a floor after a while, because
-/// eyes may be hooded, backs bent and masks doctors' orders.
+/// eyes may be hooded, backs bent, masks doctors' orders, and chairs screwed to the floor.
 pub(super) fn is_advice(component: Component) -> bool {
     match component {
-        Component::HeadPoseYaw
+        Component::HeadSize
+        | Component::HeadPoseYaw
         | Component::HeadPosePitch
         | Component::HeadPoseRoll
         | Component::EyesOpen
         | Component::MouthOcclusionPrevention => true,
         Component::SingleFacePresent
         | Component::InterEyeDistance
-        | Component::HeadSize
         | Component::LeftwardCrop
         | Component::RightwardCrop
         | Component::MarginAbove

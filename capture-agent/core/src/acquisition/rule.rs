@@ -22,10 +22,10 @@ pub struct AcquisitionRule {
     pub face: FaceRule,
     /// What a frame must reach, component by component.
     pub gate: Gate,
-    /// What takes the gate's place for pose, eyes and mask after [`Self::relax_after_ms`]; a component that
+    /// What takes the gate's place for size, pose, eyes and mask after [`Self::relax_after_ms`]; a component that
     /// is absent is then not asked for at all.
     pub floor: Gate,
-    /// Pose, eyes and mask are asked for this long, in milliseconds, 0–60,000. Pose and eyes are counted from
+    /// Size, pose, eyes and mask are asked for this long, in milliseconds, 0–60,000. All but the mask are counted from
     /// the start, the mask from when it was first asked for.
     pub relax_after_ms: u64,
     /// At least this often a whole frame is searched, so that nobody joins unseen, in milliseconds, 0–10,000.
@@ -97,7 +97,7 @@ impl AcquisitionRule {
         }
     }
 
-    /// What a frame must reach once pose, eyes and mask are no longer asked for.
+    /// What a frame must reach once size, pose, eyes and mask are no longer asked for.
     #[must_use]
     pub fn relaxed_gate(&self) -> Gate {
         let kept = |(component, at_least)| {

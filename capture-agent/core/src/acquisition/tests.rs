@@ -195,7 +195,7 @@ fn the_deadline_ends_with_the_commonest_of_the_latest_reasons() {
     check(&[TWO; 10], "several_faces");
     check(&[Refused(FaceRefusal::TooSmall); 10], "too_small");
     check(&[Refused(FaceRefusal::CutOff); 10], "cut_off");
-    check(&[Huge; 10], "low_quality head_size");
+    check(&[Limited(Component::InterEyeDistance, 10); 10], "low_quality inter_eye_distance");
     let mut arrives = [NOBODY; 10];
     arrives[5..].fill(Refused(FaceRefusal::TooSmall));
     check(&arrives, "too_small");
