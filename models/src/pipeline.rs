@@ -202,6 +202,25 @@ impl Pipeline {
         }
         Ok(traces)
     }
+
+    /// Runs a trace's network again on the trace's input, and nothing else. For benches.
+    ///
+    /// # Errors
+    /// When the trace is none of this pipeline's or the network fails.
+    pub fn replay(&self, trace: &Trace) -> Result<Vec<Vec<f32>>, RunError> {
+        let parts = &self.0;
+        let [_, _, height, width] = trace.shape;
+        let detector;
+        let network = match trace.role {
+            Role::Features => &parts.features.network,
+            Role::Attack => &parts.attack.network,
+            Role::Detector | Role::Landmarks | Role::Eyes | Role::Pose | Role::FastBoxes => {
+                detector = parts.detector.network(width as u32, height as u32)?;
+                &detector
+            }
+        };
+        network.replay(trace)
+    }
 }
 
 fn read(manifest: &Manifest, role: Role, cache_dir: &Path) -> Result<(Arc<Model>, Vec<u8>), LoadError> {
