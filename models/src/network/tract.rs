@@ -2,6 +2,9 @@
 
 mod activation;
 mod depthwise;
+mod direct;
+mod geometry;
+mod pointwise;
 mod rewrite;
 
 use std::sync::Arc;

@@ -8,10 +8,11 @@
 use fearless_simd::{Level, Simd, dispatch, f32x16, prelude::*};
 use tract_onnx::tract_hir::internal::*;
 
-use super::activation::{LANES, Slopes, in_place, leaky};
+use super::{
+    activation::{LANES, Slopes, in_place, leaky},
+    geometry::{Geometry, KERNEL, lay_row},
+};
 
-/// Rows and columns of the kernel.
-pub(super) const KERNEL: usize = 3;
 /// Numbers of a row that one block of results depends on.
 const WINDOW: usize = LANES + KERNEL - 1;
 
@@ -27,36 +28,6 @@ pub(super) struct Depthwise {
     pub(super) before: Option<Slopes>,
     /// Applied to what is written.
     pub(super) after: Option<Slopes>,
-}
-
-/// Sizes in numbers. `stride` is 1 or 2, `top` and `left` are rows and columns of padding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Geometry {
-    pub(super) channels: usize,
-    pub(super) height: usize,
-    pub(super) width: usize,
-    pub(super) out_height: usize,
-    pub(super) out_width: usize,
-    pub(super) stride: usize,
-    pub(super) top: usize,
-    pub(super) left: usize,
-}
-
-impl Geometry {
-    /// Results of a row, rounded up to whole blocks.
-    fn blocks(&self) -> usize {
-        self.out_width.next_multiple_of(LANES)
-    }
-
-    /// Length of a padded row, or of the half of one that holds even or odd columns: room for the last
-    /// block's window, and for the columns of the input that no result needs.
-    fn pitch(&self) -> usize {
-        (self.blocks() + LANES).max((self.width + self.left).div_ceil(self.stride) + 1)
-    }
-
-    fn padded_rows(&self) -> usize {
-        ((self.out_height - 1) * self.stride + KERNEL).max(self.top + self.height)
-    }
 }
 
 impl Op for Depthwise {
@@ -124,7 +95,7 @@ impl<'a> Numbers<'a> {
 
 #[inline(always)]
 fn convolve<S: Simd>(simd: S, geometry: &Geometry, numbers: &Numbers<'_>, input: &[f32], output: &mut Vec<f32>) {
-    let pitch = geometry.pitch() * geometry.stride;
+    let pitch = geometry.row();
     let mut padded = vec![0.0; geometry.padded_rows() * pitch];
     let mut line = vec![0.0; geometry.blocks()];
     let (kernels, _) = numbers.weights.as_chunks::<{ KERNEL * KERNEL }>();
@@ -132,11 +103,7 @@ fn convolve<S: Simd>(simd: S, geometry: &Geometry, numbers: &Numbers<'_>, input:
     for (channel, ((plane, kernel), bias)) in planes.zip(kernels).zip(numbers.bias).enumerate() {
         let slope = |slopes: Option<&[f32]>| slopes.and_then(|slopes| slopes.get(channel)).copied();
         for (padded, row) in padded.chunks_exact_mut(pitch).skip(geometry.top).zip(plane.chunks_exact(geometry.width)) {
-            if geometry.stride == 1 {
-                lay(padded, row, geometry.left)
-            } else {
-                part(padded, row, geometry.left)
-            }
+            lay_row(geometry, padded, row);
             if let Some(slope) = slope(numbers.before) {
                 in_place(simd, padded, slope);
             }
@@ -153,27 +120,6 @@ fn convolve<S: Simd>(simd: S, geometry: &Geometry, numbers: &Numbers<'_>, input:
             }
             output.extend(line.iter().take(geometry.out_width));
         }
-    }
-}
-
-/// Copies a row behind `left` zeros.
-fn lay(padded: &mut [f32], row: &[f32], left: usize) {
-    if let Some(padded) = padded.get_mut(left..left + row.len()) {
-        padded.copy_from_slice(row);
-    }
-}
-
-/// Copies a row behind `left` zeros (0 or 1), even columns to the first half and odd ones to the second.
-#[inline(always)]
-fn part(padded: &mut [f32], row: &[f32], left: usize) {
-    let (even, odd) = padded.split_at_mut(padded.len() / 2);
-    let (first, second) = if left == 0 { (even, odd) } else { (odd, even.get_mut(1..).unwrap_or_default()) };
-    let (pairs, rest) = row.as_chunks::<2>();
-    for ((first, second), [a, b]) in first.iter_mut().zip(&mut *second).zip(pairs) {
-        (*first, *second) = (*a, *b);
-    }
-    if let ([last], Some(first)) = (rest, first.get_mut(pairs.len())) {
-        *first = *last;
     }
 }
 
