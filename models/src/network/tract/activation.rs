@@ -17,7 +17,8 @@ impl Slopes {
     /// None when these are not `channels` numbers.
     pub(super) fn new(slopes: &Tensor, channels: usize) -> Option<Self> {
         let shared = slopes.len() == 1;
-        let slopes = slopes.clone().into_shape(if shared { &[] } else { &[channels] }).ok()?;
+        let shape: &[usize] = if shared { &[] } else { &[channels] };
+        let slopes = slopes.clone().into_shape(shape).ok()?;
         let slopes = if shared { slopes.broadcast_scalar_to_shape(&[channels]).ok()? } else { slopes };
         let fits = slopes.datum_type() == f32::datum_type() && slopes.len() == channels;
         fits.then(|| Self(slopes.into_arc_tensor()))
