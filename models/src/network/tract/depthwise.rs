@@ -53,12 +53,13 @@ impl EvalOp for Depthwise {
         let input = args_1!(inputs);
         let Geometry { channels, out_height, out_width, .. } = self.geometry;
         let view = input.try_as_plain_ram()?;
-        let mut output = Vec::with_capacity(channels * out_height * out_width);
+        let mut output = Tensor::zero::<f32>(&[1, channels, out_height, out_width])?;
+        let mut results = output.try_as_plain_ram_mut()?;
+        let results = results.as_slice_mut::<f32>()?;
         let level = Level::new();
         let (pixels, numbers) = (view.as_slice::<f32>()?, Numbers::of(self)?);
-        dispatch!(level, simd => convolve(simd, &self.geometry, &numbers, pixels, &mut output));
-        let output = tract_ndarray::Array4::from_shape_vec((1, channels, out_height, out_width), output)?;
-        Ok(tvec!(Tensor::from(output).into_tvalue()))
+        dispatch!(level, simd => convolve(simd, &self.geometry, &numbers, pixels, results));
+        Ok(tvec!(output.into_tvalue()))
     }
 }
 
@@ -94,13 +95,14 @@ impl<'a> Numbers<'a> {
 }
 
 #[inline(always)]
-fn convolve<S: Simd>(simd: S, geometry: &Geometry, numbers: &Numbers<'_>, input: &[f32], output: &mut Vec<f32>) {
+fn convolve<S: Simd>(simd: S, geometry: &Geometry, numbers: &Numbers<'_>, input: &[f32], output: &mut [f32]) {
     let pitch = geometry.row();
     let mut padded = vec![0.0; geometry.padded_rows() * pitch];
     let mut line = vec![0.0; geometry.blocks()];
     let (kernels, _) = numbers.weights.as_chunks::<{ KERNEL * KERNEL }>();
     let planes = input.chunks_exact(geometry.height * geometry.width);
-    for (channel, ((plane, kernel), bias)) in planes.zip(kernels).zip(numbers.bias).enumerate() {
+    let planes = planes.zip(output.chunks_exact_mut(geometry.out_height * geometry.out_width));
+    for (channel, (((plane, plane_out), kernel), bias)) in planes.zip(kernels).zip(numbers.bias).enumerate() {
         let slope = |slopes: Option<&[f32]>| slopes.and_then(|slopes| slopes.get(channel)).copied();
         for (padded, row) in padded.chunks_exact_mut(pitch).skip(geometry.top).zip(plane.chunks_exact(geometry.width)) {
             lay_row(geometry, padded, row);
@@ -110,15 +112,17 @@ fn convolve<S: Simd>(simd: S, geometry: &Geometry, numbers: &Numbers<'_>, input:
         }
         let after = slope(numbers.after).map(|slope| f32x16::splat(simd, slope));
         let filter = Filter { kernel: kernel.map(|weight| f32x16::splat(simd, weight)), bias: f32x16::splat(simd, *bias), after };
-        for rows in padded.chunks(pitch * geometry.stride).take(geometry.out_height).enumerate().map(|(at, _)| at * geometry.stride * pitch)
-        {
-            let Some(rows) = padded.get(rows..rows + KERNEL * pitch) else { return };
+        for (at, results) in plane_out.chunks_exact_mut(geometry.out_width).enumerate() {
+            let from = at * geometry.stride * pitch;
+            let Some(rows) = padded.get(from..from + KERNEL * pitch) else { return };
             if geometry.stride == 1 {
                 filter.line(simd, rows, pitch, &mut line)
             } else {
                 filter.line_of_halves(simd, rows, pitch, &mut line)
             }
-            output.extend(line.iter().take(geometry.out_width));
+            if let Some(line) = line.get(..results.len()) {
+                results.copy_from_slice(line);
+            }
         }
     }
 }

@@ -52,18 +52,19 @@ impl EvalOp for Direct {
         let Geometry { out_height, out_width, .. } = self.geometry;
         let view = input.try_as_plain_ram()?;
         let channels = self.bias.len();
-        let mut output = vec![0.0; channels * out_height * out_width];
+        let mut output = Tensor::zero::<f32>(&[1, channels, out_height, out_width])?;
         let filters = Filters {
             weights: interleaved(self.weights.try_as_plain_ram()?.as_slice()?, self.geometry.channels),
             bias: self.bias.try_as_plain_ram()?.as_slice()?,
             before: self.before.as_ref().map(Slopes::numbers).transpose()?,
             after: self.after.as_ref().map(Slopes::numbers).transpose()?,
         };
+        let mut results = output.try_as_plain_ram_mut()?;
+        let results = results.as_slice_mut::<f32>()?;
         let level = Level::new();
         let pixels = view.as_slice::<f32>()?;
-        dispatch!(level, simd => convolve(simd, &self.geometry, &filters, pixels, &mut output));
-        let output = tract_ndarray::Array4::from_shape_vec((1, channels, out_height, out_width), output)?;
-        Ok(tvec!(Tensor::from(output).into_tvalue()))
+        dispatch!(level, simd => convolve(simd, &self.geometry, &filters, pixels, results));
+        Ok(tvec!(output.into_tvalue()))
     }
 }
 

@@ -52,7 +52,7 @@ impl EvalOp for Pointwise {
         let input = inputs.first().context("an input")?.try_as_plain_ram()?;
         let added = inputs.get(1).map(|added| added.try_as_plain_ram()).transpose()?;
         let added = added.as_ref().map(|added| added.as_slice::<f32>()).transpose()?;
-        let mut output = vec![0.0; channels * height * width];
+        let mut output = Tensor::zero::<f32>(&[1, channels, height, width])?;
         let layer = Layer {
             pixels: height * width,
             input: input.as_slice::<f32>()?,
@@ -61,10 +61,11 @@ impl EvalOp for Pointwise {
             added,
             after: self.after.as_ref().map(Slopes::numbers).transpose()?,
         };
+        let mut results = output.try_as_plain_ram_mut()?;
+        let results = results.as_slice_mut::<f32>()?;
         let level = Level::new();
-        dispatch!(level, simd => layer.run(simd, &mut output));
-        let output = tract_ndarray::Array4::from_shape_vec((1, channels, height, width), output)?;
-        Ok(tvec!(Tensor::from(output).into_tvalue()))
+        dispatch!(level, simd => layer.run(simd, results));
+        Ok(tvec!(output.into_tvalue()))
     }
 }
 
