@@ -23,7 +23,7 @@ use crate::{
 /// Side of the input around a face that was found before. Measured: see [`Detector::detect_near`].
 const NEAR_SIDE: u32 = 128;
 /// Side of the part of the picture searched there, as a multiple of the face's longer side: a face may move
-/// by three quarters of its size, or grow by half and move by a quarter, between two frames.
+/// by three quarters of its size, or grow by half and move by half its size, between two frames.
 const NEAR_FACTOR: f32 = 2.5;
 
 /// Shorter sides of the input for which a plan is kept, as shares of the longer one: 16:9, 4:3 and square.
