@@ -41,7 +41,8 @@ bench: ## benches: ratios in one run against a stated peer or limit
 	@target/release/models fetch
 	@target/release/datasets fetch registry-mini
 	target/release/enrolment_rate
-	python3 benches/onnxruntime/run.py --exporter target/release/export_traces
+	target/release/tracking
+	python3 benches/peers/run.py --programs target/release
 	cargo bench --locked --workspace --bench stages
 
 setup: ## installs what is missing on this machine

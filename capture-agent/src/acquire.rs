@@ -19,6 +19,9 @@ use crate::{
     vision::{Chosen, FaceReader, VisionError},
 };
 
+/// Share of the union of two boxes that they have in common, at least, when they are of one face.
+const SAME_FACE_OVERLAP_MIN: f32 = 0.4;
+
 /// Acquisition could not be carried out. Failure to acquire a face is no such error, but an outcome.
 #[derive(Debug, Error)]
 pub enum AcquireError {
@@ -182,7 +185,19 @@ fn seen(
 
 fn probe(frames: &[GoodFrame<Picture>], reader: &dyn FaceReader, clock: Clock) -> Result<Capture, AcquireError> {
     let best = frames.first().map_or_else(|| clock.now(), |frame| frame.taken_at);
-    let chosen: Vec<Chosen<'_>> = frames.iter().map(|frame| (&frame.frame, &frame.face, &frame.quality)).collect();
+    let faces = frames.iter().map(|frame| placed(frame, reader)).collect::<Result<Vec<_>, _>>()?;
+    let chosen: Vec<Chosen<'_>> = frames.iter().zip(&faces).map(|(frame, face)| (&frame.frame, face, &frame.quality)).collect();
     let probe = reader.probe(&chosen).map_err(AcquireError::Vision)?;
     Ok(Capture { captured_at_ms: clock.date_ms_of(best), outcome: Ok(probe) })
+}
+
+/// The face of a chosen frame, from a search of all of it: the search around the last face, which follows people
+/// at the camera's rate, places landmarks less exactly than features want them.
+fn placed(frame: &GoodFrame<Picture>, reader: &dyn FaceReader) -> Result<DetectedFace, AcquireError> {
+    let faces = reader.detect(&frame.frame).map_err(AcquireError::Vision)?;
+    let nearest = faces.iter().copied().max_by(|a, b| {
+        let overlap = |face: &DetectedFace| face.face_box.overlap(&frame.face.face_box);
+        overlap(a).total_cmp(&overlap(b))
+    });
+    Ok(nearest.filter(|face| face.face_box.overlap(&frame.face.face_box) >= SAME_FACE_OVERLAP_MIN).unwrap_or(frame.face))
 }

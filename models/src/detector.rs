@@ -23,7 +23,7 @@ use crate::{
 /// Side of the input around a face that was found before. Measured: see [`Detector::detect_near`].
 const NEAR_SIDE: u32 = 128;
 /// Side of the part of the picture searched there, as a multiple of the face's longer side: a face may move
-/// by three quarters of its size, or grow by half and move by a quarter, between two frames.
+/// by three quarters of its size, or grow by half and move by half its size, between two frames.
 const NEAR_FACTOR: f32 = 2.5;
 
 /// Shorter sides of the input for which a plan is kept, as shares of the longer one: 16:9, 4:3 and square.
@@ -95,7 +95,7 @@ impl Detector {
         let scale = self.longest_side as f32 / longer as f32;
         let side = |side: u32| ((side as f32 * scale).round() as u32).clamp(1, self.longest_side);
         let (width, height) = (side(picture.width()), side(picture.height()));
-        let network = self.plan(width, height).map_err(|error| self.failed(&error.to_string()))?;
+        let network = self.network(width, height)?;
         let rgb = laid(&network, picture, Region::whole(picture), width, height)?;
         Ok(Letterboxed { network, rgb, placement: Placement { scale, left: 0.0, top: 0.0 } })
     }
@@ -114,6 +114,11 @@ impl Detector {
         let rgb = laid(&network, picture, region, scaled(region.width), scaled(region.height))?;
         let placement = Placement { scale: scale as f32, left: region.left as f32, top: region.top as f32 };
         self.decode(&network.run(&rgb)?, placement)
+    }
+
+    /// The network for a picture of this size.
+    pub(crate) fn network(&self, width: u32, height: u32) -> Result<Network, RunError> {
+        self.plan(width, height).map_err(|error| self.failed(&error.to_string()))
     }
 
     fn near_plan(&self) -> Result<Network, LoadError> {

@@ -209,6 +209,13 @@ impl Network {
         Ok(Trace { role: self.model.role, shape: self.shape, input: values, outputs: names.zip(outputs).collect() })
     }
 
+    /// Runs on a trace's input.
+    pub(crate) fn replay(&self, trace: &Trace) -> Result<Vec<Vec<f32>>, RunError> {
+        let input = if trace.shape == self.shape { trace.input.clone() } else { Vec::new() };
+        let input = Array4::from_shape_vec(self.shape, input).map_err(|error| self.failed(EngineError(error.to_string())))?;
+        Ok(self.run_on(input)?.into_iter().map(|output| output.into_iter().collect()).collect())
+    }
+
     pub(crate) fn failed(&self, source: EngineError) -> RunError {
         RunError::Engine { model: self.model.id.to_string(), source }
     }

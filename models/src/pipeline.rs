@@ -263,6 +263,25 @@ impl Pipeline {
         }
         Ok(traces)
     }
+
+    /// Runs a trace's network again on the trace's input, and nothing else. For benches.
+    ///
+    /// # Errors
+    /// When the trace is none of this pipeline's or the network fails.
+    pub fn replay(&self, trace: &Trace) -> Result<Vec<Vec<f32>>, RunError> {
+        let parts = &self.0;
+        let [_, _, height, width] = trace.shape;
+        let detector;
+        let network = match trace.role {
+            Role::Features => &parts.features.network,
+            Role::Attack => &parts.attack.network,
+            Role::Detector | Role::Landmarks | Role::Eyes | Role::Pose | Role::FastBoxes => {
+                detector = parts.detector.network(width as u32, height as u32)?;
+                &detector
+            }
+        };
+        network.replay(trace)
+    }
 }
 
 /// The networks of quality; one that the manifest has not, or does not run, is left out.

@@ -11,7 +11,7 @@ use datasets::Pack;
 use models::{DetectedFace, FaceRule, cache, compare, dominant_face, manifest::Manifest, picture::Picture, pipeline::Pipeline};
 
 /// Mean distance of the five landmarks from those of the whole search, as a share of the distance between
-/// the eyes. Two whole searches of frames one pixel apart differ by about 0.03.
+/// the eyes.
 const OFF_MAX: f32 = 0.2;
 /// The same, over all pictures and moves.
 const OFF_MEAN_MAX: f32 = 0.07;

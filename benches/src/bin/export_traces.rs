@@ -1,5 +1,5 @@
 //! Writes the exact inputs and outputs of every network on every picture of `registry-mini` to a folder, for
-//! a comparison with another engine (`benches/onnxruntime/run.py`).
+//! a comparison with another engine (`benches/peers/run.py`).
 //!
 //! The folder then holds features of real faces: keep it outside the source tree and remove it afterwards,
 //! as `run.py` does.

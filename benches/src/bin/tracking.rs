@@ -12,7 +12,7 @@ use models::{DetectedFace, FaceRule, dominant_face, picture::Picture};
 use serde::Serialize;
 
 const SIZE: (u32, u32) = (640, 480);
-/// What issue and architecture ask of one core.
+/// What one core must reach.
 const FRAMES_PER_SECOND_MIN: f64 = 15.0;
 
 #[derive(Parser)]

@@ -161,35 +161,6 @@ fn compare_again(pipeline: &Pipeline, rule: RecheckRule, claimed: &Template, sam
 
 /// The face that overlaps most with where one is said to be.
 fn face_at(faces: &[DetectedFace], said: &FaceBox) -> Option<DetectedFace> {
-    let best = faces.iter().max_by(|a, b| overlap(&a.face_box, said).total_cmp(&overlap(&b.face_box, said)))?;
-    (overlap(&best.face_box, said) >= SAME_FACE_OVERLAP_MIN).then_some(*best)
-}
-
-/// Area in common over area of both.
-fn overlap(a: &FaceBox, b: &FaceBox) -> f32 {
-    let common = FaceBox { left: a.left.max(b.left), top: a.top.max(b.top), right: a.right.min(b.right), bottom: a.bottom.min(b.bottom) };
-    let both = a.area() + b.area() - common.area();
-    if both > 0.0 { common.area() / both } else { 0.0 }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn square(left: f32, side: f32) -> FaceBox {
-        FaceBox { left, top: 0.0, right: left + side, bottom: side }
-    }
-
-    #[track_caller]
-    fn check(a: FaceBox, b: FaceBox, expected: f32) {
-        assert!((overlap(&a, &b) - expected).abs() < 1e-6, "{}", overlap(&a, &b));
-    }
-
-    #[test]
-    fn overlap_is_the_common_share_of_both() {
-        check(square(0.0, 10.0), square(0.0, 10.0), 1.0);
-        check(square(0.0, 10.0), square(5.0, 10.0), 1.0 / 3.0);
-        check(square(0.0, 10.0), square(20.0, 10.0), 0.0);
-        check(square(0.0, 0.0), square(0.0, 0.0), 0.0);
-    }
+    let best = faces.iter().max_by(|a, b| a.face_box.overlap(said).total_cmp(&b.face_box.overlap(said)))?;
+    (best.face_box.overlap(said) >= SAME_FACE_OVERLAP_MIN).then_some(*best)
 }

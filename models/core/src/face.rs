@@ -51,6 +51,19 @@ impl FaceBox {
         Point { x: self.left.midpoint(self.right), y: self.top.midpoint(self.bottom) }
     }
 
+    /// Area in common with another box over the area of both, 0–1.
+    #[must_use]
+    pub fn overlap(&self, other: &Self) -> f32 {
+        let common = FaceBox {
+            left: self.left.max(other.left),
+            top: self.top.max(other.top),
+            right: self.right.min(other.right),
+            bottom: self.bottom.min(other.bottom),
+        };
+        let both = self.area() + other.area() - common.area();
+        if both > 0.0 { common.area() / both } else { 0.0 }
+    }
+
     /// Share of the box that lies inside a frame of this size, 0–1.
     #[must_use]
     pub fn share_inside(&self, frame_width: f32, frame_height: f32) -> f32 {
@@ -263,6 +276,19 @@ mod tests {
         let mut helper = face(540.0, 150.0, 0.9);
         helper.face_box.bottom -= 60.0;
         check(&[helper, face(245.0, 150.0, 0.9)], Ok(245.0));
+    }
+
+    #[test]
+    fn overlap_is_the_common_share_of_both() {
+        let square = |left: f32, side: f32| FaceBox { left, top: 0.0, right: left + side, bottom: side };
+        for (a, b, expected) in [
+            (square(0.0, 10.0), square(0.0, 10.0), 1.0),
+            (square(0.0, 10.0), square(5.0, 10.0), 1.0 / 3.0),
+            (square(0.0, 10.0), square(20.0, 10.0), 0.0),
+            (square(0.0, 0.0), square(0.0, 0.0), 0.0),
+        ] {
+            assert!((a.overlap(&b) - expected).abs() < 1e-6, "{a:?} {b:?}");
+        }
     }
 
     #[test]

@@ -2,6 +2,10 @@
 
 mod activation;
 mod depthwise;
+mod direct;
+mod geometry;
+mod level;
+mod pointwise;
 mod rewrite;
 
 use std::sync::Arc;

@@ -88,22 +88,22 @@ const MORNING: [Visit; 11] = [
     VISIT,
     Visit {
         what: "own card, at reception",
-        card: "Ａ１００２ ０００５",
-        whose: "E",
-        who: "E",
-        picture: "cl_cage2_crop.jpg",
+        card: "Ａ１００２ ０００２",
+        whose: "B",
+        who: "B",
+        picture: "fr_obama2.jpg",
         scene: "reception",
         transaction: "P7-0002",
         ..VISIT
     },
     Visit {
-        what: "own card, photo decades old",
+        what: "own card, too close",
         card: CARDS[2].0,
         whose: "C",
-        who: "C, older",
+        who: "C",
         picture: "cl_sean_guru2_crop.jpg",
         transaction: "P7-0003",
-        expected: Expected { decisions: &["review"], dispositions: &["settle_flagged"], ..SETTLES },
+        expected: Expected { reason: Some("failure_to_acquire"), ..NO_DECISION },
         ..VISIT
     },
     Visit {
@@ -160,7 +160,7 @@ const MORNING: [Visit; 11] = [
         expected: Expected { reason: Some("no_reference"), dispositions: &["document_check"], ..NO_DECISION },
         ..VISIT
     },
-    Visit { picture: "cl_franck_04000.jpg", transaction: "P7-0010", ..VISIT },
+    Visit { picture: "cl_franck_04117.jpg", transaction: "P7-0010", ..VISIT },
     Visit {
         what: "the same transaction again",
         who: "F (not captured)",

@@ -3,7 +3,8 @@
 //! The usual short form `max(x, slope · x)` holds for slopes up to 1 only; the feature network has larger
 //! ones.
 
-use fearless_simd::{Level, Simd, dispatch, f32x16, prelude::*};
+use super::level::level;
+use fearless_simd::{Simd, dispatch, f32x16, prelude::*};
 use tract_onnx::tract_hir::internal::*;
 
 /// Numbers worked on at once: one register with AVX-512, two with AVX2, four with SSE2 or NEON.
@@ -16,8 +17,10 @@ pub(super) struct Slopes(Arc<Tensor>);
 impl Slopes {
     /// None when these are not `channels` numbers.
     pub(super) fn new(slopes: &Tensor, channels: usize) -> Option<Self> {
-        let slopes = slopes.clone().into_shape(&[slopes.len()]).ok()?;
-        let slopes = if slopes.len() == 1 { slopes.broadcast_scalar_to_shape(&[channels]).ok()? } else { slopes };
+        let shared = slopes.len() == 1;
+        let shape: &[usize] = if shared { &[] } else { &[channels] };
+        let slopes = slopes.clone().into_shape(shape).ok()?;
+        let slopes = if shared { slopes.broadcast_scalar_to_shape(&[channels]).ok()? } else { slopes };
         let fits = slopes.datum_type() == f32::datum_type() && slopes.len() == channels;
         fits.then(|| Self(slopes.into_arc_tensor()))
     }
@@ -62,7 +65,7 @@ impl EvalOp for Leaky {
         let mut view = tensor.try_as_plain_ram_mut()?;
         let numbers = view.as_slice_mut::<f32>()?;
         if len > 0 {
-            let level = Level::new();
+            let level = level();
             dispatch!(level, simd => planes(simd, numbers, slopes, len));
         }
         Ok(tvec!(tensor.into_tvalue()))

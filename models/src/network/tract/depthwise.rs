@@ -5,13 +5,15 @@
 //!
 //! Not here: when a graph's convolution may be replaced by this one; see [`super::rewrite`].
 
-use fearless_simd::{Level, Simd, dispatch, f32x16, prelude::*};
+use fearless_simd::{Simd, dispatch, f32x16, prelude::*};
 use tract_onnx::tract_hir::internal::*;
 
-use super::activation::{LANES, Slopes, in_place, leaky};
+use super::level::level;
+use super::{
+    activation::{LANES, Slopes, in_place, leaky},
+    geometry::{Geometry, KERNEL, lay_row},
+};
 
-/// Rows and columns of the kernel.
-pub(super) const KERNEL: usize = 3;
 /// Numbers of a row that one block of results depends on.
 const WINDOW: usize = LANES + KERNEL - 1;
 
@@ -27,36 +29,6 @@ pub(super) struct Depthwise {
     pub(super) before: Option<Slopes>,
     /// Applied to what is written.
     pub(super) after: Option<Slopes>,
-}
-
-/// Sizes in numbers. `stride` is 1 or 2, `top` and `left` are rows and columns of padding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Geometry {
-    pub(super) channels: usize,
-    pub(super) height: usize,
-    pub(super) width: usize,
-    pub(super) out_height: usize,
-    pub(super) out_width: usize,
-    pub(super) stride: usize,
-    pub(super) top: usize,
-    pub(super) left: usize,
-}
-
-impl Geometry {
-    /// Results of a row, rounded up to whole blocks.
-    fn blocks(&self) -> usize {
-        self.out_width.next_multiple_of(LANES)
-    }
-
-    /// Length of a padded row, or of the half of one that holds even or odd columns: room for the last
-    /// block's window, and for the columns of the input that no result needs.
-    fn pitch(&self) -> usize {
-        (self.blocks() + LANES).max((self.width + self.left).div_ceil(self.stride) + 1)
-    }
-
-    fn padded_rows(&self) -> usize {
-        ((self.out_height - 1) * self.stride + KERNEL).max(self.top + self.height)
-    }
 }
 
 impl Op for Depthwise {
@@ -82,12 +54,13 @@ impl EvalOp for Depthwise {
         let input = args_1!(inputs);
         let Geometry { channels, out_height, out_width, .. } = self.geometry;
         let view = input.try_as_plain_ram()?;
-        let mut output = Vec::with_capacity(channels * out_height * out_width);
-        let level = Level::new();
+        let mut output = Tensor::zero::<f32>(&[1, channels, out_height, out_width])?;
+        let mut results = output.try_as_plain_ram_mut()?;
+        let results = results.as_slice_mut::<f32>()?;
+        let level = level();
         let (pixels, numbers) = (view.as_slice::<f32>()?, Numbers::of(self)?);
-        dispatch!(level, simd => convolve(simd, &self.geometry, &numbers, pixels, &mut output));
-        let output = tract_ndarray::Array4::from_shape_vec((1, channels, out_height, out_width), output)?;
-        Ok(tvec!(Tensor::from(output).into_tvalue()))
+        dispatch!(level, simd => convolve(simd, &self.geometry, &numbers, pixels, results));
+        Ok(tvec!(output.into_tvalue()))
     }
 }
 
@@ -123,57 +96,35 @@ impl<'a> Numbers<'a> {
 }
 
 #[inline(always)]
-fn convolve<S: Simd>(simd: S, geometry: &Geometry, numbers: &Numbers<'_>, input: &[f32], output: &mut Vec<f32>) {
-    let pitch = geometry.pitch() * geometry.stride;
+fn convolve<S: Simd>(simd: S, geometry: &Geometry, numbers: &Numbers<'_>, input: &[f32], output: &mut [f32]) {
+    let pitch = geometry.row();
     let mut padded = vec![0.0; geometry.padded_rows() * pitch];
     let mut line = vec![0.0; geometry.blocks()];
     let (kernels, _) = numbers.weights.as_chunks::<{ KERNEL * KERNEL }>();
     let planes = input.chunks_exact(geometry.height * geometry.width);
-    for (channel, ((plane, kernel), bias)) in planes.zip(kernels).zip(numbers.bias).enumerate() {
+    let planes = planes.zip(output.chunks_exact_mut(geometry.out_height * geometry.out_width));
+    for (channel, (((plane, plane_out), kernel), bias)) in planes.zip(kernels).zip(numbers.bias).enumerate() {
         let slope = |slopes: Option<&[f32]>| slopes.and_then(|slopes| slopes.get(channel)).copied();
         for (padded, row) in padded.chunks_exact_mut(pitch).skip(geometry.top).zip(plane.chunks_exact(geometry.width)) {
-            if geometry.stride == 1 {
-                lay(padded, row, geometry.left)
-            } else {
-                part(padded, row, geometry.left)
-            }
+            lay_row(geometry, padded, row);
             if let Some(slope) = slope(numbers.before) {
                 in_place(simd, padded, slope);
             }
         }
         let after = slope(numbers.after).map(|slope| f32x16::splat(simd, slope));
         let filter = Filter { kernel: kernel.map(|weight| f32x16::splat(simd, weight)), bias: f32x16::splat(simd, *bias), after };
-        for rows in padded.chunks(pitch * geometry.stride).take(geometry.out_height).enumerate().map(|(at, _)| at * geometry.stride * pitch)
-        {
-            let Some(rows) = padded.get(rows..rows + KERNEL * pitch) else { return };
+        for (at, results) in plane_out.chunks_exact_mut(geometry.out_width).enumerate() {
+            let from = at * geometry.stride * pitch;
+            let Some(rows) = padded.get(from..from + KERNEL * pitch) else { return };
             if geometry.stride == 1 {
                 filter.line(simd, rows, pitch, &mut line)
             } else {
                 filter.line_of_halves(simd, rows, pitch, &mut line)
             }
-            output.extend(line.iter().take(geometry.out_width));
+            if let Some(line) = line.get(..results.len()) {
+                results.copy_from_slice(line);
+            }
         }
-    }
-}
-
-/// Copies a row behind `left` zeros.
-fn lay(padded: &mut [f32], row: &[f32], left: usize) {
-    if let Some(padded) = padded.get_mut(left..left + row.len()) {
-        padded.copy_from_slice(row);
-    }
-}
-
-/// Copies a row behind `left` zeros (0 or 1), even columns to the first half and odd ones to the second.
-#[inline(always)]
-fn part(padded: &mut [f32], row: &[f32], left: usize) {
-    let (even, odd) = padded.split_at_mut(padded.len() / 2);
-    let (first, second) = if left == 0 { (even, odd) } else { (odd, even.get_mut(1..).unwrap_or_default()) };
-    let (pairs, rest) = row.as_chunks::<2>();
-    for ((first, second), [a, b]) in first.iter_mut().zip(&mut *second).zip(pairs) {
-        (*first, *second) = (*a, *b);
-    }
-    if let ([last], Some(first)) = (rest, first.get_mut(pairs.len())) {
-        *first = *last;
     }
 }
 

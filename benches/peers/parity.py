@@ -8,28 +8,17 @@ import pathlib
 import sys
 
 import numpy
-import onnx
 import onnxruntime
+
+from peers import session
 
 COSINE_MIN = 0.9999
 DIFFERENCE_MAX = 1e-3
 
 
-def session(path: str) -> onnxruntime.InferenceSession:
-    """Loads a network; a declared input size is made free, since one of them declares a size it does not need."""
-    model = onnx.load(path)
-    weights = {tensor.name for tensor in model.graph.initializer}
-    for value in [v for v in model.graph.input if v.name not in weights] + list(model.graph.output):
-        for axis, dim in enumerate(value.type.tensor_type.shape.dim):
-            dim.dim_param = f"{value.name}_{axis}"
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-
-
 def main(folder: pathlib.Path) -> int:
     index = json.loads((folder / "index.json").read_text())
-    sessions = {m["role"]: (session(m["path"]), m["input"]) for m in index["models"]}
+    sessions = {m["role"]: (session(m["path"], threads=0), m["input"]) for m in index["models"]}
     runs, cosine_min, difference_max = {}, 1.0, {}
     for trace in index["traces"]:
         role = trace["role"]
