@@ -9,7 +9,11 @@
 #[cfg(feature = "fetch")]
 pub mod fetch;
 mod manifest;
+#[cfg(feature = "evaluation")]
+pub mod metrics;
 mod pack;
+#[cfg(feature = "evaluation")]
+pub mod trials;
 
 pub use manifest::{ManifestError, PackManifest, PictureEntry};
 pub use pack::{Identity, Pack, PackError, PackPicture, Pair};

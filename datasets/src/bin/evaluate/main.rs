@@ -1,0 +1,2 @@
+//! The `evaluate` command.
+fn main() {}
