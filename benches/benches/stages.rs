@@ -16,7 +16,7 @@ fn run(criterion: &mut Criterion) -> anyhow::Result<()> {
     let (pipeline, pack) = (benches::pipeline()?, benches::registry_mini()?);
     let photo = pack.picture(PICTURE).ok_or_else(|| anyhow::anyhow!("{PICTURE} is missing"))?.read()?;
     let picture = Picture::decode(&photo)?;
-    let rule = FaceRule::default();
+    let (rule, gate) = (FaceRule::default(), models::quality::reference_gate());
     let faces = pipeline.detect(&picture)?;
     let face = dominant_face(&faces, picture.width() as f32, picture.height() as f32, &rule)?;
     let template = pipeline.template(&picture, &face)?;
@@ -28,7 +28,7 @@ fn run(criterion: &mut Criterion) -> anyhow::Result<()> {
     group.bench_function("attack_score", |b| b.iter(|| pipeline.attack_score(&picture, &face)));
     group.bench_function("sample", |b| b.iter(|| sample::crop(&picture, &face)));
     group.bench_function("compare", |b| b.iter(|| compare(&template, &template)));
-    group.bench_function("enrol", |b| b.iter(|| pipeline.enrol(&photo, &rule)));
+    group.bench_function("enrol", |b| b.iter(|| pipeline.enrol(&photo, &rule, &gate)));
     group.finish();
     Ok(())
 }

@@ -84,7 +84,7 @@ impl FaceReader for Pipeline {
                 face_box: vec![sample.face_box.left, sample.face_box.top, sample.face_box.right, sample.face_box.bottom],
                 jpeg: sample.jpeg,
             }),
-            attack: Some(v1::AttackScore { model_id: attack.model.to_string(), live: attack.live }),
+            attack: attack.map(|attack| v1::AttackScore { model_id: attack.model.to_string(), live: attack.live }),
             detection_score: face.score,
         })
     }

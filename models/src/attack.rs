@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use models_core::{FaceBox, ModelId};
+use models_core::{DetectedFace, FaceBox, ModelId};
 
 use crate::{
     manifest::{Crop, InputSize, Model, Role},
@@ -10,6 +10,9 @@ use crate::{
     picture::Picture,
     warp::{self, Region},
 };
+
+/// A crop that had to be made smaller than this many times the face's box tells too little to be scored.
+const FACTOR_MIN: f32 = 1.0;
 
 /// How live a face looks to one model. Scores of two models are not comparable.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,15 +56,40 @@ impl Attack {
         Ok(warp::resize(picture, region, self.width, self.height)?)
     }
 
-    pub(crate) fn score(&self, picture: &Picture, face_box: &FaceBox) -> Result<AttackScore, RunError> {
+    /// None when too little of the face's surroundings is in the picture for a score to mean anything.
+    pub(crate) fn score(&self, picture: &Picture, face_box: &FaceBox) -> Result<Option<AttackScore>, RunError> {
+        if !self.assessable(picture, face_box) {
+            return Ok(None);
+        }
         let outputs = self.network.run(&self.cropped(picture, face_box)?)?;
-        let logits: Vec<f32> = outputs.iter().flatten().copied().collect();
-        let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let exponents: Vec<f32> = logits.iter().map(|logit| (logit - largest).exp()).collect();
-        let live = exponents.get(self.live_index).copied().zip(Some(exponents.iter().sum::<f32>())).map(|(live, sum)| live / sum);
-        let missing = || RunError::Engine { model: self.model.to_string(), source: EngineError::new("the live score is missing") };
-        Ok(AttackScore { model: self.model.clone(), live: live.ok_or_else(missing)? })
+        let live = softmax(outputs.iter().flatten().copied()).get(self.live_index).copied();
+        let live = live.ok_or_else(|| self.network.failed(EngineError::new("the live score is missing")))?;
+        Ok(Some(AttackScore { model: self.model.clone(), live }))
     }
+
+    /// The score of several frames of one face: the mean of those that have one.
+    pub(crate) fn fused(&self, frames: &[(&Picture, &DetectedFace)]) -> Result<Option<AttackScore>, RunError> {
+        let mut scores = Vec::with_capacity(frames.len());
+        for (picture, face) in frames {
+            scores.extend(self.score(picture, &face.face_box)?.map(|score| score.live));
+        }
+        let mean = scores.iter().sum::<f32>() / scores.len() as f32;
+        Ok((!scores.is_empty()).then(|| AttackScore { model: self.model.clone(), live: mean }))
+    }
+
+    fn assessable(&self, picture: &Picture, face_box: &FaceBox) -> bool {
+        let (width, height) = (picture.width() as f32, picture.height() as f32);
+        (width / face_box.width()).min(height / face_box.height()) >= FACTOR_MIN
+    }
+}
+
+/// Probabilities of logits.
+pub(crate) fn softmax(logits: impl Iterator<Item = f32>) -> Vec<f32> {
+    let logits: Vec<f32> = logits.collect();
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exponents: Vec<f32> = logits.iter().map(|logit| (logit - largest).exp()).collect();
+    let sum: f32 = exponents.iter().sum();
+    exponents.iter().map(|exponent| exponent / sum).collect()
 }
 
 /// A box around the same centre, `factor` times as wide and high, moved to lie inside the picture, and

@@ -6,7 +6,7 @@ use models_core::{Landmarks, ModelId, RecipeId, Template};
 
 use crate::{
     align::Similarity,
-    manifest::{Crop, InputSize, Model, Role},
+    manifest::{Crop, InputSize, Mirroring, Model, Role},
     network::{Graph, LoadError, Network, RunError},
     picture::Picture,
     warp,
@@ -18,6 +18,10 @@ pub(crate) struct Features {
     pub(crate) model: ModelId,
     pub(crate) recipe: RecipeId,
     pub(crate) dimension: usize,
+    /// Frames that one template is fused of at most.
+    pub(crate) frames: usize,
+    plain_recipe: RecipeId,
+    mirroring: Mirroring,
     points: Landmarks,
     side: u32,
 }
@@ -29,14 +33,25 @@ impl Features {
         else {
             return Err(LoadError::NoModel(Role::Features));
         };
+        // A recipe's id may be full already; then the end gives way.
+        let stem: String = recipe.id.as_str().chars().take(58).collect();
+        let plain_recipe = RecipeId::new(&format!("{stem}-plain")).map_err(|_| LoadError::NoModel(Role::Features))?;
         Ok(Self {
             network: Graph::parse(model, bytes)?.plan(side, side)?,
             model: model.id.clone(),
             recipe: recipe.id.clone(),
             dimension,
+            frames: recipe.frames,
+            plain_recipe,
+            mirroring: recipe.mirroring,
             points: *points,
             side,
         })
+    }
+
+    /// Side of the aligned face in pixels.
+    pub(crate) fn side(&self) -> u32 {
+        self.side
     }
 
     /// The aligned face as the network sees it, RGB.
@@ -45,10 +60,40 @@ impl Features {
         Ok(warp::warp(picture, &map, self.side)?)
     }
 
-    pub(crate) fn template(&self, picture: &Picture, landmarks: &Landmarks) -> Result<Template, RunError> {
-        let outputs = self.network.run(&self.aligned(picture, landmarks)?)?;
-        let features: Vec<f32> = outputs.iter().flatten().copied().collect();
-        Template::from_features(self.model.clone(), self.recipe.clone(), &features)
+    /// The template of 1 to `frames` frames of one face: of each frame the features of the crop, and of the mirrored
+    /// crop where the recipe says so; their sum, brought to length 1.
+    pub(crate) fn template(&self, frames: &[(&Picture, &Landmarks)]) -> Result<Template, RunError> {
+        if frames.is_empty() || frames.len() > self.frames {
+            return Err(RunError::Frames { max: self.frames, got: frames.len() });
+        }
+        let mut sum = vec![0.0; self.dimension];
+        for (picture, landmarks) in frames {
+            let crop = self.aligned(picture, landmarks)?;
+            self.add(&crop, &mut sum)?;
+            match self.mirroring {
+                Mirroring::None => {}
+                Mirroring::Mean => self.add(&warp::mirrored(&crop, self.side), &mut sum)?,
+            }
+        }
+        self.finish(self.recipe.clone(), &sum)
+    }
+
+    /// The features of one crop as it is, whatever the recipe says.
+    pub(crate) fn plain(&self, picture: &Picture, landmarks: &Landmarks) -> Result<Template, RunError> {
+        let mut sum = vec![0.0; self.dimension];
+        self.add(&self.aligned(picture, landmarks)?, &mut sum)?;
+        self.finish(self.plain_recipe.clone(), &sum)
+    }
+
+    fn add(&self, crop: &[u8], sum: &mut [f32]) -> Result<(), RunError> {
+        for (sum, feature) in sum.iter_mut().zip(self.network.run(crop)?.iter().flatten()) {
+            *sum += feature;
+        }
+        Ok(())
+    }
+
+    fn finish(&self, recipe: RecipeId, features: &[f32]) -> Result<Template, RunError> {
+        Template::from_features(self.model.clone(), recipe, features)
             .map_err(|source| RunError::Features { model: self.model.to_string(), source })
     }
 }

@@ -15,14 +15,18 @@ mod attack;
 pub mod cache;
 mod detector;
 pub mod digest;
+mod eyes;
 mod features;
 #[cfg(feature = "fetch")]
 pub mod fetch;
+mod landmarks;
 pub mod manifest;
 mod network;
 pub mod package;
 pub mod picture;
 pub mod pipeline;
+mod pose;
+pub mod quality;
 pub mod sample;
 mod warp;
 

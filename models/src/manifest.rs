@@ -15,7 +15,7 @@ use std::{
 use models_core::{Landmarks, ModelId, RecipeId};
 use thiserror::Error;
 
-pub use self::fields::{Channels, Dim, OutputKind, Role};
+pub use self::fields::{Channels, Dim, Mirroring, OutputKind, Role};
 use crate::{digest::Digest, package::Package};
 
 /// A manifest that cannot be used.
@@ -103,8 +103,11 @@ pub enum Crop {
         /// How much.
         factor: f32,
     },
-    /// Each eye.
-    Eyes,
+    /// Each eye: a square around it.
+    Eyes {
+        /// Side of the square, in widths of the eye between its corners.
+        factor: f32,
+    },
 }
 
 /// One of a network's outputs.
@@ -125,8 +128,10 @@ pub struct Output {
 pub struct Recipe {
     /// Part of every template.
     pub id: RecipeId,
-    /// Frames that make one template.
-    pub frames: u32,
+    /// Whether the mirrored crop counts too.
+    pub mirroring: Mirroring,
+    /// Frames that a probe is fused of at most; a reference is made of one photo by the same recipe.
+    pub frames: usize,
 }
 
 /// A score and what it was set on.

@@ -80,6 +80,14 @@ pub enum RunError {
     /// The part of the picture that the network needs cannot be cut out.
     #[error(transparent)]
     Resample(#[from] ResampleError),
+    /// No frame, or more than the recipe fuses.
+    #[error("frames: expected 1 to {max}, got {got}")]
+    Frames {
+        /// What the recipe fuses at most.
+        max: usize,
+        /// What came.
+        got: usize,
+    },
     /// The landmarks are no face's.
     #[error("face.landmarks: expected five finite points that do not coincide")]
     Landmarks,
@@ -181,10 +189,14 @@ impl Network {
         let order: &[usize] = match input.channels {
             Channels::Rgb => &[0, 1, 2],
             Channels::Bgr => &[2, 1, 0],
-            // The manifest's check refuses a runner for grey networks.
             Channels::Grey => &[],
         };
         let mut values = Array4::zeros(self.shape);
+        if let (Channels::Grey, Some(mean), Some(divisor)) = (input.channels, input.mean.first(), input.divisor.first()) {
+            for (value, [red, green, blue]) in values.iter_mut().zip(rgb.as_chunks::<3>().0) {
+                *value = (luma(*red, *green, *blue) - mean) / divisor;
+            }
+        }
         for (((mut plane, channel), mean), divisor) in
             values.index_axis_mut(Axis(0), 0).axis_iter_mut(Axis(0)).zip(order).zip(&input.mean).zip(&input.divisor)
         {
@@ -216,13 +228,18 @@ impl Network {
         Ok(Trace { role: self.model.role, shape: self.shape, input: values, outputs: names.zip(outputs).collect() })
     }
 
-    fn failed(&self, source: EngineError) -> RunError {
+    pub(crate) fn failed(&self, source: EngineError) -> RunError {
         RunError::Engine { model: self.model.id.to_string(), source }
     }
 
     pub(crate) fn shape(&self) -> [usize; 4] {
         self.shape
     }
+}
+
+/// Luminance of a pixel, 0–255 (ITU-R BT.601).
+pub(crate) fn luma(red: u8, green: u8, blue: u8) -> f32 {
+    0.299 * f32::from(red) + 0.587 * f32::from(green) + 0.114 * f32::from(blue)
 }
 
 /// The shape that the file declares for its input. For a network of any size only the channels count.

@@ -4,16 +4,22 @@
 
 use std::{fmt, path::Path, sync::Arc};
 
-use models_core::{DetectedFace, FaceRefusal, FaceRule, ModelId, RecipeId, Template, dominant_face};
+use models_core::{
+    DetectedFace, FaceRefusal, FaceRule, Gate, Landmarks, ModelId, Quality, QualityRefusal, RecipeId, Template, dominant_face,
+};
 use thiserror::Error;
 
 use crate::{
     attack::Attack,
     cache,
     detector::Detector,
+    eyes::Eyes,
     features::Features,
+    landmarks::ContourFinder,
     manifest::{Manifest, Model, Role},
     picture::{DecodeError, Picture},
+    pose::Pose,
+    quality::QualityModels,
 };
 pub use crate::{
     attack::AttackScore,
@@ -30,6 +36,7 @@ struct Parts {
     detector: Detector,
     features: Features,
     attack: Attack,
+    quality: QualityModels,
 }
 
 impl fmt::Debug for Pipeline {
@@ -45,6 +52,8 @@ pub struct EnrolmentSample {
     pub template: Template,
     /// Where that face is.
     pub face: DetectedFace,
+    /// What was measured of it.
+    pub quality: Quality,
 }
 
 /// Why a photo cannot be enrolled. An outcome, not a fault.
@@ -56,6 +65,9 @@ pub enum PhotoRefusal {
     /// No face of it counts.
     #[error(transparent)]
     Face(FaceRefusal),
+    /// It falls short of the gate.
+    #[error(transparent)]
+    Quality(QualityRefusal),
 }
 
 impl PhotoRefusal {
@@ -65,6 +77,7 @@ impl PhotoRefusal {
         match self {
             Self::Unreadable(_) => "unreadable",
             Self::Face(refusal) => refusal.word(),
+            Self::Quality(refusal) => refusal.component.word(),
         }
     }
 }
@@ -89,7 +102,7 @@ impl fmt::Debug for Trace {
 }
 
 impl Pipeline {
-    /// Loads the three networks: checks each file's digest, then names, shapes and dimension against the
+    /// Loads the networks: checks each file's digest, then names, shapes and dimension against the
     /// manifest.
     ///
     /// # Errors
@@ -103,6 +116,7 @@ impl Pipeline {
             detector: Detector::load(&detector, &detector_bytes)?,
             features: Features::load(&features, &features_bytes)?,
             attack: Attack::load(&attack, &attack_bytes)?,
+            quality: load_quality(manifest, cache_dir)?,
         };
         tracing::debug!(detector.id = %parts.detector_id, features.id = %parts.features.model, attack.id = %parts.attack.model, "models loaded");
         Ok(Self(Arc::new(parts)))
@@ -146,36 +160,83 @@ impl Pipeline {
         self.0.detector.detect(picture)
     }
 
-    /// Features of one face of the picture.
+    /// Every component of quality that can be measured of `face`, one of the `faces` of an upright picture.
+    ///
+    /// # Errors
+    /// When the face lies outside the picture or a network fails.
+    pub fn quality(&self, picture: &Picture, faces: &[DetectedFace], face: &DetectedFace) -> Result<Quality, RunError> {
+        self.0.quality.measure(&self.0.features, picture, faces, face)
+    }
+
+    /// Features of one face of the picture, by the recipe.
     ///
     /// # Errors
     /// When the landmarks are no face's or the network fails.
     pub fn template(&self, picture: &Picture, face: &DetectedFace) -> Result<Template, RunError> {
-        self.0.features.template(picture, &face.landmarks)
+        self.0.features.template(&[(picture, &face.landmarks)])
     }
 
-    /// How live one face of the picture looks.
+    /// Features of one face in 1 to [`Pipeline::frames`] frames, by the recipe.
+    ///
+    /// # Errors
+    /// With no frame or too many, when landmarks are no face's, or when the network fails.
+    pub fn template_of_frames(&self, frames: &[(&Picture, &DetectedFace)]) -> Result<Template, RunError> {
+        let frames: Vec<(&Picture, &Landmarks)> = frames.iter().map(|(picture, face)| (*picture, &face.landmarks)).collect();
+        self.0.features.template(&frames)
+    }
+
+    /// Frames that a probe is fused of, by the recipe.
+    #[must_use]
+    pub fn frames(&self) -> usize {
+        self.0.features.frames
+    }
+
+    /// Features of a single crop as it is, whatever the recipe says: for paired evaluation only. The template's
+    /// recipe ends in `-plain`, so that it cannot be compared with a real one.
+    ///
+    /// # Errors
+    /// As [`Pipeline::template`].
+    pub fn plain_template(&self, picture: &Picture, face: &DetectedFace) -> Result<Template, RunError> {
+        self.0.features.plain(picture, &face.landmarks)
+    }
+
+    /// How live one face of the picture looks. None when too little of its surroundings is in the picture for a
+    /// score to mean anything: not assessable, which is neither live nor an attack.
     ///
     /// # Errors
     /// When the face lies outside the picture or the network fails.
-    pub fn attack_score(&self, picture: &Picture, face: &DetectedFace) -> Result<AttackScore, RunError> {
+    pub fn attack_score(&self, picture: &Picture, face: &DetectedFace) -> Result<Option<AttackScore>, RunError> {
         self.0.attack.score(picture, &face.face_box)
     }
 
-    /// Decodes a photo, chooses the one face that counts and makes its template.
+    /// How live one face looks over several frames. None when no frame is assessable.
+    ///
+    /// # Errors
+    /// As [`Pipeline::attack_score`].
+    pub fn attack_score_of_frames(&self, frames: &[(&Picture, &DetectedFace)]) -> Result<Option<AttackScore>, RunError> {
+        self.0.attack.fused(frames)
+    }
+
+    /// Decodes a photo, chooses the one face that counts, holds its quality against the gate and makes its
+    /// template.
     ///
     /// # Errors
     /// When a network fails. A photo that cannot be enrolled is an outcome: the inner `Err`.
-    pub fn enrol(&self, photo: &[u8], rule: &FaceRule) -> Result<Result<EnrolmentSample, PhotoRefusal>, RunError> {
+    pub fn enrol(&self, photo: &[u8], rule: &FaceRule, gate: &Gate) -> Result<Result<EnrolmentSample, PhotoRefusal>, RunError> {
         let picture = match Picture::decode(photo) {
             Ok(picture) => picture,
             Err(error) => return Ok(Err(PhotoRefusal::Unreadable(error))),
         };
         let faces = self.detect(&picture)?;
-        match dominant_face(&faces, picture.width() as f32, picture.height() as f32, rule) {
-            Ok(face) => Ok(Ok(EnrolmentSample { template: self.template(&picture, &face)?, face })),
-            Err(refusal) => Ok(Err(PhotoRefusal::Face(refusal))),
+        let face = match dominant_face(&faces, picture.width() as f32, picture.height() as f32, rule) {
+            Ok(face) => face,
+            Err(refusal) => return Ok(Err(PhotoRefusal::Face(refusal))),
+        };
+        let quality = self.quality(&picture, &faces, &face)?;
+        if let Err(refusal) = gate.check(&quality) {
+            return Ok(Err(PhotoRefusal::Quality(refusal)));
         }
+        Ok(Ok(EnrolmentSample { template: self.template(&picture, &face)?, face, quality }))
     }
 
     /// Runs every network once on a picture (features and attack detection on `face`, when there is one) and
@@ -193,6 +254,18 @@ impl Pipeline {
         }
         Ok(traces)
     }
+}
+
+/// The networks of quality; one that the manifest has not, or does not run, is left out.
+fn load_quality(manifest: &Manifest, cache_dir: &Path) -> Result<QualityModels, LoadError> {
+    let optional = |role: Role| {
+        let runs = manifest.model(role).is_some_and(|model| model.runner);
+        runs.then(|| read(manifest, role, cache_dir)).transpose()
+    };
+    let contour = optional(Role::Landmarks)?.map(|(model, bytes)| ContourFinder::load(&model, &bytes)).transpose()?;
+    let eyes = optional(Role::Eyes)?.map(|(model, bytes)| Eyes::load(&model, &bytes)).transpose()?;
+    let pose = optional(Role::Pose)?.map(|(model, bytes)| Pose::load(&model, &bytes)).transpose()?;
+    Ok(QualityModels { contour, eyes, pose })
 }
 
 fn read(manifest: &Manifest, role: Role, cache_dir: &Path) -> Result<(Arc<Model>, Vec<u8>), LoadError> {

@@ -69,6 +69,11 @@ pub(crate) fn warp(picture: &Picture, map: &Similarity, side: u32) -> Result<Vec
     Ok(crop)
 }
 
+/// A square crop of `side` × `side` RGB points, left and right exchanged.
+pub(crate) fn mirrored(crop: &[u8], side: u32) -> Vec<u8> {
+    crop.chunks(side as usize * 3).flat_map(|row| row.as_chunks::<3>().0.iter().rev().flatten().copied()).collect()
+}
+
 /// The part of the picture that a crop needs, shrunk to the crop's scale when the crop is smaller.
 struct Source {
     pixels: Vec<u8>,
@@ -179,6 +184,14 @@ mod tests {
         let crop = warp(&picture, &similarity(0.25, 0.0), 64).unwrap();
         let inner: Vec<u8> = crop.chunks(64 * 3).skip(2).take(60).flat_map(|row| row[6..62 * 3].to_vec()).collect();
         assert!(inner.iter().all(|value| (118..=138).contains(value)), "moiré: {:?}", inner.iter().min().zip(inner.iter().max()));
+    }
+
+    #[test]
+    fn mirroring_twice_leads_back() {
+        let crop = warp(&ramp(64), &similarity(1.0, 0.0), 32).unwrap();
+        let once = mirrored(&crop, 32);
+        assert_eq!(once[..3], crop[31 * 3..32 * 3]);
+        assert_eq!(mirrored(&once, 32), crop);
     }
 
     #[test]

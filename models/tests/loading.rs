@@ -9,7 +9,7 @@
 use std::{env, fs, path::Path};
 
 use models::{
-    FaceRule, cache,
+    FaceRule, Gate, cache,
     manifest::{Manifest, SHIPPED},
     pipeline::{LoadError, PhotoRefusal, Pipeline},
 };
@@ -109,11 +109,11 @@ fn a_photo_that_cannot_be_enrolled_is_an_outcome_with_a_word() {
     let Some(folder) = copy_of_cache() else { return };
     let pipeline = Pipeline::load(&Manifest::shipped(), folder.path()).unwrap();
     let rule = FaceRule::default();
-    let refused = pipeline.enrol(b"no picture", &rule).unwrap().unwrap_err();
+    let refused = pipeline.enrol(b"no picture", &rule, &Gate::none()).unwrap().unwrap_err();
     assert!(matches!(refused, PhotoRefusal::Unreadable(_)));
     assert_eq!((refused.word(), refused.to_string().as_str()), ("unreadable", "picture: expected a JPEG, PNG or PNM file"));
     let blank = [b"P5 64 64 255\n".as_slice(), &[128; 64 * 64]].concat();
-    let refused = pipeline.enrol(&blank, &rule).unwrap().unwrap_err();
+    let refused = pipeline.enrol(&blank, &rule, &Gate::none()).unwrap().unwrap_err();
     assert_eq!((refused.word(), refused.to_string().as_str()), ("no_face", "no face"));
 }
 

@@ -85,7 +85,7 @@ fn rate_of_command(pictures: &[&PackPicture], copies: u32) -> Result<f64> {
 
 /// Whether a photo enrols.
 fn enrol(pipeline: &Pipeline, photo: &[u8]) -> Result<bool> {
-    Ok(pipeline.enrol(photo, &FaceRule::default()).context("a network failed")?.is_ok())
+    Ok(pipeline.enrol(photo, &FaceRule::default(), &models::quality::reference_gate()).context("a network failed")?.is_ok())
 }
 
 fn time(work: impl FnOnce() -> Result<()>) -> Result<f64> {

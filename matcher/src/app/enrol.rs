@@ -121,7 +121,7 @@ impl PhotoModel for Pipeline {
     }
 
     fn extract(&self, photo: &[u8]) -> Result<Result<Template, PhotoRefusal>, RunError> {
-        let sample = self.enrol(photo, &FaceRule::default())?;
+        let sample = self.enrol(photo, &FaceRule::default(), &models::quality::reference_gate())?;
         Ok(sample.map(|EnrolmentSample { template, .. }| template))
     }
 }

@@ -4,11 +4,13 @@ use std::{collections::HashSet, hash::Hash, path::Path};
 
 use models_core::{Landmarks, ModelId, Point, RecipeId};
 
-use super::{Channels, Crop, Input, InputSize, Model, Output, OutputKind, Recipe, Role, Source, Threshold, fields};
+use super::{Channels, Crop, Input, InputSize, Mirroring, Model, Output, OutputKind, Recipe, Role, Source, Threshold, fields};
 use crate::package::Package;
 
 /// Networks take sides up to this many pixels; a larger number is a slip of the pen.
 const SIDE_MAX: u32 = 4096;
+/// More frames than a counter could wait for.
+const FRAMES_MAX: usize = 8;
 
 pub(super) fn manifest(fields: fields::Manifest, folder: &Path) -> Result<Vec<Model>, Vec<String>> {
     let mut faults = Vec::new();
@@ -106,13 +108,16 @@ fn check_recipe(model: &fields::Model, faults: &mut Faults<'_>) -> Option<Recipe
     let recipe = model.recipe.as_ref()?;
     let id = RecipeId::new(&recipe.id);
     faults.expect(id.is_ok(), "recipe.id", "1 to 64 of a–z 0–9 . _ - @");
-    faults.expect(recipe.mirroring == "none", "recipe.mirroring", "none, the only way this release knows");
-    faults.expect(recipe.frames == 1, "recipe.frames", "1, the only number this release knows");
+    faults.expect((1..=FRAMES_MAX).contains(&recipe.frames), "recipe.frames", &format!("1 to {FRAMES_MAX}"));
     if let fields::Crop::Align { template, .. } = &model.crop {
-        let stem = format!("{template}-{}-f{}@", model.input.channels.word(), recipe.frames);
-        faults.expect(recipe.id.starts_with(&stem), "recipe.id", &format!("{stem}… as alignment, channels and frames say"));
+        let flip = match recipe.mirroring {
+            Mirroring::None => "",
+            Mirroring::Mean => "-flip",
+        };
+        let stem = format!("{template}-{}{flip}-f{}@", model.input.channels.word(), recipe.frames);
+        faults.expect(recipe.id.starts_with(&stem), "recipe.id", &format!("{stem}… as alignment, channels, mirroring and frames say"));
     }
-    Some(Recipe { id: id.ok()?, frames: recipe.frames })
+    Some(Recipe { id: id.ok()?, mirroring: recipe.mirroring, frames: recipe.frames })
 }
 
 fn check_input(input: &fields::Input, faults: &mut Faults<'_>) -> Option<InputSize> {
@@ -149,7 +154,8 @@ fn check_crop(crop: &fields::Crop, size: Option<InputSize>, faults: &mut Faults<
             }
         }
         fields::Crop::Box { factor } => faults.expect((0.1..=10.0).contains(factor), "crop.factor", "0.1 to 10"),
-        fields::Crop::Letterbox | fields::Crop::Stretch | fields::Crop::Eyes => {}
+        fields::Crop::Eyes { factor } => faults.expect((0.5..=5.0).contains(factor), "crop.factor", "0.5 to 5"),
+        fields::Crop::Letterbox | fields::Crop::Stretch => {}
     }
 }
 
@@ -205,8 +211,28 @@ fn check_role(model: &fields::Model, size: Option<InputSize>, faults: &mut Fault
         faults.expect(rates, "threshold.apcer, threshold.bpcer", "both error rates of each score");
     }
     if model.runner {
-        faults.expect(model.role <= Role::Attack, "runner", "false: this release runs detector, features and attack");
-        faults.expect(model.input.channels != Channels::Grey, "input.channels", "rgb or bgr for a model that is run");
+        check_quality_role(model, size, faults);
+        faults.expect(model.role != Role::FastBoxes, "runner", "false: this release does not run fast boxes");
+        let colour = model.input.channels != Channels::Grey;
+        faults.expect(colour || model.role > Role::Attack, "input.channels", "rgb or bgr for detector, features and attack");
+    }
+}
+
+/// What the runners of landmarks, eyes and pose take for granted.
+fn check_quality_role(model: &fields::Model, size: Option<InputSize>, faults: &mut Faults<'_>) {
+    let kinds: Vec<OutputKind> = model.output.iter().map(|output| output.kind).collect();
+    let fixed = matches!(size, Some(InputSize::Fixed { .. }) | None);
+    let boxed = matches!(model.crop, fields::Crop::Box { .. });
+    if model.role == Role::Landmarks {
+        faults.expect(boxed && fixed, "crop", "box, and an input of one size, for landmarks");
+        let points = model.output.first().and_then(|output| output.shape.last()).and_then(|dim| dim.at(1, 1));
+        faults.expect(kinds == [OutputKind::Landmarks] && points == Some(136), "output", "one output, landmarks, of 136 numbers");
+    } else if model.role == Role::Eyes {
+        faults.expect(matches!(model.crop, fields::Crop::Eyes { .. }) && fixed, "crop", "eyes, and an input of one size, for eyes");
+        faults.expect(kinds == [OutputKind::OpenLogits], "output.kind", "one output, open_logits");
+    } else if model.role == Role::Pose {
+        faults.expect(boxed && fixed, "crop", "box, and an input of one size, for pose");
+        faults.expect(kinds == [OutputKind::AngleBins; 3], "output.kind", "three outputs, angle_bins, for yaw, pitch and roll");
     }
 }
 
@@ -226,7 +252,7 @@ fn crop(crop: fields::Crop) -> Crop {
     match crop {
         fields::Crop::Letterbox => Crop::Letterbox,
         fields::Crop::Stretch => Crop::Stretch,
-        fields::Crop::Eyes => Crop::Eyes,
+        fields::Crop::Eyes { factor } => Crop::Eyes { factor },
         fields::Crop::Box { factor } => Crop::Box { factor },
         fields::Crop::Align { template, points } => Crop::Align { template, points: Landmarks(points.map(|[x, y]| Point { x, y })) },
     }

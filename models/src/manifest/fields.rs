@@ -75,6 +75,16 @@ impl Channels {
     }
 }
 
+/// Whether features are taken of the mirrored crop too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mirroring {
+    /// Of the crop as it is only.
+    None,
+    /// Of both, and the mean counts.
+    Mean,
+}
+
 /// What the numbers of an output are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -192,7 +202,7 @@ pub(super) enum Crop {
     Stretch,
     Align { template: String, points: [[f32; 2]; 5] },
     Box { factor: f32 },
-    Eyes,
+    Eyes { factor: f32 },
 }
 
 #[derive(Deserialize)]
@@ -209,8 +219,8 @@ pub(super) struct Output {
 #[serde(deny_unknown_fields)]
 pub(super) struct Recipe {
     pub(super) id: String,
-    pub(super) mirroring: String,
-    pub(super) frames: u32,
+    pub(super) mirroring: Mirroring,
+    pub(super) frames: usize,
 }
 
 #[derive(Deserialize)]
