@@ -17,7 +17,7 @@ use matcher_core::Policy;
 use models::{FaceChoice, pipeline::Pipeline};
 use serde::Serialize;
 
-pub use acquire::{Acquired, AcquisitionError, Failures, Gated, acquire};
+pub use acquire::{Acquired, AcquisitionError, Failures, Gated, Wanted, acquire};
 pub use attacks::{Apcer, AtThreshold, AttackResult, evaluate_attacks};
 pub use calibration::{Calibration, CalibrationError, Target, calibrate, policy_text};
 pub use cross::{CrossError, CrossGroup, CrossOptions, CrossResult, calibrate_cross};

@@ -9,7 +9,7 @@ use std::{
 use models::{
     FaceRule, Gate, Template, choose_face,
     picture::Picture,
-    pipeline::{Pipeline, RunError},
+    pipeline::RunError,
     quality::{probe_gate, reference_gate},
 };
 use rayon::prelude::*;
@@ -48,6 +48,16 @@ impl Gated {
             Self::Reference => Some(reference_gate()),
         }
     }
+
+    /// Size of the face and how much of it is in the picture are quality too: without a gate they are not asked for,
+    /// and only which face counts is.
+    fn rule(self) -> FaceRule {
+        let product = FaceRule::default();
+        match self {
+            Self::None => FaceRule { inter_eye_distance_min_px: 0.0, share_inside_min: 0.0, ..product },
+            Self::Probe | Self::Reference => product,
+        }
+    }
 }
 
 /// Processing cannot go on. A picture that cannot be used is no such case.
@@ -71,6 +81,15 @@ pub enum AcquisitionError {
         #[source]
         source: RunError,
     },
+}
+
+/// What is to be made of a picture beside its template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// The template of a single unmirrored crop.
+    pub plain: bool,
+    /// How live the face looks.
+    pub live: bool,
 }
 
 /// What was made of one picture. Pixels are not kept.
@@ -131,12 +150,13 @@ impl Failures {
 pub fn acquire(
     setup: &Setup,
     pictures: &Pictures,
+    wanted: Wanted,
     done: &(dyn Fn() + Sync),
 ) -> Result<Vec<Result<Acquired, &'static str>>, AcquisitionError> {
     let gate = setup.gate.gate();
     let one = |path: &PathBuf| {
         let bytes = fs::read(path).map_err(|source| AcquisitionError::Read { path: path.clone(), source })?;
-        let outcome = acquire_one(&setup.pipeline, setup, gate.as_ref(), &bytes).map_err(|source| failed(path, source));
+        let outcome = acquire_one(setup, gate.as_ref(), wanted, &bytes).map_err(|source| failed(path, source));
         done();
         outcome
     };
@@ -147,11 +167,12 @@ fn failed(path: &Path, source: RunError) -> AcquisitionError {
     AcquisitionError::Run { path: path.into(), source }
 }
 
-fn acquire_one(pipeline: &Pipeline, setup: &Setup, gate: Option<&Gate>, bytes: &[u8]) -> Result<Result<Acquired, &'static str>, RunError> {
+fn acquire_one(setup: &Setup, gate: Option<&Gate>, wanted: Wanted, bytes: &[u8]) -> Result<Result<Acquired, &'static str>, RunError> {
+    let pipeline = &setup.pipeline;
     let Ok(picture) = Picture::decode(bytes) else { return Ok(Err("unreadable")) };
     let faces = pipeline.detect(&picture)?;
     let (width, height) = (picture.width() as f32, picture.height() as f32);
-    let face = match choose_face(&faces, width, height, &FaceRule::default(), setup.choice) {
+    let face = match choose_face(&faces, width, height, &setup.gate.rule(), setup.choice) {
         Ok(face) => face,
         Err(refusal) => return Ok(Err(refusal.word())),
     };
@@ -162,7 +183,7 @@ fn acquire_one(pipeline: &Pipeline, setup: &Setup, gate: Option<&Gate>, bytes: &
     }
     Ok(Ok(Acquired {
         template: pipeline.template(&picture, &face)?,
-        plain: if setup.plain { Some(pipeline.plain_template(&picture, &face)?) } else { None },
-        live: pipeline.attack_score_of_frames(&[(&picture, &face)])?.map(|score| score.live),
+        plain: if wanted.plain { Some(pipeline.plain_template(&picture, &face)?) } else { None },
+        live: if wanted.live { pipeline.attack_score_of_frames(&[(&picture, &face)])?.map(|score| score.live) } else { None },
     }))
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use models::{compare, manifest::Model};
 use serde::Serialize;
 
-use super::{Acquired, AcquisitionError, Failures, Provenance, Setup, acquire};
+use super::{Acquired, AcquisitionError, Failures, Provenance, Setup, Wanted, acquire};
 use crate::{
     metrics::{Bootstrap, Interval, Rate},
     trials::{Presentation, Presentations},
@@ -135,7 +135,7 @@ pub fn evaluate_attacks(
     given: Option<f32>,
     done: &(dyn Fn() + Sync),
 ) -> Result<AttackResult, AcquisitionError> {
-    let acquired = acquire(setup, &presentations.pictures, done)?;
+    let acquired = acquire(setup, &presentations.pictures, Wanted { plain: false, live: true }, done)?;
     let (seen, subjects) = look(setup, presentations, &acquired);
     let bootstrap = Bootstrap { replicates: setup.replicates, seed: setup.seed, subjects };
     let thresholds: Vec<AtThreshold> =

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use models::{Template, compare};
 use serde::Serialize;
 
-use super::{Acquired, AcquisitionError, Calibration, CalibrationError, Failures, Provenance, Setup, Target, acquire, calibrate};
+use super::{Acquired, AcquisitionError, Calibration, CalibrationError, Failures, Provenance, Setup, Target, Wanted, acquire, calibrate};
 use crate::{
     metrics::{Comparison, RESOLVED_ERRORS, Scores},
     trials::{Capture, Reference, Stock},
@@ -101,7 +101,7 @@ pub fn calibrate_cross(
     target: Target,
     done: &(dyn Fn() + Sync),
 ) -> Result<CrossResult, CrossError> {
-    let acquired = acquire(setup, &stock.pictures, done).map_err(CrossError::Acquisition)?;
+    let acquired = acquire(setup, &stock.pictures, Wanted::default(), done).map_err(CrossError::Acquisition)?;
     let template =
         |picture: usize| acquired.get(picture).and_then(|outcome| outcome.as_ref().ok()).map(|acquired: &Acquired| &acquired.template);
     let mut by_group: BTreeMap<Key, Vec<Comparison>> = BTreeMap::new();

@@ -4,7 +4,7 @@ use models::{Template, compare};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{Acquired, AcquisitionError, FPIR_TARGETS, Failures, Provenance, Setup, acquire};
+use super::{Acquired, AcquisitionError, FPIR_TARGETS, Failures, Provenance, Setup, Wanted, acquire};
 use crate::{
     metrics::{Bootstrap, Comparison, Interval, Rate, Scores},
     trials::{Probe, SearchTrials},
@@ -95,7 +95,7 @@ pub fn evaluate_identification(
     trials: &SearchTrials,
     done: &(dyn Fn() + Sync),
 ) -> Result<IdentificationResult, AcquisitionError> {
-    let acquired = acquire(setup, &trials.pictures, done)?;
+    let acquired = acquire(setup, &trials.pictures, Wanted::default(), done)?;
     let template =
         |picture: usize| acquired.get(picture).and_then(|outcome| outcome.as_ref().ok()).map(|acquired: &Acquired| &acquired.template);
     let tops: Vec<Option<Top>> = trials.probes.par_iter().map(|probe| search(trials, &template, probe)).collect();

@@ -6,7 +6,7 @@ use matcher_core::{AcquisitionFailure, Decision, Evidence, NoDecision, Policy, R
 use models::compare;
 use serde::Serialize;
 
-use super::{Acquired, AcquisitionError, FMR_TARGETS, Failures, Paired, Provenance, Setup, acquire, paired::paired};
+use super::{Acquired, AcquisitionError, FMR_TARGETS, Failures, Paired, Provenance, Setup, Wanted, acquire, paired::paired};
 use crate::{
     metrics::{
         Bootstrap, Comparison, FoldTrial, Interval, RESOLVED_ERRORS, Rate, Scores, accuracy_by_folds, combined_false_accept,
@@ -221,7 +221,9 @@ pub struct Scored<'a> {
 /// # Errors
 /// When a picture cannot be read or a network fails.
 pub fn evaluate_verification(setup: &Setup, pairs: &Pairs, done: &(dyn Fn() + Sync)) -> Result<VerificationResult, AcquisitionError> {
-    let acquired = acquire(setup, &pairs.pictures, done)?;
+    // A policy without a threshold for attacks suspects nothing: the score would be in vain.
+    let wanted = Wanted { plain: setup.plain, live: setup.policy.suspects_attack(None) };
+    let acquired = acquire(setup, &pairs.pictures, wanted, done)?;
     let scored = score(&setup.policy, pairs, &acquired);
     let bootstrap = Bootstrap { replicates: setup.replicates, seed: setup.seed, subjects: pairs.subjects };
     let [mated, nonmated] = [true, false].map(|side| scores(&scored, side, |scored| scored.score));
