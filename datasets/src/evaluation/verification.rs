@@ -337,7 +337,19 @@ fn points(bootstrap: &Bootstrap, mated: &Scores, nonmated: &Scores, replicates: 
             resolved: reached.then_some(fmr.errors >= RESOLVED_ERRORS),
         }
     };
-    FMR_TARGETS.into_iter().enumerate().map(point).collect()
+    let mut points: Vec<Point> = FMR_TARGETS.into_iter().enumerate().map(point).collect();
+    // A false non-match rate can only fall when more false matches are allowed: where no error was seen, what bounds the
+    // stricter point bounds this one too.
+    let mut bound: f64 = 1.0;
+    for point in points.iter_mut().rev() {
+        if let Some([_, upper]) = &mut point.ci95 {
+            if point.false_non_matches == Some(0) {
+                *upper = upper.min(bound);
+            }
+            bound = *upper;
+        }
+    }
+    points
 }
 
 /// False match rates from one comparison in all of them to 1, evenly on a logarithmic axis.
@@ -352,11 +364,16 @@ fn curve(bootstrap: &Bootstrap, mated: &Scores, nonmated: &Scores, replicates: &
     }
     let (ranked_mated, ranked_nonmated) = (mated.ranked(), nonmated.ranked());
     let mut curve = Curve::default();
+    let mut bound: f64 = 1.0;
     for (fmr, values) in curve_grid(nonmated.len()).into_iter().zip(&replicates.curve) {
         let rate = ranked_mated.below(ranked_nonmated.threshold_for_at_or_above(fmr));
         if let Some(fnmr) = rate.share() {
             curve.points.push([fmr, fnmr]);
-            curve.band.extend(bootstrap.interval(values, rate.errors).map(|[lower, upper]| [fmr, lower.min(fnmr), upper.max(fnmr)]));
+            if let Some([lower, upper]) = bootstrap.interval(values, rate.errors) {
+                // What bounds a stricter point bounds this one too.
+                bound = upper.max(fnmr).min(bound);
+                curve.band.push([fmr, lower.min(fnmr), bound]);
+            }
         }
     }
     curve

@@ -2,7 +2,7 @@
 
 use super::Ranked;
 
-/// Where false match and false non-match rate meet. Steps of two finite sets hardly ever meet exactly: of the
+/// Where false match and false non-match rate meet. Steps of two finite sets hardly ever meet exactly; else, of the
 /// last threshold at which the false non-match rate is the larger and the first at which it is not, the one
 /// with the smaller sum counts, and the rate is the mean of its two. None when either side is empty.
 #[must_use]
@@ -31,7 +31,10 @@ pub fn equal_error_rate(mated: &Ranked<'_>, nonmated: &Ranked<'_>) -> Option<f64
         }
         let fmr = false_matches as f64 / all_nonmated as f64;
         let fnmr = (all_mated - hits) as f64 / all_mated as f64;
-        if fmr >= fnmr {
+        if fmr == fnmr {
+            return Some(fmr);
+        }
+        if fmr > fnmr {
             let sum = |(fmr, fnmr): (f64, f64)| fmr + fnmr;
             return Some(sum((fmr, fnmr)).min(sum(before)) / 2.0);
         }
@@ -60,12 +63,12 @@ mod tests {
     fn where_the_steps_meet_it_is_exact() {
         // At 0.5: one of 4 non-mated (0.6) matches, one of 4 mated (0.4) does not.
         check(&[0.9, 0.8, 0.5, 0.4], &[0.6, 0.3, 0.2, 0.1], Some(0.25));
+        // At 0.8: FMR 0, FNMR 1/2. At 0.7: FMR 1/4, FNMR 1/2. At 0.6: FMR 1/2, FNMR 1/2: they meet.
+        check(&[0.8, 0.5], &[0.7, 0.6, 0.2, 0.1], Some(0.5));
     }
 
     #[test]
     fn where_they_do_not_it_is_the_mean_of_the_nearer_step() {
-        // At 0.8: FMR 0, FNMR 1/2. At 0.7: FMR 1/4, FNMR 1/2. At 0.6: FMR 1/2, FNMR 1/2: they meet.
-        check(&[0.8, 0.5], &[0.7, 0.6, 0.2, 0.1], Some(0.5));
         // At 0.9: (0, 2/3). At 0.7: (1/2, 2/3), sum 7/6. At 0.6: (1/2, 1/3), sum 5/6, the first with FMR ≥ FNMR.
         check(&[0.9, 0.6, 0.5], &[0.7, 0.1], Some(5.0 / 12.0));
         // All of both sides tie: (0, 1) above and (1, 0) at the score, both sums are 1.

@@ -41,6 +41,7 @@ pub(super) fn det(curve: &Curve, mated: usize, nonmated: usize) -> Result<String
         let (left, floor) = (0.5 / nonmated.max(1) as f64, 0.5 / mated.max(1) as f64);
         let mut chart = ChartBuilder::on(&root)
             .margin(12)
+            .margin_right(30)
             .x_label_area_size(46)
             .y_label_area_size(68)
             .build_cartesian_2d((left..1.0).log_scale(), (floor..1.0).log_scale())
@@ -87,6 +88,7 @@ pub(super) fn histogram(series: &[Series<'_>], range: (f32, f32), marks: &[(Stri
         root.fill(&WHITE).map_err(&failed)?;
         let mut chart = ChartBuilder::on(&root)
             .margin(12)
+            .margin_right(30)
             .x_label_area_size(46)
             .y_label_area_size(68)
             .build_cartesian_2d(low..high, 0.0..top)
@@ -100,7 +102,7 @@ pub(super) fn histogram(series: &[Series<'_>], range: (f32, f32), marks: &[(Stri
             .axis_desc_style(label(14))
             .x_desc(axis)
             .y_desc("share")
-            .x_label_formatter(&|score| format!("{score:.1}"))
+            .x_label_formatter(&|score| format!("{:.1}", score + 0.0001))
             .y_label_formatter(&|share| format!("{:.0} %", share * 100.0))
             .draw()
             .map_err(&failed)?;
@@ -120,7 +122,7 @@ pub(super) fn histogram(series: &[Series<'_>], range: (f32, f32), marks: &[(Stri
         }
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
+            .position(SeriesLabelPosition::UpperLeft)
             .margin(18)
             .background_style(WHITE.mix(0.85))
             .border_style(GRID)

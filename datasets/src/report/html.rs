@@ -16,7 +16,7 @@ dl.facts small{display:block;font-size:.8rem;color:#566572}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;margin:.5rem 0}
 th,td{padding:.3rem .75rem;text-align:right;border-bottom:1px solid #e8edf1;vertical-align:top}
-th{font-weight:600;color:#3c4a56;border-bottom-color:#b9c4cd}th:first-child,td:first-child,td.id{text-align:left}td.id{word-break:break-all}
+th{font-weight:600;color:#3c4a56;border-bottom-color:#b9c4cd}th:first-child,td:first-child,.id{text-align:left}td.id{word-break:break-all}
 figure{margin:1rem 0}figure svg{max-width:100%;height:auto}figcaption{color:#566572;font-size:.9rem}
 footer{margin-top:2.5rem;color:#566572;font-size:.85rem;border-top:1px solid #dfe5ea;padding-top:.5rem}
 @media print{body{margin:0;max-width:none;font-size:11px}figure,table,dl.facts div{break-inside:avoid}h2{break-after:avoid}}
@@ -55,7 +55,8 @@ impl Page {
     pub(super) fn table(&mut self, header: &[&str], rows: &[Vec<String>]) {
         self.0.push_str("<div class=\"wide\"><table>\n<thead><tr>");
         for name in header {
-            let _ = write!(self.0, "<th scope=\"col\">{}</th>", escape(name.trim_start_matches('#')));
+            let class = if name.starts_with('#') { " class=\"id\"" } else { "" };
+            let _ = write!(self.0, "<th scope=\"col\"{class}>{}</th>", escape(name.trim_start_matches('#')));
         }
         self.0.push_str("</tr></thead>\n<tbody>\n");
         for row in rows {
@@ -117,7 +118,8 @@ pub(super) fn percent(share: Option<f64>) -> String {
 
 /// An interval of shares, or a dash.
 pub(super) fn interval(interval: Option<Interval>) -> String {
-    interval.map_or_else(|| "–".into(), |[lower, upper]| format!("{} to {}", percent(Some(lower)), percent(Some(upper))))
+    interval
+        .map_or_else(|| "–".into(), |[lower, upper]| format!("{} to {}", percent(Some(lower)), percent(Some(upper))).replace(' ', "\u{a0}"))
 }
 
 /// A score, or a dash.
