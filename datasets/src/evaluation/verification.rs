@@ -307,14 +307,17 @@ impl Replicates {
             let fnmr = |targets: &[f64]| -> Vec<Option<f64>> { targets.iter().map(fnmr).collect() };
             (equal_error_rate(&mated, &nonmated), fnmr(&FMR_TARGETS), fnmr(&grid))
         });
-        let column =
-            |of: &dyn Fn(&(Option<f64>, Vec<Option<f64>>, Vec<Option<f64>>)) -> Option<f64>| each.iter().map(of).collect::<Vec<_>>();
         Self {
-            eer: column(&|each| each.0),
-            fnmr: (0..FMR_TARGETS.len()).map(|at| column(&|each| each.1.get(at).copied().flatten())).collect(),
-            curve: (0..grid.len()).map(|at| column(&|each| each.2.get(at).copied().flatten())).collect(),
+            eer: each.iter().map(|(eer, ..)| *eer).collect(),
+            fnmr: column(each.iter().map(|(_, fnmr, _)| fnmr), FMR_TARGETS.len()),
+            curve: column(each.iter().map(|(.., curve)| curve), grid.len()),
         }
     }
+}
+
+/// For each place of rows of that width: what stands there in each row.
+fn column<'a>(rows: impl Iterator<Item = &'a Vec<Option<f64>>> + Clone, width: usize) -> Vec<Vec<Option<f64>>> {
+    (0..width).map(|at| rows.clone().map(|row| row.get(at).copied().flatten()).collect()).collect()
 }
 
 fn points(bootstrap: &Bootstrap, mated: &Scores, nonmated: &Scores, replicates: &Replicates, fta: f64) -> Vec<Point> {
