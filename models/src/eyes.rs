@@ -39,9 +39,15 @@ impl Eyes {
         Ok([self.one(picture, left)?, self.one(picture, right)?])
     }
 
-    fn one(&self, picture: &Picture, eye: &[Point]) -> Result<Option<f32>, RunError> {
+    /// One eye as the network sees it, RGB.
+    pub(crate) fn cropped(&self, picture: &Picture, eye: &[Point]) -> Result<Option<Vec<u8>>, RunError> {
         let Some(region) = around(eye, self.factor, picture) else { return Ok(None) };
-        let outputs = self.network.run(&warp::resize(picture, region, self.width, self.height)?)?;
+        Ok(Some(warp::resize(picture, region, self.width, self.height)?))
+    }
+
+    fn one(&self, picture: &Picture, eye: &[Point]) -> Result<Option<f32>, RunError> {
+        let Some(crop) = self.cropped(picture, eye)? else { return Ok(None) };
+        let outputs = self.network.run(&crop)?;
         Ok(softmax(outputs.iter().flatten().copied()).get(self.open_index).copied())
     }
 }

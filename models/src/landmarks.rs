@@ -10,7 +10,7 @@ use crate::{
     manifest::{Crop, InputSize, Model, Role},
     network::{Graph, LoadError, Network, RunError},
     picture::Picture,
-    warp,
+    warp::{self, Region},
 };
 
 /// Number of landmarks.
@@ -23,6 +23,15 @@ impl Contour {
     /// The landmarks `from` up to but without `to`.
     pub(crate) fn part(&self, from: usize, to: usize) -> &[Point] {
         self.0.get(from..to).unwrap_or_default()
+    }
+
+    /// How far each eye's lids are apart, as a share of the eye's width; that of the eye at the left first.
+    pub(crate) fn openings(&self) -> [f32; 2] {
+        self.eyes().map(|eye| {
+            let [outer, upper_left, upper_right, inner, lower_right, lower_left] = *eye else { return 0.0 };
+            let apart = |a: Point, b: Point| (a.x - b.x).hypot(a.y - b.y);
+            (apart(upper_left, lower_left) + apart(upper_right, lower_right)) / (2.0 * apart(outer, inner)).max(1e-3)
+        })
     }
 
     /// The six landmarks of the eye at the left of the picture, then of the other.
@@ -41,15 +50,21 @@ pub(crate) struct ContourFinder {
 
 impl ContourFinder {
     pub(crate) fn load(model: &Arc<Model>, bytes: &[u8]) -> Result<Self, LoadError> {
-        let (InputSize::Fixed { width, height }, Crop::Box { factor }) = (model.input.size, &model.crop) else {
+        let (InputSize::Fixed { width, height }, Crop::Box { factor, .. }) = (model.input.size, &model.crop) else {
             return Err(LoadError::NoModel(Role::Landmarks));
         };
         Ok(Self { network: Graph::parse(model, bytes)?.plan(width, height)?, factor: *factor, width, height })
     }
 
-    pub(crate) fn find(&self, picture: &Picture, face_box: &FaceBox) -> Result<Contour, RunError> {
+    /// The part of the picture that the network sees, and its pixels, RGB.
+    pub(crate) fn cropped(&self, picture: &Picture, face_box: &FaceBox) -> Result<(Region, Vec<u8>), RunError> {
         let region = enlarged(face_box, self.factor, picture).ok_or(RunError::Box)?;
-        let outputs = self.network.run(&warp::resize(picture, region, self.width, self.height)?)?;
+        Ok((region, warp::resize(picture, region, self.width, self.height)?))
+    }
+
+    pub(crate) fn find(&self, picture: &Picture, face_box: &FaceBox) -> Result<Contour, RunError> {
+        let (region, crop) = self.cropped(picture, face_box)?;
+        let outputs = self.network.run(&crop)?;
         let mut shares = outputs.iter().flatten().copied();
         let mut next = |from: f64, length: f64| (from + f64::from(shares.next().unwrap_or_default()) * length) as f32;
         Ok(Contour(std::array::from_fn(|_| {

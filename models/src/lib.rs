@@ -28,6 +28,7 @@ pub mod pipeline;
 mod pose;
 pub mod quality;
 pub mod sample;
+pub mod selftest;
 mod warp;
 
 pub use models_core::{

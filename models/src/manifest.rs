@@ -15,7 +15,7 @@ use std::{
 use models_core::{Landmarks, ModelId, RecipeId};
 use thiserror::Error;
 
-pub use self::fields::{Channels, Dim, Mirroring, OutputKind, Role};
+pub use self::fields::{Channels, Claim, Dim, Mirroring, OutputKind, Role};
 use crate::{digest::Digest, package::Package};
 
 /// A manifest that cannot be used.
@@ -102,6 +102,8 @@ pub enum Crop {
     Box {
         /// How much.
         factor: f32,
+        /// A picture that leaves room for less than this tells the network too little; 0 for any.
+        factor_min: f32,
     },
     /// Each eye: a square around it.
     Eyes {
@@ -121,6 +123,8 @@ pub struct Output {
     pub shape: Vec<Dim>,
     /// For `live_logits` and `open_logits`: which number stands for live or open.
     pub index: Option<usize>,
+    /// For `angle_bins`: what the network says of a face that looks straight into the camera, in degrees.
+    pub zero_deg: f32,
 }
 
 /// How pixels become features, by name.
@@ -159,8 +163,25 @@ pub struct Threshold {
     pub non_mated: Option<u64>,
     /// Attack presentations.
     pub attacks: Option<u64>,
+    /// Bona fide presentations.
+    pub bona_fide: Option<u64>,
     /// People.
     pub subjects: Option<u64>,
+}
+
+/// A kind of attack, and what is claimed about detecting it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Species {
+    /// What it is, such as `printed photo`.
+    pub name: String,
+    /// What is claimed.
+    pub claim: Claim,
+    /// Presentations that were measured.
+    pub presentations: u64,
+    /// How many of them passed at the `retry` threshold.
+    pub passed: u64,
+    /// The data.
+    pub dataset: Option<String>,
 }
 
 /// Where a model's file comes from.
@@ -210,6 +231,8 @@ pub struct Model {
     pub recipe: Option<Recipe>,
     /// Scores that mean something.
     pub thresholds: Vec<Threshold>,
+    /// Kinds of attack and what is claimed about each; only for `attack`.
+    pub species: Vec<Species>,
 }
 
 impl Model {
@@ -229,10 +252,36 @@ impl Model {
     }
 }
 
+/// A picture out of a published package, for the self-test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownPicture {
+    /// Its name in reports, and its file's in the cache.
+    pub id: String,
+    /// Pictures with the same word show the same person.
+    pub person: String,
+    /// The package.
+    pub package: Package,
+    /// Path inside its archive.
+    pub member: String,
+    /// Digest of the file.
+    pub sha256: Digest,
+    /// Licence or legal state.
+    pub licence: String,
+}
+
+impl KnownPicture {
+    /// Where it is in the cache.
+    #[must_use]
+    pub fn path(&self, cache_dir: &Path) -> PathBuf {
+        cache_dir.join("self-test").join(&self.id)
+    }
+}
+
 /// One model for each role.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Manifest {
     models: Vec<Model>,
+    pictures: Vec<KnownPicture>,
 }
 
 /// The shipped manifest, as text with its comments.
@@ -254,14 +303,16 @@ impl Manifest {
     pub fn load(path: &Path) -> Result<Self, ManifestError> {
         let text = fs::read_to_string(path).map_err(|source| ManifestError::Read { path: path.into(), source })?;
         let theirs = Self::parse(&text, &path.display().to_string(), path.parent().unwrap_or(Path::new("")))?;
+        let shipped = Self::shipped();
+        let pictures = if theirs.pictures.is_empty() { shipped.pictures } else { theirs.pictures };
         let mut models = theirs.models;
-        for ours in Self::shipped().models {
+        for ours in shipped.models {
             if models.iter().all(|model| model.role != ours.role) {
                 models.push(ours);
             }
         }
         models.sort_by_key(|model| model.role);
-        Ok(Self { models })
+        Ok(Self { models, pictures })
     }
 
     /// Reads a manifest's text; `folder` is what paths in it are relative to.
@@ -272,14 +323,20 @@ impl Manifest {
         let origin = origin.to_owned();
         let fields: fields::Manifest =
             toml::from_str(text).map_err(|source| ManifestError::Parse { origin: origin.clone(), source: Box::new(source) })?;
-        let models = check::manifest(fields, folder).map_err(|faults| ManifestError::Invalid { origin, faults })?;
-        Ok(Self { models })
+        let (models, pictures) = check::manifest(fields, folder).map_err(|faults| ManifestError::Invalid { origin, faults })?;
+        Ok(Self { models, pictures })
     }
 
     /// All models, in the order of their roles.
     #[must_use]
     pub fn models(&self) -> &[Model] {
         &self.models
+    }
+
+    /// The pictures of the self-test.
+    #[must_use]
+    pub fn pictures(&self) -> &[KnownPicture] {
+        &self.pictures
     }
 
     /// The model in a role.

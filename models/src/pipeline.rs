@@ -239,8 +239,7 @@ impl Pipeline {
         Ok(Ok(EnrolmentSample { template: self.template(&picture, &face)?, face, quality }))
     }
 
-    /// Runs every network once on a picture (features and attack detection on `face`, when there is one) and
-    /// returns their exact inputs and outputs.
+    /// Runs every network once on a picture (all but the detector on `face`, when there is one) and returns their exact inputs and outputs.
     ///
     /// # Errors
     /// As [`Pipeline::detect`], [`Pipeline::template`] and [`Pipeline::attack_score`].
@@ -251,6 +250,7 @@ impl Pipeline {
             let (features, attack) = (&self.0.features, &self.0.attack);
             traces.push(features.network.trace(&features.aligned(picture, &face.landmarks)?)?);
             traces.push(attack.network.trace(&attack.cropped(picture, &face.face_box)?)?);
+            traces.extend(self.0.quality.trace(picture, face)?);
         }
         Ok(traces)
     }

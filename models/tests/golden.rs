@@ -9,7 +9,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use std::{env, fmt::Write as _, fs, path::Path};
+use std::{collections::BTreeMap, env, fmt::Write as _, fs, path::Path};
 
 use datasets::{Identity, Pack, PackPicture};
 use models::{
@@ -25,6 +25,8 @@ const PIXELS: f32 = 0.1;
 const SCORE: f32 = 0.01;
 /// Of each projection, which is about ±1: a template at cosine 0.9999 of the stated one passes.
 const PROJECTION: f32 = 0.05;
+/// Of each component's score, of 100.
+const QUALITY: u8 = 4;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,6 +50,7 @@ struct Row {
     face_box: Option<[f32; 4]>,
     landmarks: Option<[f32; 10]>,
     projections: Option<[f32; PROJECTIONS]>,
+    quality: Option<BTreeMap<String, u8>>,
 }
 
 /// Pipeline and pictures, or a loud skip.
@@ -88,10 +91,20 @@ fn projections(template: &Template) -> [f32; PROJECTIONS] {
 
 fn row(pipeline: &Pipeline, picture: &PackPicture) -> (Row, f32) {
     let pixels = decode(picture);
+    let all = pipeline.detect(&pixels).unwrap();
     let (faces, face) = dominant(pipeline, &pixels);
     let per_pixel = pixels.width().max(pixels.height()) as f32 / 320.0;
-    let mut row =
-        Row { id: picture.id.clone(), faces, refusal: None, score: None, live: None, face_box: None, landmarks: None, projections: None };
+    let mut row = Row {
+        id: picture.id.clone(),
+        faces,
+        refusal: None,
+        score: None,
+        live: None,
+        face_box: None,
+        landmarks: None,
+        projections: None,
+        quality: None,
+    };
     match face {
         Err(refusal) => row.refusal = Some(refusal.word().into()),
         Ok(face) => {
@@ -101,6 +114,8 @@ fn row(pipeline: &Pipeline, picture: &PackPicture) -> (Row, f32) {
             row.landmarks =
                 Some(std::array::from_fn(|at| if at % 2 == 0 { face.landmarks.0[at / 2].x } else { face.landmarks.0[at / 2].y }));
             row.projections = Some(projections(&pipeline.template(&pixels, &face).unwrap()));
+            let quality = pipeline.quality(&pixels, &all, &face).unwrap();
+            row.quality = Some(quality.iter().map(|(component, measure)| (component.word().to_owned(), measure.score)).collect());
         }
     }
     (row, per_pixel)
@@ -113,6 +128,14 @@ fn near<const N: usize>(what: &str, id: &str, expected: Option<[f32; N]>, got: O
             assert!(worst <= tolerance, "{id}: {what}: differs by {worst}, allowed {tolerance}: {expected:?} {got:?}");
         }
         (expected, got) => assert_eq!(expected.is_some(), got.is_some(), "{id}: {what}"),
+    }
+}
+
+fn near_quality(id: &str, expected: Option<&BTreeMap<String, u8>>, got: Option<&BTreeMap<String, u8>>) {
+    let words = |measured: Option<&BTreeMap<String, u8>>| measured.map(|all| all.keys().cloned().collect::<Vec<_>>());
+    assert_eq!(words(expected), words(got), "{id}");
+    for ((component, expected), got) in expected.into_iter().flatten().zip(got.into_iter().flat_map(BTreeMap::values)) {
+        assert!(expected.abs_diff(*got) <= QUALITY, "{id}: {component}: expected {expected}, got {got}");
     }
 }
 
@@ -136,6 +159,7 @@ fn the_pipeline_gives_what_the_golden_table_says() {
         near("box", id, expected.face_box, got.face_box, PIXELS * per_pixel);
         near("landmarks", id, expected.landmarks, got.landmarks, PIXELS * per_pixel);
         near("projections", id, expected.projections, got.projections, PROJECTION);
+        near_quality(id, expected.quality.as_ref(), got.quality.as_ref());
     }
 }
 
@@ -163,6 +187,10 @@ fn text(pipeline: &Pipeline, rows: &[(Row, f32)]) -> String {
         if let (Some(face_box), Some(landmarks), Some(projections)) = (row.face_box, row.landmarks, row.projections) {
             writeln!(text, "box = [{}]\nlandmarks = [{}]", list(&face_box, 2), list(&landmarks, 2)).unwrap();
             writeln!(text, "projections = [{}]", list(&projections, 2)).unwrap();
+        }
+        if let Some(quality) = &row.quality {
+            let scores = quality.iter().map(|(component, score)| format!("{component} = {score}")).collect::<Vec<_>>().join(", ");
+            writeln!(text, "quality = {{ {scores} }}").unwrap();
         }
     }
     text

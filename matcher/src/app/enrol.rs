@@ -10,7 +10,7 @@ use std::fmt;
 use jiff::civil::Date;
 use matcher_core::Identifier;
 use models::pipeline::{EnrolmentSample, PhotoRefusal, Pipeline, RunError};
-use models_core::{FaceRule, ModelId, RecipeId, Template};
+use models_core::{ModelId, RecipeId, Template};
 use thiserror::Error;
 
 use crate::{
@@ -121,7 +121,7 @@ impl PhotoModel for Pipeline {
     }
 
     fn extract(&self, photo: &[u8]) -> Result<Result<Template, PhotoRefusal>, RunError> {
-        let sample = self.enrol(photo, &FaceRule::default(), &models::quality::reference_gate())?;
+        let sample = self.enrol(photo, &models::quality::reference_rule(), &models::quality::reference_gate())?;
         Ok(sample.map(|EnrolmentSample { template, .. }| template))
     }
 }

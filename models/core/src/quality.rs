@@ -53,11 +53,13 @@ components! {
     HeadPoseYaw = "head_pose_yaw",
     /// Raw: degrees of pitch, positive when the face looks up.
     HeadPosePitch = "head_pose_pitch",
-    /// Raw: degrees of roll, positive clockwise as seen.
+    /// Raw: degrees of roll, of the line between the eyes; positive clockwise as seen.
     HeadPoseRoll = "head_pose_roll",
-    /// Raw: probability that the less open eye is open, 0–1.
+    /// Raw: how open the eyes are, 0–1: for each the network's probability or, where that is larger, how far the lids
+    /// are apart (0.20 to 0.30 of the eye's width); the mean of both. Narrow eyes count as open.
     EyesOpen = "eyes_open",
-    /// Raw: variance of the Laplacian of the aligned face's luminance.
+    /// Raw: variance of the Laplacian of the aligned face's luminance, in percent of the mean luminance, squared:
+    /// about 60 in a good picture, below 5 in a blurred one, the same in the dark.
     Sharpness = "sharpness",
     /// Raw: share of the face's pixels that are nearly black, 0–1.
     UnderExposurePrevention = "under_exposure_prevention",
@@ -67,9 +69,10 @@ components! {
     IlluminationUniformity = "illumination_uniformity",
     /// Raw: entropy of the face's luminance in bits, 0–8.
     DynamicRange = "dynamic_range",
-    /// Raw: strength of block edges of JPEG over that of other edges, 1 when there are none.
+    /// Raw: mean step across the borders of JPEG's 8 × 8 blocks over that elsewhere, 1 when there are none.
     NoCompressionArtifacts = "no_compression_artifacts",
-    /// Raw: how much mouth and nose look like a face's, 0–1; low when a mask covers them.
+    /// Raw: share of mouth and chin that has the colour of the same face's skin below the eyes, 0–1; low when a mask
+    /// of another colour covers them. A mask of skin's colour is not seen, nor any in a grey picture.
     MouthOcclusionPrevention = "mouth_occlusion_prevention",
     /// Raw: detection score of the whole face, 0–1; low when hair, hands or objects cover it.
     FaceOcclusionPrevention = "face_occlusion_prevention",

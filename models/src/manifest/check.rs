@@ -4,7 +4,10 @@ use std::{collections::HashSet, hash::Hash, path::Path};
 
 use models_core::{Landmarks, ModelId, Point, RecipeId};
 
-use super::{Channels, Crop, Input, InputSize, Mirroring, Model, Output, OutputKind, Recipe, Role, Source, Threshold, fields};
+use super::{
+    Channels, Claim, Crop, Input, InputSize, KnownPicture, Mirroring, Model, Output, OutputKind, Recipe, Role, Source, Species, Threshold,
+    fields,
+};
 use crate::package::Package;
 
 /// Networks take sides up to this many pixels; a larger number is a slip of the pen.
@@ -12,7 +15,7 @@ const SIDE_MAX: u32 = 4096;
 /// More frames than a counter could wait for.
 const FRAMES_MAX: usize = 8;
 
-pub(super) fn manifest(fields: fields::Manifest, folder: &Path) -> Result<Vec<Model>, Vec<String>> {
+pub(super) fn manifest(fields: fields::Manifest, folder: &Path) -> Result<(Vec<Model>, Vec<KnownPicture>), Vec<String>> {
     let mut faults = Vec::new();
     if fields.version != 1 {
         faults.push(format!("version: expected 1, got {}", fields.version));
@@ -29,7 +32,22 @@ pub(super) fn manifest(fields: fields::Manifest, folder: &Path) -> Result<Vec<Mo
         models.extend(check_model(model, &fields.package, folder, &mut faulty));
     }
     models.sort_by_key(|model| model.role);
-    if faults.is_empty() { Ok(models) } else { Err(faults) }
+    let pictures = check_pictures(fields.picture, &fields.package, &mut faults);
+    if faults.is_empty() { Ok((models, pictures)) } else { Err(faults) }
+}
+
+fn check_pictures(pictures: Vec<fields::KnownPicture>, packages: &[Package], faults: &mut Vec<String>) -> Vec<KnownPicture> {
+    let mut checked = Vec::new();
+    for picture in pictures {
+        let fields::KnownPicture { id, person, package, member, sha256, licence } = picture;
+        let plain = !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')) && !id.starts_with('.');
+        match packages.iter().find(|known| known.id == package) {
+            Some(package) if plain => checked.push(KnownPicture { id, person, package: package.clone(), member, sha256, licence }),
+            Some(_) => faults.push(format!("picture {id:?}: id: expected a file's name")),
+            None => faults.push(format!("picture {id}: package: expected the id of a [[package]] of this manifest, got {package:?}")),
+        }
+    }
+    checked
 }
 
 fn repeated<T: Copy + Eq + Hash>(values: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
@@ -64,6 +82,7 @@ fn check_model(model: fields::Model, packages: &[Package], folder: &Path, faults
     check_outputs(&model, faults);
     check_role(&model, size, faults);
     model.threshold.iter().for_each(|threshold| check_threshold(threshold, faults));
+    check_species(&model, faults);
     let fields::Input { name, channels, mean, divisor, .. } = model.input;
     Some(Model {
         role: model.role,
@@ -81,6 +100,7 @@ fn check_model(model: fields::Model, packages: &[Package], folder: &Path, faults
         dimension: model.dimension,
         recipe,
         thresholds: model.threshold.into_iter().map(threshold).collect(),
+        species: model.species.into_iter().map(species).collect(),
     })
 }
 
@@ -153,7 +173,10 @@ fn check_crop(crop: &fields::Crop, size: Option<InputSize>, faults: &mut Faults<
                 faults.expect(points.iter().all(inside), "crop.points", "five points inside the input");
             }
         }
-        fields::Crop::Box { factor } => faults.expect((0.1..=10.0).contains(factor), "crop.factor", "0.1 to 10"),
+        fields::Crop::Box { factor, factor_min } => {
+            faults.expect((0.1..=10.0).contains(factor), "crop.factor", "0.1 to 10");
+            faults.expect(factor_min.is_none_or(|least| (0.0..=*factor).contains(&least)), "crop.factor_min", "0 to crop.factor");
+        }
         fields::Crop::Eyes { factor } => faults.expect((0.5..=5.0).contains(factor), "crop.factor", "0.5 to 5"),
         fields::Crop::Letterbox | fields::Crop::Stretch => {}
     }
@@ -172,6 +195,8 @@ fn check_outputs(model: &fields::Model, faults: &mut Faults<'_>) {
         faults.expect(live, &format!("output {}: live_index", output.name), "for live_logits only: which number stands for live");
         let open = if output.kind == OutputKind::OpenLogits { one_of(output.open_index) } else { output.open_index.is_none() };
         faults.expect(open, &format!("output {}: open_index", output.name), "for open_logits only: which number stands for open");
+        let zero = output.zero_deg.is_none_or(|zero| output.kind == OutputKind::AngleBins && (-45.0..=45.0).contains(&zero));
+        faults.expect(zero, &format!("output {}: zero_deg", output.name), "for angle_bins only: −45 to 45");
     }
 }
 
@@ -236,6 +261,17 @@ fn check_quality_role(model: &fields::Model, size: Option<InputSize>, faults: &m
     }
 }
 
+fn check_species(model: &fields::Model, faults: &mut Faults<'_>) {
+    faults.expect(model.species.is_empty() || model.role == Role::Attack, "species", "none but for attack");
+    for species in &model.species {
+        let field = |name: &str| format!("species {}: {name}", species.name);
+        faults.expect(!species.name.is_empty(), "species.name", "a kind of attack");
+        faults.expect(species.passed <= species.presentations, &field("passed"), "at most presentations");
+        let measured = species.presentations > 0 && species.dataset.is_some();
+        faults.expect(species.claim == Claim::NotClaimed || measured, &field("claim"), "not_claimed without presentations and dataset");
+    }
+}
+
 fn check_threshold(threshold: &fields::Threshold, faults: &mut Faults<'_>) {
     let purpose = &threshold.purpose;
     let field = |name: &str| format!("threshold {purpose}: {name}");
@@ -253,17 +289,23 @@ fn crop(crop: fields::Crop) -> Crop {
         fields::Crop::Letterbox => Crop::Letterbox,
         fields::Crop::Stretch => Crop::Stretch,
         fields::Crop::Eyes { factor } => Crop::Eyes { factor },
-        fields::Crop::Box { factor } => Crop::Box { factor },
+        fields::Crop::Box { factor, factor_min } => Crop::Box { factor, factor_min: factor_min.unwrap_or_default() },
         fields::Crop::Align { template, points } => Crop::Align { template, points: Landmarks(points.map(|[x, y]| Point { x, y })) },
     }
 }
 
 fn output(output: fields::Output) -> Output {
-    let fields::Output { name, kind, shape, live_index, open_index } = output;
-    Output { name, kind, shape, index: live_index.or(open_index) }
+    let fields::Output { name, kind, shape, live_index, open_index, zero_deg } = output;
+    Output { name, kind, shape, index: live_index.or(open_index), zero_deg: zero_deg.unwrap_or_default() }
+}
+
+fn species(species: fields::Species) -> Species {
+    let fields::Species { name, claim, presentations, passed, dataset } = species;
+    Species { name, claim, presentations, passed, dataset }
 }
 
 fn threshold(threshold: fields::Threshold) -> Threshold {
-    let fields::Threshold { purpose, score, fmr, fnmr, apcer, bpcer, dataset, protocol, mated, non_mated, attacks, subjects } = threshold;
-    Threshold { purpose, score, fmr, fnmr, apcer, bpcer, dataset, protocol, mated, non_mated, attacks, subjects }
+    let fields::Threshold { purpose, score, fmr, fnmr, apcer, bpcer, dataset, protocol, mated, non_mated, attacks, bona_fide, subjects } =
+        threshold;
+    Threshold { purpose, score, fmr, fnmr, apcer, bpcer, dataset, protocol, mated, non_mated, attacks, bona_fide, subjects }
 }

@@ -85,6 +85,27 @@ pub enum Mirroring {
     Mean,
 }
 
+/// What is claimed about a kind of attack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Claim {
+    /// Measured on enough presentations for a rate.
+    Tested,
+    /// Nothing: not measured, or on too few presentations.
+    NotClaimed,
+}
+
+impl Claim {
+    /// The words for it in tables.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Tested => "tested",
+            Self::NotClaimed => "not claimed",
+        }
+    }
+}
+
 /// What the numbers of an output are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -157,6 +178,19 @@ pub(super) struct Manifest {
     pub(super) package: Vec<Package>,
     #[serde(default)]
     pub(super) model: Vec<Model>,
+    #[serde(default)]
+    pub(super) picture: Vec<KnownPicture>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KnownPicture {
+    pub(super) id: String,
+    pub(super) person: String,
+    pub(super) package: String,
+    pub(super) member: String,
+    pub(super) sha256: Digest,
+    pub(super) licence: String,
 }
 
 #[derive(Deserialize)]
@@ -180,6 +214,8 @@ pub(super) struct Model {
     pub(super) recipe: Option<Recipe>,
     #[serde(default)]
     pub(super) threshold: Vec<Threshold>,
+    #[serde(default)]
+    pub(super) species: Vec<Species>,
 }
 
 #[derive(Deserialize)]
@@ -201,7 +237,7 @@ pub(super) enum Crop {
     Letterbox,
     Stretch,
     Align { template: String, points: [[f32; 2]; 5] },
-    Box { factor: f32 },
+    Box { factor: f32, factor_min: Option<f32> },
     Eyes { factor: f32 },
 }
 
@@ -213,6 +249,7 @@ pub(super) struct Output {
     pub(super) shape: Vec<Dim>,
     pub(super) live_index: Option<usize>,
     pub(super) open_index: Option<usize>,
+    pub(super) zero_deg: Option<f32>,
 }
 
 #[derive(Deserialize)]
@@ -238,5 +275,18 @@ pub(super) struct Threshold {
     pub(super) mated: Option<u64>,
     pub(super) non_mated: Option<u64>,
     pub(super) attacks: Option<u64>,
+    pub(super) bona_fide: Option<u64>,
     pub(super) subjects: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Species {
+    pub(super) name: String,
+    pub(super) claim: Claim,
+    #[serde(default)]
+    pub(super) presentations: u64,
+    #[serde(default)]
+    pub(super) passed: u64,
+    pub(super) dataset: Option<String>,
 }

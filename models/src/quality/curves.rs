@@ -19,22 +19,22 @@ fn symmetric(component: Component) -> bool {
 fn curve(component: Component) -> Curve {
     match component {
         Component::SingleFacePresent => &[(0.0, 100.0), (0.35, 50.0), (1.0, 0.0)],
-        Component::InterEyeDistance => &[(12.0, 0.0), (24.0, 30.0), (60.0, 80.0), (90.0, 100.0)],
+        Component::InterEyeDistance => &[(10.0, 0.0), (14.0, 20.0), (24.0, 40.0), (60.0, 80.0), (90.0, 100.0)],
         Component::HeadSize => &[(0.05, 0.0), (0.15, 40.0), (0.35, 100.0), (0.75, 100.0), (1.1, 0.0)],
         Component::LeftwardCrop | Component::RightwardCrop | Component::MarginAbove | Component::MarginBelow => {
             &[(-0.3, 0.0), (0.0, 70.0), (0.3, 100.0)]
         }
-        Component::HeadPoseYaw | Component::HeadPosePitch => &[(5.0, 100.0), (20.0, 70.0), (35.0, 35.0), (60.0, 0.0)],
-        Component::HeadPoseRoll => &[(5.0, 100.0), (20.0, 70.0), (45.0, 30.0), (75.0, 0.0)],
-        Component::EyesOpen => &[(0.0, 0.0), (0.5, 50.0), (1.0, 100.0)],
-        Component::Sharpness => &[(2.0, 0.0), (10.0, 10.0), (100.0, 50.0), (600.0, 100.0)],
-        Component::UnderExposurePrevention => &[(0.05, 100.0), (0.5, 40.0), (0.95, 0.0)],
-        Component::OverExposurePrevention => &[(0.02, 100.0), (0.25, 40.0), (0.8, 0.0)],
-        Component::IlluminationUniformity => &[(0.0, 0.0), (0.8, 100.0)],
-        Component::DynamicRange => &[(2.0, 0.0), (5.0, 50.0), (7.0, 100.0)],
-        Component::NoCompressionArtifacts => &[(1.1, 100.0), (2.0, 40.0), (4.0, 0.0)],
-        Component::MouthOcclusionPrevention => &[(0.0, 0.0), (1.0, 100.0)],
-        Component::FaceOcclusionPrevention => &[(0.3, 0.0), (0.5, 30.0), (0.8, 90.0), (0.9, 100.0)],
+        Component::HeadPoseYaw | Component::HeadPosePitch => &[(5.0, 100.0), (25.0, 60.0), (35.0, 40.0), (55.0, 15.0), (75.0, 0.0)],
+        Component::HeadPoseRoll => &[(5.0, 100.0), (25.0, 60.0), (45.0, 20.0), (75.0, 0.0)],
+        Component::EyesOpen => &[(0.0, 0.0), (1.0, 100.0)],
+        Component::Sharpness => &[(2.0, 0.0), (6.0, 15.0), (10.0, 25.0), (60.0, 70.0), (200.0, 100.0)],
+        Component::UnderExposurePrevention => &[(0.02, 100.0), (0.35, 40.0), (0.6, 20.0), (1.0, 0.0)],
+        Component::OverExposurePrevention => &[(0.02, 100.0), (0.4, 40.0), (0.6, 20.0), (1.0, 0.0)],
+        Component::IlluminationUniformity => &[(0.05, 0.0), (0.15, 20.0), (0.8, 100.0)],
+        Component::DynamicRange => &[(2.5, 0.0), (4.0, 20.0), (5.0, 40.0), (7.0, 100.0)],
+        Component::NoCompressionArtifacts => &[(1.1, 100.0), (2.0, 60.0), (3.0, 30.0), (5.0, 0.0)],
+        Component::MouthOcclusionPrevention => &[(0.0, 0.0), (0.2, 20.0), (0.4, 40.0), (0.9, 100.0)],
+        Component::FaceOcclusionPrevention => &[(0.3, 0.0), (0.5, 20.0), (0.65, 40.0), (0.9, 100.0)],
     }
 }
 
