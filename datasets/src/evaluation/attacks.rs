@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use models::{compare, manifest::Model};
+use models::{
+    compare,
+    manifest::{Claim, Model},
+};
 use serde::Serialize;
 
 use super::{Acquired, AcquisitionError, Failures, Provenance, Setup, Wanted, acquire};
@@ -23,9 +26,6 @@ const QUANTILES: [(&str, f64); 9] = [
     ("0.95", 0.95),
     ("1", 1.0),
 ];
-
-/// Species of attack instruments one would meet; those without a presentation are not claimed.
-const SPECIES: [&str; 6] = ["print", "screen", "video", "print-cutout", "mask-2d", "mask-3d"];
 
 /// Share of attack presentations taken for bona fide ones.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -99,14 +99,15 @@ pub struct AttackResult {
     pub bona_fide_subjects: usize,
     /// Bona fide scores below which these shares of them lie; null without scores.
     pub bona_fide_score_quantiles: Option<BTreeMap<&'static str, f32>>,
-    /// Share of pictures without a face that counts.
+    /// Share of bona fide presentations without a face that counts. Attacks without one do not pass: each species has
+    /// them in `no_response`.
     pub failure_to_acquire: f64,
     /// Which, and why.
     pub failures: Failures,
     /// Pictures with a face around which there is too little for a score.
     pub not_assessable: usize,
-    /// Species of which there is no presentation here.
-    pub not_claimed: Vec<&'static str>,
+    /// Species about which the manifest claims nothing, whatever the figures here.
+    pub not_claimed: Vec<String>,
     /// Bona fide scores, for pages.
     #[serde(skip)]
     pub bona_fide_scores: Vec<f32>,
@@ -151,8 +152,8 @@ pub fn evaluate_attacks(
         }
     }
     let first = thresholds.first().cloned().unwrap_or_else(|| at(&bootstrap, &seen, "retry".into(), 0.5));
-    let tested =
-        |species: &&str| !attacks.iter().any(|seen| seen.presentation.species.as_deref().is_some_and(|known| known.starts_with(*species)));
+    let unclaimed = model.species.iter().filter(|species| species.claim == Claim::NotClaimed);
+    let missed = bona_fide.iter().filter(|seen| acquired.get(seen.presentation.picture).is_some_and(Result::is_err)).count();
     Ok(AttackResult {
         provenance: setup.provenance(),
         apcer: first.apcer,
@@ -167,10 +168,10 @@ pub fn evaluate_attacks(
         attack_subjects: people(&attacks),
         bona_fide_subjects: people(&bona_fide),
         bona_fide_score_quantiles: quantiles(&bona_fide_scores),
-        failure_to_acquire: failures.count() as f64 / presentations.pictures.len().max(1) as f64,
+        failure_to_acquire: missed as f64 / bona_fide.len().max(1) as f64,
         not_assessable: seen.iter().filter(|seen| seen.live.is_none()).count().saturating_sub(failures.count()),
         failures,
-        not_claimed: SPECIES.into_iter().filter(tested).collect(),
+        not_claimed: unclaimed.map(|species| species.name.clone()).collect(),
         bona_fide_scores,
         attack_scores,
     })

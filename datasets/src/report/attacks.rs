@@ -39,7 +39,7 @@ pub fn attack_page(result: &AttackResult, source: &str) -> Result<String, DrawEr
         }
     }
     page.table(&["species", "threshold", "attacks", "no score", "passed", "APCER", "95 % interval", "BPCER"], &rows);
-    page.text(&format!("Not claimed, as nothing of the kind was presented: {}.", result.not_claimed.join(", ")));
+    page.text(&format!("Nothing is claimed by the manifest about: {}.", result.not_claimed.join(", ")));
     page.heading("Scores");
     let bona_fide = Series { name: format!("bona fide ({})", result.bona_fide_scores.len()), scores: &result.bona_fide_scores };
     let species = result.attack_scores.iter().map(|(name, scores)| Series { name: format!("{name} ({})", scores.len()), scores });
