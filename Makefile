@@ -5,10 +5,10 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/countersign
 export PATH := $(CACHE)/tools/bin:$(PATH)
 ARGS ?=
 
-.PHONY: help demo test lint deny bench setup models
+.PHONY: help demo test lint deny bench evaluate setup models
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## a morning at a pharmacy, end to end, on real faces; ARGS=--once ends by itself
 	@.ci/setup build
@@ -44,6 +44,20 @@ bench: ## benches: ratios in one run against a stated peer or limit
 	target/release/tracking
 	python3 benches/peers/run.py --programs target/release
 	cargo bench --locked --workspace --bench stages
+
+evaluate: models ## measures accuracy on every pack under $EVAL_DATA; pages and figures go to target/evaluation
+	@test -n "$${EVAL_DATA:-}" || { echo "evaluate: EVAL_DATA must name the folder with the packs" >&2; exit 1; }
+	cargo build --workspace --bins --locked
+	@for pack in "$$EVAL_DATA"/*/; do \
+		name=$$(basename "$$pack"); out=target/evaluation/$$name; mkdir -p "$$out"; \
+		case "$$name" in lfw-*) face=central ;; *) face=dominant ;; esac; \
+		common="--face $$face --json $$out/figures.json --report $$out"; \
+		if [ -f "$$pack/gallery.csv" ]; then what="identification --gallery $$pack/gallery.csv --probes $$pack/probes.csv"; \
+		elif [ -f "$$pack/labels.csv" ]; then what="attacks --labels $$pack/labels.csv"; \
+		elif [ -f "$$pack/pairs.csv" ] && [ -d "$$pack/images" ]; then what="verification --pairs $$pack/pairs.csv --against plain"; \
+		else continue; fi; \
+		echo "== $$name"; target/debug/evaluate $$what $$common; \
+	done
 
 setup: ## installs what is missing on this machine
 	@.ci/setup test

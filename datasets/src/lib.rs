@@ -6,10 +6,18 @@
 //!
 //! Not here: matcher and agent. Evaluation works on numbers that the `models` crate gives.
 
+#[cfg(feature = "evaluation")]
+pub mod evaluation;
 #[cfg(feature = "fetch")]
 pub mod fetch;
 mod manifest;
+#[cfg(feature = "evaluation")]
+pub mod metrics;
 mod pack;
+#[cfg(feature = "evaluation")]
+pub mod report;
+#[cfg(feature = "evaluation")]
+pub mod trials;
 
 pub use manifest::{ManifestError, PackManifest, PictureEntry};
 pub use pack::{Identity, Pack, PackError, PackPicture, Pair};
