@@ -5,6 +5,7 @@
 //! of face centres, the logarithm of height and width, an offset of the centre, and five landmarks as shares
 //! of the box. Overlapping boxes are thinned out (non-maximum suppression).
 
+mod closer;
 mod decode;
 
 use std::sync::{Arc, OnceLock};
@@ -106,7 +107,7 @@ impl Detector {
     /// Of 96, 128 and 160 pixels a side, 128 is the smallest that finds the landmarks as close to those of a
     /// search at 320 as the larger ones do (4 to 5 % of the distance between the eyes), at a quarter of its cost.
     pub(crate) fn detect_near(&self, picture: &Picture, last: &DetectedFace) -> Result<Vec<DetectedFace>, RunError> {
-        let Some(region) = surroundings(picture, last) else { return Ok(Vec::new()) };
+        let Some(region) = square_around(picture, last, NEAR_FACTOR) else { return Ok(Vec::new()) };
         let network = self.near_plan().map_err(|error| self.failed(&error.to_string()))?;
         let [_, _, side, _] = network.shape();
         let scale = side as f64 / region.width.max(region.height);
@@ -182,11 +183,11 @@ fn laid(network: &Network, picture: &Picture, region: Region, width: u32, height
 
 /// The square around a face, moved to lie inside the picture and cut where the picture is too small for it.
 /// None when the face is not in the picture.
-fn surroundings(picture: &Picture, face: &DetectedFace) -> Option<Region> {
+fn square_around(picture: &Picture, face: &DetectedFace, factor: f32) -> Option<Region> {
     let (width, height) = (f64::from(picture.width()), f64::from(picture.height()));
     let center = face.face_box.center();
     let (x, y) = (f64::from(center.x), f64::from(center.y));
-    let side = f64::from(face.face_box.width().max(face.face_box.height()) * NEAR_FACTOR);
+    let side = f64::from(face.face_box.width().max(face.face_box.height()) * factor);
     if !((0.0..=width).contains(&x) && (0.0..=height).contains(&y) && side >= 1.0) {
         return None;
     }
@@ -206,7 +207,7 @@ mod tests {
         let picture = Picture::from_rgb8(640, 480, vec![0; 640 * 480 * 3]).unwrap();
         let face_box = FaceBox { left, top, right: left + size, bottom: top + size };
         let face = DetectedFace { face_box, landmarks: Landmarks([face_box.center(); 5]), score: 1.0 };
-        assert_eq!(surroundings(&picture, &face).map(|r| [r.left, r.top, r.width, r.height]), expected);
+        assert_eq!(square_around(&picture, &face, NEAR_FACTOR).map(|r| [r.left, r.top, r.width, r.height]), expected);
     }
 
     #[test]

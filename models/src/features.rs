@@ -20,6 +20,8 @@ pub(crate) struct Features {
     pub(crate) dimension: usize,
     /// Frames that one template is fused of at most.
     pub(crate) frames: usize,
+    /// From how many looks landmarks come.
+    pub(crate) looks: usize,
     plain_recipe: RecipeId,
     mirroring: Mirroring,
     points: Landmarks,
@@ -42,6 +44,7 @@ impl Features {
             recipe: recipe.id.clone(),
             dimension,
             frames: recipe.frames,
+            looks: recipe.looks,
             plain_recipe,
             mirroring: recipe.mirroring,
             points: *points,
@@ -61,7 +64,8 @@ impl Features {
     }
 
     /// The template of 1 to `frames` frames of one face: of each frame the features of the crop, and of the mirrored
-    /// crop where the recipe says so; their sum, brought to length 1.
+    /// crop where the recipe says so, each brought to length 1 so that none outweighs another; their sum, brought to
+    /// length 1.
     pub(crate) fn template(&self, frames: &[(&Picture, &Landmarks)]) -> Result<Template, RunError> {
         if frames.is_empty() || frames.len() > self.frames {
             return Err(RunError::Frames { max: self.frames, got: frames.len() });
@@ -86,8 +90,11 @@ impl Features {
     }
 
     fn add(&self, crop: &[u8], sum: &mut [f32]) -> Result<(), RunError> {
-        for (sum, feature) in sum.iter_mut().zip(self.network.run(crop)?.iter().flatten()) {
-            *sum += feature;
+        let outputs = self.network.run(crop)?;
+        let features = || outputs.iter().flatten();
+        let length = features().map(|feature| feature * feature).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
+        for (sum, feature) in sum.iter_mut().zip(features()) {
+            *sum += feature / length;
         }
         Ok(())
     }

@@ -132,6 +132,9 @@ pub struct Output {
 pub struct Recipe {
     /// Part of every template.
     pub id: RecipeId,
+    /// From how many looks at the face its landmarks come: 1, the search of the picture; or 3, with a closer one
+    /// and one at the mirror image, and their mean.
+    pub looks: usize,
     /// Whether the mirrored crop counts too.
     pub mirroring: Mirroring,
     /// Frames that a probe is fused of at most; a reference is made of one photo by the same recipe.

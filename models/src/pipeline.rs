@@ -182,7 +182,7 @@ impl Pipeline {
     /// # Errors
     /// When the landmarks are no face's or the network fails.
     pub fn template(&self, picture: &Picture, face: &DetectedFace) -> Result<Template, RunError> {
-        self.0.features.template(&[(picture, &face.landmarks)])
+        self.template_of_frames(&[(picture, face)])
     }
 
     /// Features of one face in 1 to [`Pipeline::frames`] frames, by the recipe.
@@ -190,7 +190,12 @@ impl Pipeline {
     /// # Errors
     /// With no frame or too many, when landmarks are no face's, or when the network fails.
     pub fn template_of_frames(&self, frames: &[(&Picture, &DetectedFace)]) -> Result<Template, RunError> {
-        let frames: Vec<(&Picture, &Landmarks)> = frames.iter().map(|(picture, face)| (*picture, &face.landmarks)).collect();
+        let placed = |(picture, face): &(&Picture, &DetectedFace)| match self.0.features.looks {
+            1 => Ok(face.landmarks),
+            _ => self.0.detector.closer(picture, face),
+        };
+        let landmarks = frames.iter().map(placed).collect::<Result<Vec<Landmarks>, _>>()?;
+        let frames: Vec<(&Picture, &Landmarks)> = frames.iter().zip(&landmarks).map(|((picture, _), points)| (*picture, points)).collect();
         self.0.features.template(&frames)
     }
 

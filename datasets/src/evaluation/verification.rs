@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use matcher_core::{AcquisitionFailure, Decision, Evidence, NoDecision, Policy, ReferenceState, Scene, decide};
+use matcher_core::{AcquisitionFailure, Decision, Earlier, Evidence, NoDecision, Policy, ReferenceState, Scene, decide};
 use models::compare;
 use serde::Serialize;
 
@@ -78,9 +78,9 @@ pub struct Shares {
     pub review: f64,
     /// Decided as a non-match.
     pub non_match: f64,
-    /// The probe looks like an attack.
+    /// The probe looks like an attack, or would when it came again.
     pub attack_suspected: f64,
-    /// No template of probe or reference.
+    /// No template of probe or reference, or no part of the probe that could be assessed for attacks.
     pub failure_to_acquire: f64,
 }
 
@@ -201,6 +201,9 @@ pub struct VerificationResult {
     /// Scores of non-mated comparisons, for pages.
     #[serde(skip)]
     pub nonmated: Vec<f32>,
+    /// The score of each trial in their order, for files of scores; none where nothing was compared.
+    #[serde(skip)]
+    pub scores: Vec<Option<f32>>,
 }
 
 /// One trial as it came out.
@@ -222,7 +225,7 @@ pub struct Scored<'a> {
 /// When a picture cannot be read or a network fails.
 pub fn evaluate_verification(setup: &Setup, pairs: &Pairs, done: &(dyn Fn() + Sync)) -> Result<VerificationResult, AcquisitionError> {
     // A policy without a threshold for attacks suspects nothing: the score would be in vain.
-    let wanted = Wanted { plain: setup.plain, live: setup.policy.suspects_attack(None) };
+    let wanted = Wanted { plain: setup.plain, live: setup.policy.attack().is_some() };
     let acquired = acquire(setup, &pairs.pictures, wanted, done)?;
     let scored = score(&setup.policy, pairs, &acquired);
     let bootstrap = Bootstrap { replicates: setup.replicates, seed: setup.seed, subjects: pairs.subjects };
@@ -255,6 +258,7 @@ pub fn evaluate_verification(setup: &Setup, pairs: &Pairs, done: &(dyn Fn() + Sy
         curve: curve(&bootstrap, &mated, &nonmated, &replicates),
         mated: mated.iter().map(|comparison| comparison.score).collect(),
         nonmated: nonmated.iter().map(|comparison| comparison.score).collect(),
+        scores: scored.iter().map(|scored| scored.score).collect(),
         points,
     })
 }
@@ -268,10 +272,10 @@ fn score<'a>(policy: &Policy, pairs: &'a Pairs, acquired: &[Result<Acquired, &'s
         let plain = reference.zip(probe).and_then(|(reference, probe)| compare(probe.plain.as_ref()?, reference.plain.as_ref()?).ok());
         let evidence = match probe {
             Some(probe) => Evidence::Probe { template: &probe.template, live: probe.live },
-            None => Evidence::FailureToAcquire(AcquisitionFailure::LowQuality),
+            None => Evidence::FailureToAcquire(AcquisitionFailure::LowQuality, None),
         };
         let reference = reference.map_or(ReferenceState::None, |reference| ReferenceState::Present(&reference.template));
-        let decision = decide(policy, Scene::Settlement, evidence, reference).decision;
+        let decision = decide(policy, Scene::Settlement, evidence, reference, Earlier::NOTHING).decision;
         let known = decision != Decision::NoDecision(NoDecision::ModelMismatch);
         Scored {
             trial,
@@ -403,7 +407,9 @@ fn shares(decisions: &[Decision]) -> Option<Shares> {
             Decision::Match => &mut shares.matched,
             Decision::Review => &mut shares.review,
             Decision::NonMatch => &mut shares.non_match,
-            Decision::NoDecision(NoDecision::AttackSuspected) => &mut shares.attack_suspected,
+            // One picture cannot be taken again: what asks for a retry would be suspected when it comes again, and
+            // what cannot be assessed would have to be acquired again.
+            Decision::NoDecision(NoDecision::AttackSuspected | NoDecision::LiveUnclear) => &mut shares.attack_suspected,
             Decision::NoDecision(_) => &mut shares.failure_to_acquire,
         };
         *slot += one;

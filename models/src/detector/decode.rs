@@ -55,18 +55,11 @@ fn face_at(outputs: &Outputs<ArrayView4<'_, f32>>, row: usize, column: usize, sc
 fn thin_out(faces: &[DetectedFace]) -> Vec<DetectedFace> {
     let mut kept: Vec<DetectedFace> = Vec::new();
     for face in faces {
-        if kept.iter().all(|better| overlap(&better.face_box, &face.face_box) <= OVERLAP_MAX) {
+        if kept.iter().all(|better| better.face_box.overlap(&face.face_box) <= OVERLAP_MAX) {
             kept.push(*face);
         }
     }
     kept
-}
-
-/// Intersection over union, 0 to 1.
-fn overlap(a: &FaceBox, b: &FaceBox) -> f32 {
-    let both = FaceBox { left: a.left.max(b.left), top: a.top.max(b.top), right: a.right.min(b.right), bottom: a.bottom.min(b.bottom) };
-    let union = a.area() + b.area() - both.area();
-    if union > 0.0 { both.area() / union } else { 0.0 }
 }
 
 #[cfg(test)]

@@ -129,15 +129,21 @@ fn check_recipe(model: &fields::Model, faults: &mut Faults<'_>) -> Option<Recipe
     let id = RecipeId::new(&recipe.id);
     faults.expect(id.is_ok(), "recipe.id", "1 to 64 of a–z 0–9 . _ - @");
     faults.expect((1..=FRAMES_MAX).contains(&recipe.frames), "recipe.frames", &format!("1 to {FRAMES_MAX}"));
+    faults.expect(matches!(recipe.looks, 1 | 3), "recipe.looks", "1 or 3");
     if let fields::Crop::Align { template, .. } = &model.crop {
+        let looks = if recipe.looks == 3 { "x3" } else { "" };
         let flip = match recipe.mirroring {
             Mirroring::None => "",
             Mirroring::Mean => "-flip",
         };
-        let stem = format!("{template}-{}{flip}-f{}@", model.input.channels.word(), recipe.frames);
-        faults.expect(recipe.id.starts_with(&stem), "recipe.id", &format!("{stem}… as alignment, channels, mirroring and frames say"));
+        let stem = format!("{template}{looks}-{}{flip}-f{}@", model.input.channels.word(), recipe.frames);
+        faults.expect(
+            recipe.id.starts_with(&stem),
+            "recipe.id",
+            &format!("{stem}… as alignment, looks, channels, mirroring and frames say"),
+        );
     }
-    Some(Recipe { id: id.ok()?, mirroring: recipe.mirroring, frames: recipe.frames })
+    Some(Recipe { id: id.ok()?, looks: recipe.looks, mirroring: recipe.mirroring, frames: recipe.frames })
 }
 
 fn check_input(input: &fields::Input, faults: &mut Faults<'_>) -> Option<InputSize> {
@@ -211,7 +217,7 @@ fn check_role(model: &fields::Model, size: Option<InputSize>, faults: &mut Fault
         faults.expect(kinds == [OutputKind::Features], "output.kind", "one output, features");
         let last = model.output.first().and_then(|output| output.shape.last()).and_then(|dim| dim.at(1, 1));
         faults.expect(model.dimension.is_some() && model.dimension == last, "dimension", "the last number of the output's shape");
-        faults.expect(model.recipe.is_some(), "recipe", "id, mirroring and frames");
+        faults.expect(model.recipe.is_some(), "recipe", "id, looks, mirroring and frames");
         faults.expect(
             model.threshold.iter().all(|threshold| threshold.fmr.is_some()),
             "threshold.fmr",

@@ -256,6 +256,7 @@ pub(super) struct Output {
 #[serde(deny_unknown_fields)]
 pub(super) struct Recipe {
     pub(super) id: String,
+    pub(super) looks: usize,
     pub(super) mirroring: Mirroring,
     pub(super) frames: usize,
 }

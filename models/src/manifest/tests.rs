@@ -45,10 +45,11 @@ fn faults_are_named_by_model_and_field() {
 #[test]
 fn what_a_runner_takes_for_granted_is_checked() {
     check("dimension = 512", "dimension = 128", "model faceplugin-mfn512@1: dimension: expected the last number of the output's shape");
-    check("arcface5-bgr-flip-f3@1", "arcface5-rgb-f1@1", "recipe.id: expected arcface5-bgr-flip-f3@");
+    check("arcface5x3-bgr-flip-f3@1", "arcface5-rgb-f1@1", "recipe.id: expected arcface5-bgr-flip-f3@");
     check("frames = 3", "frames = 9", "recipe.frames: expected 1 to 8");
     check("mirroring = \"mean\"", "mirroring = \"sum\"", "unknown variant `sum`, expected `none` or `mean`");
-    check("mirroring = \"mean\"", "mirroring = \"none\"", "recipe.id: expected arcface5-bgr-f3@");
+    check("looks = 3", "looks = 2", "recipe.looks: expected 1 or 3");
+    check("mirroring = \"mean\"", "mirroring = \"none\"", "recipe.id: expected arcface5x3-bgr-f3@");
     check("channels = \"bgr\"", "channels = \"grey\"", "input.channels: expected rgb or bgr");
     check("divisor = [127.5, 127.5, 127.5]", "divisor = [127.5, 127.5]", "input.divisor: expected 3 numbers above 0");
     check("divisor = [127.5, 127.5, 127.5]", "divisor = [0, 0, 0]", "input.divisor: expected 3 numbers above 0");
@@ -88,7 +89,7 @@ dimension = 128
 input = { name = "data", channels = "rgb", mean = [0, 0, 0], divisor = [1, 1, 1], width = 112, height = 112 }
 crop = { kind = "align", template = "arcface5", points = [[38.3, 51.7], [73.5, 51.5], [56.0, 71.7], [41.5, 92.4], [70.7, 92.2]] }
 output = [{ name = "fc1", kind = "features", shape = [1, 128] }]
-recipe = { id = "arcface5-rgb-f1@1", mirroring = "none", frames = 1 }
+recipe = { id = "arcface5-rgb-f1@1", looks = 1, mirroring = "none", frames = 1 }
 "#;
 
 #[test]

@@ -109,6 +109,9 @@ pub(crate) struct Verification {
     /// Compare with another recipe on the same trials.
     #[arg(long, value_enum)]
     pub(crate) against: Option<Against>,
+    /// Write the score of each trial as CSV: `label,image_a,image_b,score`, in the order of the pairs.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scores: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) common: Common,
 }

@@ -26,6 +26,9 @@ pub(crate) fn verification(command: &Verification) -> Result<ExitCode, Failure> 
     let result = evaluate_verification(&setup, &pairs, &|| bar.inc(1)).exit(EXIT_REFUSED)?;
     bar.finish_and_clear();
     output::json(command.common.json.as_deref(), "verification", &result)?;
+    if let Some(path) = &command.scores {
+        output::scores(path, &pairs, &result.scores)?;
+    }
     if let Some(folder) = &command.common.report {
         let page = verification_page(&result, &source(&command.pairs), &bands(&setup)).exit(EXIT_UNUSABLE)?;
         output::page(folder, "verification.html", &page)?;

@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::Context;
 use comfy_table::{CellAlignment, Table, presets};
+use datasets::trials::Pairs;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -37,6 +38,20 @@ pub(crate) fn page(folder: &Path, name: &str, html: &str) -> Result<(), Failure>
 /// Writes a file.
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), Failure> {
     fs::write(path, text).with_context(|| format!("could not write {}", path.display())).exit(EXIT_UNUSABLE)
+}
+
+/// Writes the score of each trial, empty where nothing was compared.
+pub(crate) fn scores(path: &Path, pairs: &Pairs, scores: &[Option<f32>]) -> Result<(), Failure> {
+    let failed = || format!("could not write {}", path.display());
+    let mut file = csv::Writer::from_path(path).with_context(failed).exit(EXIT_UNUSABLE)?;
+    file.write_record(["label", "image_a", "image_b", "score"]).with_context(failed).exit(EXIT_UNUSABLE)?;
+    let id = |picture: usize| pairs.pictures.id(picture);
+    for (trial, score) in pairs.trials.iter().zip(scores) {
+        let score = score.map_or_else(String::new, |score| score.to_string());
+        let record = [if trial.mated { "1" } else { "0" }, id(trial.reference), id(trial.probe), &score];
+        file.write_record(record).with_context(failed).exit(EXIT_UNUSABLE)?;
+    }
+    file.flush().with_context(failed).exit(EXIT_UNUSABLE)
 }
 
 /// A table whose columns but the first are set to the right.
