@@ -12,12 +12,14 @@ mod eer;
 mod folds;
 mod rate;
 mod scores;
+mod separation;
 
 pub use bootstrap::{Bootstrap, Interval};
 pub use eer::equal_error_rate;
 pub use folds::{FoldTrial, Folds, accuracy_by_folds};
 pub use rate::{Rate, combined_false_accept, combined_false_reject, per_comparison_fmr, per_transaction_fmr};
 pub use scores::{Comparison, LOWEST, Ranked, Scores};
+pub use separation::separation;
 
 /// Errors that a rate must rest on before it is called resolved (the "rule of 30").
 pub const RESOLVED_ERRORS: u64 = 30;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{FMR_TARGETS, Scored, verification::scores};
-use crate::metrics::{Bootstrap, Interval, Scores, equal_error_rate};
+use crate::metrics::{Bootstrap, Interval, Scores, equal_error_rate, separation};
 
 /// False non-match rates of both at one false match rate, each at its own threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -29,6 +29,10 @@ pub struct Paired {
     pub eer_difference: Option<f64>,
     /// Its 95 % interval.
     pub eer_ci95: Option<Interval>,
+    /// How far mated and non-mated scores lie apart (d′): shipped less other; above zero it is better.
+    pub separation_difference: Option<f64>,
+    /// Its 95 % interval.
+    pub separation_ci95: Option<Interval>,
     /// At false match rates.
     pub points: Vec<PairedPoint>,
 }
@@ -61,19 +65,26 @@ pub(super) fn paired(bootstrap: &Bootstrap, scored: &[Scored<'_>]) -> Paired {
         against: "plain",
         eer_difference: difference(ours.eer, theirs.eer),
         eer_ci95: interval(&|rates| rates.eer),
+        separation_difference: difference(ours.separation, theirs.separation),
+        separation_ci95: interval(&|rates| rates.separation),
         points: FMR_TARGETS.into_iter().enumerate().map(point).collect(),
     }
 }
 
 struct Rates {
     eer: Option<f64>,
+    separation: Option<f64>,
     fnmr: Vec<Option<f64>>,
 }
 
 impl Rates {
     fn of(mated: &crate::metrics::Ranked<'_>, nonmated: &crate::metrics::Ranked<'_>) -> Self {
         let fnmr = |target: f64| mated.below(nonmated.threshold_for_at_or_above(target)).share();
-        Self { eer: equal_error_rate(mated, nonmated), fnmr: FMR_TARGETS.into_iter().map(fnmr).collect() }
+        Self {
+            eer: equal_error_rate(mated, nonmated),
+            separation: separation(mated, nonmated),
+            fnmr: FMR_TARGETS.into_iter().map(fnmr).collect(),
+        }
     }
 }
 

@@ -173,6 +173,9 @@ fn paired_section(page: &mut Page, paired: &Paired) {
         .collect();
     page.table(&["false match rate at most", "shipped", "plain", "difference", "95 % interval"], &rows);
     page.text(&format!("Difference of the equal error rates: {}, {}.", percent(paired.eer_difference), interval(paired.eer_ci95)));
+    if let (Some(apart), Some([lower, upper])) = (paired.separation_difference, paired.separation_ci95) {
+        page.text(&format!("Mated and non-mated scores lie {apart:+.3} further apart (d′; 95 % interval {lower:+.3} to {upper:+.3})."));
+    }
 }
 
 /// Failures by reason, and which pictures.

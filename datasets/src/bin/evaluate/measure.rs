@@ -59,7 +59,11 @@ fn verification_text(result: &VerificationResult) -> String {
                 interval(point.ci95),
             ]
         });
-        output::table(&["FMR", "FNMR", "plain crop", "difference", "95 % interval"], rows.collect())
+        let apart = paired.separation_difference.zip(paired.separation_ci95);
+        let apart = apart.map_or_else(String::new, |(apart, [lower, upper])| {
+            format!("mated and non-mated scores lie {apart:+.3} further apart than with a plain crop ({lower:+.3} to {upper:+.3}, d′)\n")
+        });
+        output::table(&["FMR", "FNMR", "plain crop", "difference", "95 % interval"], rows.collect()) + &apart
     });
     format!(
         "{} mated, {} non-mated trials, {} subjects, {} pictures\nequal error rate: {eer}\n{folds}{table}{paired}{}",
