@@ -21,6 +21,8 @@ from peers import Onnxruntime, OpenCv
 STAGES = ["detector", "features", "attack", "chain"]
 # What the whole chain and the features stage may cost, as a multiple of onnxruntime.
 LIMITS = {"chain": 1.2, "features": 1.4}
+# What the recipe asks for beyond the chain (closer looks, mirrored crop): ours only, for information.
+WHOLE = "recipe"
 
 
 class Ours:
@@ -94,15 +96,19 @@ def main() -> int:
         peer.check()
     engines = [ours, *peers]
     times = {(engine.name, stage): [] for engine in engines for stage in STAGES}
+    whole = []
     for number in range(arguments.rounds + 1):
         for picture in range(len(index["pictures"])):
+            whole.append(ours.time(WHOLE, picture))
             for stage in STAGES:
                 for turn in range(len(engines)):
                     engine = engines[(turn + number) % len(engines)]
                     took = engine.time(stage, picture)
                     if number > 0:
                         times[engine.name, stage].append(took)
-    return report(engines, times, index, arguments)
+    good = report(engines, times, index, arguments)
+    print(f"  all that the recipe asks for, ours: {statistics.median(whole):.2f} ({min(whole):.2f})")
+    return good
 
 
 def report(engines: list, times: dict, index: dict, arguments: argparse.Namespace) -> int:

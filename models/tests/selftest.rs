@@ -94,7 +94,7 @@ fn a_wrong_channel_order_scale_or_crop_of_a_shipped_model_fails() {
     }
     let golden = |model: &str| format!("{model} on the drawn picture");
     for (changes, model) in [
-        (&[(FEATURES, FEATURES_RGB), ("flip-f3@1", "flip-f3@1"), ("arcface5-bgr", "arcface5-rgb")][..], "faceplugin-mfn512@1"),
+        (&[(FEATURES, FEATURES_RGB), ("arcface5x3-bgr", "arcface5x3-rgb")][..], "faceplugin-mfn512@1"),
         (&[(FEATURES, FEATURES_ONE)], "faceplugin-mfn512@1"),
         (&[(POINTS, POINTS_OFF)], "faceplugin-mfn512@1"),
         (&[(ATTACK, ATTACK_RGB)], "faceplugin-liveness@1"),

@@ -1,5 +1,6 @@
 //! Frames a second of the tracking loop on one thread: a face of `registry-mini` moves through frames of
-//! 640 × 480; the first is searched whole, the others around the last face, with an attack score now and then.
+//! 640 × 480; the first is searched whole, the others around the last face; each face's quality is measured, and now and then
+//! its attack score.
 //!
 //! Also says how far the landmarks found that way lie from those of a whole search of the same frame.
 
@@ -40,6 +41,7 @@ struct Report {
     detect_ms: f64,
     detect_near_ms: f64,
     attack_score_ms: f64,
+    quality_ms: f64,
     landmarks_off_median: f64,
     landmarks_off_max: f64,
 }
@@ -48,6 +50,7 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let (pipeline, pack) = (benches::pipeline()?, benches::registry_mini()?);
     let (mut near, mut whole, mut attack, mut off, mut loops) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut quality = Vec::new();
     let mut lost = 0;
     for id in &arguments.pictures {
         let picture = benches::decode(pack.picture(id).with_context(|| format!("{id} is not in the pack"))?)?;
@@ -71,6 +74,7 @@ fn main() -> anyhow::Result<()> {
                 lost += 1;
                 continue;
             };
+            quality.push(timed(|| pipeline.quality(&frame, &[face], &face))?.1);
             if at.is_multiple_of(arguments.attack_every) {
                 attack.push(timed(|| pipeline.attack_score(&frame, &face))?.1);
             }
@@ -90,6 +94,7 @@ fn main() -> anyhow::Result<()> {
         detect_ms: milliseconds(&whole),
         detect_near_ms: milliseconds(&near),
         attack_score_ms: milliseconds(&attack),
+        quality_ms: milliseconds(&quality),
         landmarks_off_median: median(&off),
         landmarks_off_max: off.iter().copied().fold(0.0, f64::max),
     };
@@ -105,7 +110,7 @@ fn show(report: &Report, json: bool) -> anyhow::Result<()> {
     benches::print(&format!(
         "tracking loop, one thread, 640 × 480, {} frames, {} lost:\n  \
          {:.1} frames a second (at least {FRAMES_PER_SECOND_MIN} wanted); {:.1} if every frame were searched whole as well\n  \
-         medians: search around the last face {:.1} ms, whole search {:.1} ms, attack score {:.1} ms\n  \
+         medians: search around the last face {:.1} ms, whole search {:.1} ms, quality {:.1} ms, attack score {:.1} ms\n  \
          landmarks off those of the whole search by {:.3} (median) and {:.3} (largest) of the distance between the eyes\n",
         report.frames,
         report.lost,
@@ -113,6 +118,7 @@ fn show(report: &Report, json: bool) -> anyhow::Result<()> {
         report.frames_per_second_whole,
         report.detect_near_ms,
         report.detect_ms,
+        report.quality_ms,
         report.attack_score_ms,
         report.landmarks_off_median,
         report.landmarks_off_max,

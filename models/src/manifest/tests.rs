@@ -45,7 +45,7 @@ fn faults_are_named_by_model_and_field() {
 #[test]
 fn what_a_runner_takes_for_granted_is_checked() {
     check("dimension = 512", "dimension = 128", "model faceplugin-mfn512@1: dimension: expected the last number of the output's shape");
-    check("arcface5x3-bgr-flip-f3@1", "arcface5-rgb-f1@1", "recipe.id: expected arcface5-bgr-flip-f3@");
+    check("arcface5x3-bgr-flip-f3@1", "arcface5-rgb-f1@1", "recipe.id: expected arcface5x3-bgr-flip-f3@");
     check("frames = 3", "frames = 9", "recipe.frames: expected 1 to 8");
     check("mirroring = \"mean\"", "mirroring = \"sum\"", "unknown variant `sum`, expected `none` or `mean`");
     check("looks = 3", "looks = 2", "recipe.looks: expected 1 or 3");
