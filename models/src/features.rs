@@ -12,6 +12,14 @@ use crate::{
     warp,
 };
 
+/// A face in a frame, with its landmarks from the search of the frame and from closer looks (the same where the
+/// recipe asks for none).
+pub(crate) struct Placed<'a> {
+    pub(crate) picture: &'a Picture,
+    pub(crate) landmarks: Landmarks,
+    pub(crate) closer: Landmarks,
+}
+
 /// The feature network with its recipe.
 pub(crate) struct Features {
     pub(crate) network: Network,
@@ -63,20 +71,19 @@ impl Features {
         Ok(warp::warp(picture, &map, self.side)?)
     }
 
-    /// The template of 1 to `frames` frames of one face: of each frame the features of the crop, and of the mirrored
-    /// crop where the recipe says so, each brought to length 1 so that none outweighs another; their sum, brought to
+    /// The template of 1 to `frames` frames of one face: of each frame the features of the crop by the search's
+    /// landmarks, and of the mirrored crop by the closer looks' where the recipe says so, each brought to length 1 so that none outweighs another; their sum, brought to
     /// length 1.
-    pub(crate) fn template(&self, frames: &[(&Picture, &Landmarks)]) -> Result<Template, RunError> {
+    pub(crate) fn template(&self, frames: &[Placed<'_>]) -> Result<Template, RunError> {
         if frames.is_empty() || frames.len() > self.frames {
             return Err(RunError::Frames { max: self.frames, got: frames.len() });
         }
         let mut sum = vec![0.0; self.dimension];
-        for (picture, landmarks) in frames {
-            let crop = self.aligned(picture, landmarks)?;
-            self.add(&crop, &mut sum)?;
+        for Placed { picture, landmarks, closer } in frames {
+            self.add(&self.aligned(picture, landmarks)?, &mut sum)?;
             match self.mirroring {
                 Mirroring::None => {}
-                Mirroring::Mean => self.add(&warp::mirrored(&crop, self.side), &mut sum)?,
+                Mirroring::Mean => self.add(&warp::mirrored(&self.aligned(picture, closer)?, self.side), &mut sum)?,
             }
         }
         self.finish(self.recipe.clone(), &sum)

@@ -132,8 +132,8 @@ pub struct Output {
 pub struct Recipe {
     /// Part of every template.
     pub id: RecipeId,
-    /// From how many looks at the face its landmarks come: 1, the search of the picture; or 3, with a closer one
-    /// and one at the mirror image, and their mean.
+    /// How many looks at the face place its crops: 1, the search of the picture; or 3, with a closer one and one at
+    /// the mirror image, whose mean places the mirrored crop.
     pub looks: usize,
     /// Whether the mirrored crop counts too.
     pub mirroring: Mirroring,

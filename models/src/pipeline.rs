@@ -4,9 +4,7 @@
 
 use std::{fmt, path::Path, sync::Arc};
 
-use models_core::{
-    DetectedFace, FaceRefusal, FaceRule, Gate, Landmarks, ModelId, Quality, QualityRefusal, RecipeId, Template, dominant_face,
-};
+use models_core::{DetectedFace, FaceRefusal, FaceRule, Gate, ModelId, Quality, QualityRefusal, RecipeId, Template, dominant_face};
 use thiserror::Error;
 
 use crate::{
@@ -14,7 +12,7 @@ use crate::{
     cache,
     detector::Detector,
     eyes::Eyes,
-    features::Features,
+    features::{Features, Placed},
     landmarks::ContourFinder,
     manifest::{Manifest, Model, Role},
     picture::{DecodeError, Picture},
@@ -190,13 +188,16 @@ impl Pipeline {
     /// # Errors
     /// With no frame or too many, when landmarks are no face's, or when the network fails.
     pub fn template_of_frames(&self, frames: &[(&Picture, &DetectedFace)]) -> Result<Template, RunError> {
-        let placed = |(picture, face): &(&Picture, &DetectedFace)| match self.0.features.looks {
-            1 => Ok(face.landmarks),
-            _ => self.0.detector.closer(picture, face),
-        };
-        let landmarks = frames.iter().map(placed).collect::<Result<Vec<Landmarks>, _>>()?;
-        let frames: Vec<(&Picture, &Landmarks)> = frames.iter().zip(&landmarks).map(|((picture, _), points)| (*picture, points)).collect();
+        let frames = frames.iter().map(|(picture, face)| self.placed(picture, face)).collect::<Result<Vec<_>, _>>()?;
         self.0.features.template(&frames)
+    }
+
+    fn placed<'a>(&self, picture: &'a Picture, face: &DetectedFace) -> Result<Placed<'a>, RunError> {
+        let closer = match self.0.features.looks {
+            1 => face.landmarks,
+            _ => self.0.detector.closer(picture, face)?,
+        };
+        Ok(Placed { picture, landmarks: face.landmarks, closer })
     }
 
     /// Frames that a probe is fused of, by the recipe.
