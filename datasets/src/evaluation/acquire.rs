@@ -10,7 +10,7 @@ use models::{
     FaceRule, Gate, Template, choose_face,
     picture::Picture,
     pipeline::RunError,
-    quality::{probe_gate, reference_gate},
+    quality::{probe_gate, reference_gate, reference_rule},
 };
 use rayon::prelude::*;
 use serde::Serialize;
@@ -55,7 +55,9 @@ impl Gated {
         let product = FaceRule::default();
         match self {
             Self::None => FaceRule { inter_eye_distance_min_px: 0.0, share_inside_min: 0.0, ..product },
-            Self::Probe | Self::Reference => product,
+            Self::Probe => product,
+            // Chip photos are small: enrolment asks for less than the counter does.
+            Self::Reference => reference_rule(),
         }
     }
 }
