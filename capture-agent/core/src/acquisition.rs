@@ -79,6 +79,7 @@ pub struct Observation<F> {
 
 /// What a step led to.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one machine, moved a few times a second")]
 pub enum Progress<F> {
     /// Not done: the machine, and what the person is asked to do now.
     Continue(Acquisition<F>, Instruction),

@@ -25,7 +25,7 @@ pub struct Folds {
 }
 
 /// Accuracy of each fold at the threshold that is best on all other folds together. Among equally good
-/// thresholds the middle one is taken. None with fewer than two folds.
+/// thresholds the middle of the widest gap between scores is taken. None with fewer than two folds.
 #[must_use]
 pub fn accuracy_by_folds(trials: &[FoldTrial]) -> Option<Folds> {
     let mut folds: BTreeMap<usize, Vec<FoldTrial>> = BTreeMap::new();
@@ -49,27 +49,32 @@ pub fn accuracy_by_folds(trials: &[FoldTrial]) -> Option<Folds> {
     Some(Folds { mean, sd: variance.sqrt(), accuracies })
 }
 
-/// The score with the most right answers at it as threshold, or one above all scores.
+/// The threshold with the most right answers: in the middle of the widest gap between two scores where it is
+/// reached, since a threshold far from every score is the least chance; at an end of the scores where no gap reaches it.
 fn best_threshold<'a>(trials: impl Iterator<Item = &'a FoldTrial>) -> f32 {
     let mut sorted: Vec<&FoldTrial> = trials.collect();
     sorted.sort_by(|a, b| b.score.total_cmp(&a.score));
     let highest = sorted.first().map_or(0.0, |trial| trial.score.next_up());
     // Relative to a threshold above all scores: each mated trial let in is one right more, each other one less.
     let mut gain = 0_i64;
-    let mut best = (0, vec![highest]);
+    let mut ends = (gain, highest);
+    let mut best: Option<(i64, f32, f32)> = None;
     let mut rest = sorted.into_iter().peekable();
     while let Some(trial) = rest.next() {
         gain += if trial.mated { 1 } else { -1 };
-        if rest.peek().is_some_and(|next| next.score >= trial.score) {
-            continue;
-        }
-        if gain > best.0 {
-            best = (gain, vec![trial.score]);
-        } else if gain == best.0 {
-            best.1.push(trial.score);
+        match rest.peek() {
+            Some(next) if next.score >= trial.score => {}
+            Some(next) => {
+                let (width, middle) = (trial.score - next.score, trial.score.midpoint(next.score));
+                if best.is_none_or(|(most, widest, _)| gain > most || gain == most && width > widest) {
+                    best = Some((gain, width, middle));
+                }
+            }
+            None if gain > ends.0 => ends = (gain, trial.score),
+            None => {}
         }
     }
-    best.1.get(best.1.len() / 2).copied().unwrap_or(highest)
+    best.filter(|(most, ..)| *most >= ends.0).map_or(ends.1, |(_, _, middle)| middle)
 }
 
 #[cfg(test)]
@@ -89,29 +94,36 @@ mod tests {
 
     #[test]
     fn a_fold_is_judged_at_the_others_threshold() {
-        // Fold 0's best threshold is 0.8 (both right); on fold 1, 0.7 mated falls below it: 1 of 2.
-        // Fold 1's best is 0.7 (both right); fold 0 at 0.7: 0.8 mated matches, 0.2 does not: 2 of 2.
-        // Mean 3/4; deviations ±1/4, variance (1/16 + 1/16) / 1, sd √(1/8).
-        let trials = [(0.8, true, 0), (0.2, false, 0), (0.7, true, 1), (0.3, false, 1)];
+        // Fold 0's best threshold is 0.5, between 0.8 and 0.2; on fold 1, 0.45 mated falls below it: 1 of 2.
+        // Fold 1's best is 0.375; fold 0 at that: both right. Mean 3/4; deviations ±1/4, variance 1/8, sd √(1/8).
+        let trials = [(0.8, true, 0), (0.2, false, 0), (0.45, true, 1), (0.3, false, 1)];
         check(&trials, Some((0.75, 0.125_f64.sqrt(), &[1.0, 0.5])));
     }
 
     #[test]
-    fn among_equally_good_thresholds_the_middle_one_is_taken() {
-        // Of fold 1, thresholds 0.9 (gain 1), 0.7 (after −1 +1: gain 1) tie; the later of two is the middle: 0.7.
-        // Fold 0 at 0.7: 0.75 mated is right. Fold 1 at fold 0's best, 0.75: 0.9 right, 0.8 wrong, 0.7 wrong.
-        let trials = [(0.75, true, 0), (0.9, true, 1), (0.8, false, 1), (0.7, true, 1)];
-        let third = 1.0 / 3.0;
-        check(&trials, Some((2.0 / 3.0, (2.0_f64 * third * third).sqrt(), &[1.0, third])));
+    fn among_equally_good_thresholds_the_middle_of_the_widest_gap_is_taken() {
+        // Fold 1 has gain 2 between 0.6 and 0.5, and between 0.4 and 0.1, which is wider: 0.25. Fold 0's 0.3 non-mated
+        // reaches it: wrong. Fold 1 above fold 0's one score, 0.3: 0.5 non-mated is wrong, the other four are right.
+        let trials = [(0.3, false, 0), (0.9, true, 1), (0.6, true, 1), (0.5, false, 1), (0.4, true, 1), (0.1, false, 1)];
+        check(&trials, Some((0.4, 0.32_f64.sqrt(), &[0.0, 0.8])));
     }
 
     #[test]
     fn ties_of_both_kinds_go_in_together() {
-        // In fold 1 letting 0.5 in lets one of each in: no gain over 0.6, which is the first best; the middle of
-        // [0.6, 0.5] is 0.5. Fold 0: 0.55 non-mated reaches 0.5: wrong. Fold 1 at fold 0's best, above 0.55: all below.
-        let trials = [(0.55, false, 0), (0.6, true, 1), (0.5, true, 1), (0.5, false, 1)];
+        // In fold 1 letting 0.5 in lets one of each in: no gain over the gap above it, so 0.55. Fold 0: 0.58 non-mated
+        // reaches it: wrong. Fold 1 above 0.58: 0.6 right, 0.5 mated wrong, 0.5 non-mated right.
+        let trials = [(0.58, false, 0), (0.6, true, 1), (0.5, true, 1), (0.5, false, 1)];
         let got = accuracy_by_folds(&trials.map(|(score, mated, fold)| FoldTrial { score, mated, fold })).unwrap();
         assert_eq!(got.accuracies, [0.0, 2.0 / 3.0]);
+    }
+
+    #[test]
+    fn without_a_good_gap_an_end_of_the_scores_is_taken() {
+        // Fold 0 has one mated score: everything is let in from 0.75. Fold 1: 0.9 right, 0.8 and 0.7 wrong.
+        // Fold 1's one gap with gain 1 is 0.9 to 0.8: 0.85; fold 0's 0.75 falls below.
+        let trials = [(0.75, true, 0), (0.9, true, 1), (0.8, false, 1), (0.7, true, 1)];
+        let got = accuracy_by_folds(&trials.map(|(score, mated, fold)| FoldTrial { score, mated, fold })).unwrap();
+        assert_eq!(got.accuracies, [0.0, 1.0 / 3.0]);
     }
 
     #[test]

@@ -228,10 +228,9 @@ pub fn decide(policy: &Policy, scene: Scene, evidence: Evidence<'_>, reference: 
 /// What the policy says; but a retry is asked for once, and only while attempts are left: then the document is
 /// looked at.
 fn disposition(policy: &Policy, scene: Scene, decision: Decision, earlier: Earlier<'_>) -> Disposition {
-    match policy.disposition(scene, decision) {
-        Disposition::Retry if earlier.asked_for_a_retry() || earlier.attempt >= policy.attempts_max(scene) => Disposition::DocumentCheck,
-        disposition => disposition,
-    }
+    let disposition = policy.disposition(scene, decision);
+    let spent = earlier.asked_for_a_retry() || earlier.attempt >= policy.attempts_max(scene);
+    if disposition == Disposition::Retry && spent { Disposition::DocumentCheck } else { disposition }
 }
 
 fn judge(policy: &Policy, evidence: Evidence<'_>, reference: ReferenceState<'_>, earlier: Earlier<'_>) -> (Decision, Option<Comparison>) {
