@@ -88,6 +88,7 @@ impl Site {
             ("CAMERA__FOLDER", folder.to_string_lossy().into_owned()),
             ("ACQUISITION__GOOD_FRAMES", "3".into()),
             ("ACQUISITION__FRAME_GAP_MS", "0".into()),
+            ("CAMERA__FRAME_INTERVAL_MS", "15".into()),
             ("ACQUISITION__DEADLINE_MS", "1500".into()),
         ];
         for (key, value) in settings {

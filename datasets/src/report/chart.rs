@@ -115,14 +115,18 @@ pub(super) fn histogram(series: &[Series<'_>], range: (f32, f32), marks: &[(Stri
                 .label(&series.name)
                 .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 14, y + 5)], colour.filled()));
         }
-        for (name, score) in marks.iter().filter(|(_, score)| (low..=high).contains(score)) {
+        // Each a line lower, so that near ones do not cover each other.
+        for (row, (name, score)) in marks.iter().filter(|(_, score)| (low..=high).contains(score)).enumerate() {
             chart.draw_series(DashedLineSeries::new([(*score, 0.0), (*score, top)], 5, 4, INK.stroke_width(1))).map_err(&failed)?;
             let at = label(13).pos(Pos::new(HPos::Left, VPos::Top));
-            chart.draw_series(std::iter::once(Text::new(format!(" {name} {score:.2}"), (*score, top), at))).map_err(&failed)?;
+            chart
+                .draw_series(std::iter::once(Text::new(format!(" {name} {score:.2}"), (*score, top * (1.0 - 0.05 * row as f64)), at)))
+                .map_err(&failed)?;
         }
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
+            // Scores of attacks stand at both ends of 0 to 1, those of comparisons to the right.
+            .position(if low >= 0.0 { SeriesLabelPosition::MiddleMiddle } else { SeriesLabelPosition::UpperLeft })
             .margin(18)
             .background_style(WHITE.mix(0.85))
             .border_style(GRID)
