@@ -19,7 +19,6 @@ use crate::{
     store::{StoreError, TimeMs, sqlite::SqliteStore},
 };
 
-/// The policy that ships with the program, for the models that ship with it.
 /// Version of the folder's layout.
 const LAYOUT: &str = "1\n";
 

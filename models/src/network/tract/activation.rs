@@ -3,9 +3,10 @@
 //! The usual short form `max(x, slope · x)` holds for slopes up to 1 only; the feature network has larger
 //! ones.
 
-use super::level::level;
 use fearless_simd::{Simd, dispatch, f32x16, prelude::*};
 use tract_onnx::tract_hir::internal::*;
+
+use super::level::level;
 
 /// Numbers worked on at once: one register with AVX-512, two with AVX2, four with SSE2 or NEON.
 pub(super) const LANES: usize = 16;

@@ -8,10 +8,10 @@
 use fearless_simd::{Simd, dispatch, f32x16, prelude::*};
 use tract_onnx::tract_hir::internal::*;
 
-use super::level::level;
 use super::{
     activation::{LANES, Slopes, in_place, leaky},
     geometry::{Geometry, KERNEL, lay_row},
+    level::level,
 };
 
 /// Numbers of a row that one block of results depends on.

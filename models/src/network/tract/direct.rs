@@ -6,10 +6,10 @@
 use fearless_simd::{Simd, dispatch, f32x16, prelude::*};
 use tract_onnx::tract_hir::internal::*;
 
-use super::level::level;
 use super::{
     activation::{LANES, Slopes, in_place, leaky},
     geometry::{Geometry, KERNEL, lay_row},
+    level::level,
 };
 
 /// Output channels summed at once; the number of output channels is a multiple of it.
@@ -18,8 +18,8 @@ pub(super) const TOGETHER: usize = 8;
 /// The convolution of one picture, C × H × W, padded with zeros.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Direct {
-    /// Output channels × C × 3 × 3.
-    pub(super) weights: Arc<Tensor>,
+    /// Groups of output channels × taps × the channels of a group: laid out once, read on every run.
+    weights: Arc<Tensor>,
     /// Output channels.
     pub(super) bias: Arc<Tensor>,
     pub(super) geometry: Geometry,
@@ -27,6 +27,21 @@ pub(super) struct Direct {
     pub(super) before: Option<Slopes>,
     /// Applied to what is written.
     pub(super) after: Option<Slopes>,
+}
+
+impl Direct {
+    /// The convolution with these weights, output channels × C × 3 × 3.
+    pub(super) fn new(
+        weights: &Tensor,
+        bias: Arc<Tensor>,
+        geometry: Geometry,
+        before: Option<Slopes>,
+        after: Option<Slopes>,
+    ) -> TractResult<Self> {
+        let laid = interleaved(weights.try_as_plain_ram()?.as_slice()?, geometry.channels);
+        let weights = Arc::new(Tensor::from_shape(&[laid.len()], &laid)?);
+        Ok(Self { weights, bias, geometry, before, after })
+    }
 }
 
 impl Op for Direct {
@@ -55,7 +70,7 @@ impl EvalOp for Direct {
         let channels = self.bias.len();
         let mut output = Tensor::zero::<f32>(&[1, channels, out_height, out_width])?;
         let filters = Filters {
-            weights: interleaved(self.weights.try_as_plain_ram()?.as_slice()?, self.geometry.channels),
+            weights: self.weights.try_as_plain_ram()?.as_slice::<f32>()?.as_chunks().0,
             bias: self.bias.try_as_plain_ram()?.as_slice()?,
             before: self.before.as_ref().map(Slopes::numbers).transpose()?,
             after: self.after.as_ref().map(Slopes::numbers).transpose()?,
@@ -83,18 +98,18 @@ impl TypedOp for Direct {
 
 struct Filters<'a> {
     /// For each group of output channels: one weight of each of them, for each input channel and tap.
-    weights: Vec<[f32; TOGETHER]>,
+    weights: &'a [[f32; TOGETHER]],
     bias: &'a [f32],
     before: Option<&'a [f32]>,
     after: Option<&'a [f32]>,
 }
 
 /// Output channels × taps to groups of output channels × taps × the channels of a group.
-fn interleaved(weights: &[f32], channels: usize) -> Vec<[f32; TOGETHER]> {
+fn interleaved(weights: &[f32], channels: usize) -> Vec<f32> {
     let taps = channels * KERNEL * KERNEL;
     let groups = weights.chunks_exact(taps * TOGETHER);
     let weight = |group: &[f32], tap: usize, of: usize| group.get(of * taps + tap).copied().unwrap_or(0.0);
-    groups.flat_map(|group| (0..taps).map(move |tap| std::array::from_fn(|of| weight(group, tap, of)))).collect()
+    groups.flat_map(|group| (0..taps).flat_map(move |tap| (0..TOGETHER).map(move |of| weight(group, tap, of)))).collect()
 }
 
 /// All input channels, each in its frame of zeros.

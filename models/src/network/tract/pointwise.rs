@@ -5,10 +5,10 @@
 use fearless_simd::{Simd, dispatch, f32x16, prelude::*};
 use tract_onnx::tract_hir::internal::*;
 
-use super::level::level;
 use super::{
     activation::{LANES, Slopes, leaky},
     direct::TOGETHER,
+    level::level,
 };
 
 /// The convolution of one picture, C × H × W with at least a block of pixels; a second input of the results'

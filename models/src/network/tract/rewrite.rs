@@ -128,7 +128,7 @@ fn convolution(_: &(), model: &TypedModel, node: &TypedNode, name: &str, conv: &
     let input = [patch.tap_model(model, from)?];
     let made = match kind {
         Kind::Depthwise => patch.wire_node(name, Depthwise { weights, bias, geometry, before, after }, &input)?,
-        Kind::Plain => patch.wire_node(name, Direct { weights, bias, geometry, before, after }, &input)?,
+        Kind::Plain => patch.wire_node(name, Direct::new(&weights, bias, geometry, before, after)?, &input)?,
     };
     patch.shunt_outside(model, last.id.into(), made.first().copied().context("one output")?)?;
     Ok(Some(patch))
