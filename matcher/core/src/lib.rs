@@ -4,12 +4,14 @@
 //! (`matcher::store`), how they are encrypted (`matcher::vault`), how they travel (`proto`), and the
 //! comparison itself (`models_core::compare`, shared with agents and the evaluation).
 
+pub mod audit;
 pub mod decision;
 pub mod flag;
 pub mod identifier;
 pub mod policy;
 pub mod recheck;
 
+pub use audit::AuditAction;
 pub use decision::{
     AcquisitionFailure, Comparison, Decision, Disposition, Earlier, Evidence, NoDecision, ReferenceState, Scene, Verdict, decide,
 };
