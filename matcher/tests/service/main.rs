@@ -6,6 +6,7 @@ mod devices;
 mod enrolments;
 mod fields;
 mod outcomes;
+mod policies;
 mod recheck;
 mod replays;
 mod support;
