@@ -7,6 +7,7 @@ mod enrolments;
 mod fields;
 mod outcomes;
 mod policies;
+mod policy_command;
 mod recheck;
 mod replays;
 mod support;
