@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use clap_complete::Shell;
 
-use crate::{device::IssueArgs, import::EnrolArgs, init::InitArgs, listing::ListingArgs, policy::command::PolicyCommand};
+use crate::{device::IssueArgs, import::EnrolArgs, init::InitArgs, law::LawCommand, listing::ListingArgs, policy::command::PolicyCommand};
 
 /// The center of Countersign: enrols references, verifies captures, flags mismatches.
 #[derive(Debug, Parser)]
@@ -62,6 +62,9 @@ pub enum Command {
     /// What scores mean and what tills do about it: show, compare, try, apply
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// What the law asks: the notice, the count of stored faces, the impact assessment
+    #[command(subcommand)]
+    Law(LawCommand),
     /// Serve counters over gRPC by mutual TLS until stopped (SIGTERM, Ctrl-C)
     Serve,
     /// List flags, newest first

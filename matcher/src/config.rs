@@ -50,6 +50,8 @@ pub struct Config {
     pub recheck: RecheckConfig,
     /// Models.
     pub models: ModelsConfig,
+    /// What the law asks.
+    pub law: LawConfig,
     /// Logs.
     pub log: LogConfig,
 }
@@ -156,6 +158,20 @@ impl ModelsConfig {
     pub fn cache_dir(&self) -> PathBuf {
         self.cache_dir.clone().unwrap_or_else(models::cache::default_dir)
     }
+}
+
+/// Settings of what the law asks.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LawConfig {
+    /// Who answers for the processing, by name; empty leaves a line to fill in.
+    pub controller: String,
+    /// How to reach them.
+    pub contact: String,
+    /// Where to complain, and within what time an answer comes.
+    pub complaints: String,
+    /// Persons of whom a face is stored, from which number on processing is to be filed.
+    pub filing_threshold: u64,
 }
 
 /// Settings of logs.

@@ -16,6 +16,7 @@ pub mod grpc;
 pub mod import;
 pub mod init;
 pub mod keys;
+pub mod law;
 pub mod listing;
 pub mod networks;
 pub mod out;

@@ -12,6 +12,7 @@ use matcher::{
     device,
     import::{self, EnrolArgs},
     init,
+    law::{self, LawCommand},
     listing::{self, ListingArgs},
     networks, out,
     policy::{self, command::PolicyCommand},
@@ -45,6 +46,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Flags(args) => block_on(listing(&load(cli)?, args, Records::Flags))?,
         Command::Verifications(args) => block_on(listing(&load(cli)?, args, Records::Verifications))?,
         Command::Policy(command) => return block_on(policies(&load(cli)?, command)),
+        Command::Law(command) => return block_on(law(&load(cli)?, command)),
         Command::Serve => block_on(serve(&load(cli)?))?,
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -83,6 +85,10 @@ async fn devices((dir, config): &(DataDir, Config), command: &DeviceCommand) -> 
 
 async fn policies((dir, config): &(DataDir, Config), command: &PolicyCommand) -> anyhow::Result<ExitCode> {
     Ok(policy::command::run(dir, config, command).await?)
+}
+
+async fn law((dir, config): &(DataDir, Config), command: &LawCommand) -> anyhow::Result<ExitCode> {
+    Ok(law::run(&Center::open(dir).await?, config, command).await?)
 }
 
 async fn enrol((dir, config): &(DataDir, Config), args: &EnrolArgs) -> anyhow::Result<ExitCode> {

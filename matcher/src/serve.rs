@@ -30,8 +30,10 @@ use crate::{
     feature_models::{FeatureModels, FeatureModelsError},
     grpc::{Gate, device::Devices, enrolment::Enrolments, listener::Listener, verification::Verifications},
     keys::{KeyError, OpeningKeys},
+    law,
     networks::Networks,
     policy::Policies,
+    store::Store,
     surroundings::System,
 };
 
@@ -39,6 +41,8 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a server looks whether another policy came into force.
 const POLICY_LOOK: Duration = Duration::from_secs(2);
+/// How often stored faces are counted.
+const FACES_LOOK: Duration = Duration::from_secs(3_600);
 const HEADER_LIST_LEN_MAX: u32 = 16 * 1024;
 
 /// A server that cannot start, or that broke off.
@@ -123,6 +127,8 @@ struct Services {
     devices: Devices,
     rechecker: Option<Rechecker>,
     policies: Arc<Policies>,
+    store: Arc<dyn Store>,
+    filing_threshold: u64,
 }
 
 impl std::fmt::Debug for Services {
@@ -213,6 +219,12 @@ async fn serve(
             policies.refresh().await;
         }
     };
+    let counting = async {
+        loop {
+            law::watch(services.store.as_ref(), services.filing_threshold).await;
+            tokio::time::sleep(FACES_LOOK).await;
+        }
+    };
     let signal = async {
         stop.await;
         info!("stopping: no new connections; calls under way are finished");
@@ -229,6 +241,7 @@ async fn serve(
         done = router.serve_with_incoming_shutdown(listener.into_stream(), signal) => done.map_err(ServeError::Broken),
         () = rechecking => Ok(()),
         () = watching => Ok(()),
+        () = counting => Ok(()),
         () = too_long => {
             warn!("some calls or connections did not end in time and were cut off");
             Ok(())
@@ -272,7 +285,7 @@ async fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError
     let enrolments = Enrolments::new(center.clone(), admission.clone(), freshness, networks.clone(), gate.clone());
     let (rule, surroundings) = (config.recheck.rule(), Arc::new(System));
     let rechecker = config.recheck.here.then(|| Rechecker { center: center.clone(), networks, surroundings, rule });
-    let policies = Arc::clone(&center.policies);
+    let (policies, store) = (Arc::clone(&center.policies), Arc::clone(&center.store));
     let verifier = Verifier { center, admission, freshness, recheck: rule };
     Ok(Services {
         verifications: Verifications { app: verifier, models, gate: gate.clone() },
@@ -280,6 +293,8 @@ async fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError
         devices: Devices { app: health, gate },
         rechecker,
         policies,
+        store,
+        filing_threshold: config.law.filing_threshold,
     })
 }
 

@@ -13,9 +13,11 @@ use thiserror::Error;
 pub mod audit;
 #[cfg(test)]
 pub(crate) mod contract;
+pub mod holdings;
 pub mod policies;
 pub mod sqlite;
 
+pub use holdings::Count;
 pub use policies::{AppliedPolicy, NewPolicy, Policies};
 
 /// The store failed.
@@ -374,7 +376,7 @@ pub struct Listing {
 
 /// The operations the use cases need.
 #[async_trait]
-pub trait Store: audit::AuditLog + Policies + Send + Sync {
+pub trait Store: audit::AuditLog + Count + Policies + Send + Sync {
     /// Adds or replaces a device.
     async fn put_device(&self, device: Device) -> Result<(), StoreError>;
     /// Marks a device revoked; false when there is none.
