@@ -16,6 +16,7 @@ use crate::{
     data_dir::DataDir,
     durable, keys,
     pki::{self, Authority, PkiError},
+    receipt_keys,
     store::{StoreError, TimeMs, sqlite::SqliteStore},
 };
 
@@ -80,7 +81,7 @@ pub fn init(dir: &DataDir, args: &InitArgs, now: TimeMs) -> Result<(), InitError
         return Err(InitError::StoreWithoutKey(dir.path().to_owned()));
     }
     make_folders(dir)?;
-    make_keys(dir)?;
+    make_keys(dir, now)?;
     make_certificates(dir, &args.server_names, now)?;
     write_once(&dir.policy(), || Ok(Zeroizing::new(Policy::SHIPPED.to_owned())))?;
     write_once(&dir.config(), || Ok(Zeroizing::new(config::SHIPPED.to_owned())))?;
@@ -103,7 +104,8 @@ pub fn summary(dir: &DataDir, args: &InitArgs, now: TimeMs) -> String {
   keys/key-encryption.key     wraps the data keys of persons
   keys/lookup.key             hashes card numbers for look-up
   keys/opening.key            opens envelopes from counters
-  keys/receipt.pem            signs receipts
+  keys/receipt.pem            signs receipts; receipt-drill.pem those of drills
+  keys/settlement.key         names cards in receipts; the settlement side needs it too
   center.db                   the store
 
 Back up authority/ and keys/ now, apart from the store: without keys/key-encryption.key and keys/lookup.key
@@ -125,12 +127,16 @@ fn make_folders(dir: &DataDir) -> Result<(), InitError> {
     Ok(())
 }
 
-fn make_keys(dir: &DataDir) -> Result<(), InitError> {
+fn make_keys(dir: &DataDir, now: TimeMs) -> Result<(), InitError> {
     write_once(&dir.key_encryption_key(), || Ok(keys::new_secret("Wraps the data keys of persons. Without it the store cannot be read.")))?;
     write_once(&dir.lookup_key(), || Ok(keys::new_secret("Hashes card numbers for look-up. Without it nobody can be found.")))?;
     let comment = "Opens envelopes. The first key seals new ones; keep older ones below until no counter holds an envelope to them.";
     write_once(&dir.opening_keys(), || Ok(keys::new_opening(comment)))?;
-    write_once(&dir.receipt_key(), || keys::new_signing().map_err(InitError::ReceiptKey))?;
+    let comment = "Names cards to the settlement side, which is given this key and no other.";
+    write_once(&dir.settlement_key(), || Ok(keys::new_secret(comment)))?;
+    for path in [dir.receipt_key(), dir.receipt_drill_key()] {
+        write_once(&path, || receipt_keys::new_key(now).map_err(InitError::ReceiptKey))?;
+    }
     write_once(&dir.authority_key(), || pki::new_key().map_err(InitError::Pki))?;
     write_once(&dir.server_key(), || pki::new_key().map_err(InitError::Pki))
 }

@@ -13,6 +13,7 @@ use thiserror::Error;
 pub mod audit;
 #[cfg(test)]
 pub(crate) mod contract;
+pub mod receipts;
 pub mod sqlite;
 
 /// The store failed.
@@ -264,6 +265,8 @@ pub struct NewVerification {
     pub flags: Vec<Flag>,
     /// What made the probe's template, when it is to be made again from the sample; only where there is a probe.
     pub recheck: Option<MadeBy>,
+    /// The receipt of what the till is told.
+    pub receipt: Option<receipts::Receipt>,
 }
 
 /// The ids of what made a template.
@@ -357,7 +360,7 @@ pub struct Listing {
 
 /// The operations the use cases need.
 #[async_trait]
-pub trait Store: audit::AuditLog + Send + Sync {
+pub trait Store: audit::AuditLog + receipts::Receipts + Send + Sync {
     /// Adds or replaces a device.
     async fn put_device(&self, device: Device) -> Result<(), StoreError>;
     /// Marks a device revoked; false when there is none.

@@ -22,7 +22,7 @@ use crate::decision::{Decision, Disposition, Scene, words};
 
 pub use check::{Burn, Burned, CheckError, Checker, Drill, Settlement, Take};
 pub use keys::{DatedKey, KeySet, KeySetError, Overlap, SigningKeys, key_id};
-pub use life::{Life, ReceiptState, ReceiptUse, Step};
+pub use life::{Asking, Life, ReceiptState, ReceiptUse, Step, Terms};
 pub use number::{NumberError, ReceiptNumber};
 
 /// The `typ` of a receipt's header.

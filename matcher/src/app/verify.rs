@@ -16,7 +16,7 @@ use crate::{
     center::Center,
     store::{
         IdentifierKey, MadeBy, NewVerification, RecordId, Recorded, SealedProbe, StoreError, StoredReference, StoredSubject, SubjectId,
-        TimeMs, Verification,
+        TimeMs, Verification, receipts::Receipt,
     },
     vault::{DataKey, RecordContext, Vault},
 };
@@ -25,6 +25,7 @@ use super::{
     admission::{Admission, AdmissionError, Request},
     flags,
     freshness::{AgeError, Freshness},
+    receipts::{Issuer, Told},
     sample::{Sample, samples_to_bytes},
 };
 
@@ -101,6 +102,8 @@ pub struct Answer {
     pub record: Verification,
     /// Whether it was given before.
     pub repeated: bool,
+    /// The receipt of it; an answer that is older than receipts has none.
+    pub receipt: Option<Receipt>,
 }
 
 /// Verifies captures.
@@ -114,6 +117,8 @@ pub struct Verifier {
     pub freshness: Freshness,
     /// Which captures are checked.
     pub recheck: RecheckRule,
+    /// Signs what the till is told.
+    pub issuer: Issuer,
 }
 
 impl Verifier {
@@ -137,7 +142,18 @@ impl Verifier {
         let flags = flags_for(record.decision, &earlier).into_iter().map(flag).collect();
         let probe = seal_probe(&capture.outcome, person.as_ref(), record.id);
         let recheck = self.recheck(&record, &capture.outcome).filter(|_| probe.is_some());
-        self.store(request, NewVerification { record, probe, flags, recheck }).await
+        let told = Told { decision: record.decision, disposition: record.disposition };
+        let receipt = self.issuer.issue(&record, told, &capture.identifier, self.admission.surroundings.random_id());
+        self.store(request, NewVerification { record, probe, flags, recheck, receipt: Some(receipt) }).await
+    }
+
+    /// Gives an answer again, with the receipt it had.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub async fn repeat(&self, record: Verification) -> Result<Answer, VerifyError> {
+        let receipt = self.center.store.receipt_of(&record.request).await.map_err(VerifyError::Store)?;
+        Ok(Answer { record, repeated: true, receipt: receipt.map(|stored| stored.receipt) })
     }
 
     fn check_attempt(&self, scene: Scene, got: u32) -> Result<(), VerifyError> {
@@ -221,10 +237,10 @@ impl Verifier {
     }
 
     async fn store(&self, request: Request, new: NewVerification) -> Result<Answer, VerifyError> {
-        let record = new.record.clone();
+        let (record, receipt) = (new.record.clone(), new.receipt.clone());
         match self.center.store.record_verification(new).await.map_err(VerifyError::Store)? {
-            Recorded::Stored => Ok(Answer { record, repeated: false }),
-            Recorded::AlreadyAnswered(first) => Ok(Answer { record: *first, repeated: true }),
+            Recorded::Stored => Ok(Answer { record, repeated: false, receipt }),
+            Recorded::AlreadyAnswered(first) => self.repeat(*first).await,
             Recorded::RequestTaken(first) => Err(VerifyError::Request(self.admission.request_reused(&request, &first).await)),
             Recorded::SequenceTaken => {
                 let flag = flags::sequence_reused(&request, &record.identifier_masked, record.decided_at);

@@ -9,7 +9,8 @@ use crate::app::{enrol::EnrolOutcome, health::Briefing, verify::Answer};
 /// An answer to a verification.
 #[must_use]
 pub fn answer(answer: Answer) -> v1::VerifyResponse {
-    let Answer { record, repeated } = answer;
+    let Answer { record, repeated, receipt } = answer;
+    let (receipt, receipt_number) = receipt.map(|receipt| (receipt.compact, receipt.number.to_string())).unwrap_or_default();
     v1::VerifyResponse {
         verification_id: record.id.to_string(),
         decision: decision(record.decision).into(),
@@ -23,6 +24,8 @@ pub fn answer(answer: Answer) -> v1::VerifyResponse {
         decided_at_ms: record.decided_at,
         repeated_answer: repeated,
         provisional: record.provisional,
+        receipt,
+        receipt_number,
     }
 }
 

@@ -22,6 +22,7 @@ mod devices;
 mod enrolments;
 mod flags;
 mod readers;
+mod receipts;
 mod rechecks;
 mod schema;
 mod verifications;

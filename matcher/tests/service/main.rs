@@ -6,6 +6,8 @@ mod devices;
 mod enrolments;
 mod fields;
 mod outcomes;
+mod published;
+mod receipts;
 mod recheck;
 mod replays;
 mod support;

@@ -30,6 +30,7 @@ pub(crate) struct TestCenter {
     pub(crate) dir: DataDir,
     pub(crate) center: Center,
     pub(crate) address: String,
+    pub(crate) published: std::net::SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     server: Option<JoinHandle<()>>,
 }
@@ -53,17 +54,19 @@ impl TestCenter {
         let dir = DataDir::initialised(folder.path().join("center")).unwrap();
         let mut config = Config::load(&dir).unwrap();
         config.server.listen = "127.0.0.1:0".parse().unwrap();
+        config.published.listen = "127.0.0.1:0".parse().unwrap();
         // Tests that want it do it themselves, when they want it.
         config.recheck.here = false;
         change(&mut config);
         let bound = serve::bind(&dir, &config).await.unwrap();
         let address = format!("https://{}", bound.address());
+        let published = bound.published_address();
         let (stop, stopped) = oneshot::channel::<()>();
         let server = tokio::spawn(async move {
             bound.run(async { drop(stopped.await) }).await.unwrap();
         });
         let center = Center::open(&dir).unwrap();
-        Self { folder, dir, center, address, stop: Some(stop), server: Some(server) }
+        Self { folder, dir, center, address, published, stop: Some(stop), server: Some(server) }
     }
 
     /// A center with one device at one counter.
@@ -78,6 +81,13 @@ impl TestCenter {
         self.device_as(counter, Role::Counter, System.now_ms()).await
     }
 
+    /// Joins a device of another institution and connects it.
+    pub(crate) async fn device_of(&self, institution: &str) -> TestDevice {
+        let device = TestDevice::new(self.folder.path(), &format!("{institution}-1"));
+        self.issue_to(&device, institution, "1", Role::Counter, System.now_ms()).await;
+        device.connect(&self.address)
+    }
+
     /// Joins a device in a role, issued at a time for a month.
     pub(crate) async fn device_as(&self, counter: &str, role: Role, issued_at: i64) -> TestDevice {
         let device = TestDevice::new(self.folder.path(), &format!("P1-{counter}"));
@@ -87,9 +97,13 @@ impl TestCenter {
 
     /// Signs a device's request.
     pub(crate) async fn issue(&self, device: &TestDevice, counter: &str, role: Role, issued_at: i64) -> Device {
+        self.issue_to(device, "P1", counter, role, issued_at).await
+    }
+
+    async fn issue_to(&self, device: &TestDevice, institution: &str, counter: &str, role: Role, issued_at: i64) -> Device {
         let args = IssueArgs {
             csr: device.csr(),
-            institution: "P1".into(),
+            institution: institution.into(),
             counter: counter.into(),
             role,
             id: None,

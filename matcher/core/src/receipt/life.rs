@@ -103,6 +103,55 @@ impl Life<'_> {
     }
 }
 
+/// What a receipt was issued for, as far as confirming asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// Whose it is.
+    pub institution: &'a str,
+    /// What the till was told to do.
+    pub disposition: Disposition,
+    /// The largest amount of one settlement, in hundredths of a yuan, where one was set.
+    pub amount_max_fen: Option<u64>,
+    /// When it ends: milliseconds since 1970-01-01 UTC.
+    pub expires_at: i64,
+}
+
+/// A settlement that asks to be confirmed.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking<'a> {
+    /// The institution that asks.
+    pub institution: &'a str,
+    /// The settlement, as the institution names it.
+    pub settlement: &'a str,
+    /// Its amount, in hundredths of a yuan.
+    pub amount_fen: u64,
+    /// Who says that they looked at the patient's document; empty where nobody does.
+    pub document_checked_by: &'a str,
+    /// When it asks: milliseconds since 1970-01-01 UTC.
+    pub at: i64,
+}
+
+/// Whether a receipt can be confirmed for a settlement. What was confirmed before is so again, however late.
+///
+/// # Errors
+/// With the reason why not.
+pub fn confirm(terms: &Terms<'_>, life: &Life<'_>, asking: &Asking<'_>) -> Result<Step, Refusal> {
+    if terms.institution != asking.institution {
+        return Err(Refusal::OtherInstitution);
+    }
+    let step = life.confirm(asking.settlement, asking.amount_fen)?;
+    if step == Step::Before {
+        return Ok(step);
+    }
+    if asking.at >= terms.expires_at {
+        return Err(Refusal::Expired);
+    }
+    if terms.amount_max_fen.is_some_and(|max| asking.amount_fen > max) {
+        return Err(Refusal::OtherAmount);
+    }
+    settles(terms.disposition, asking.document_checked_by).map(|()| step)
+}
+
 /// Whether a disposition lets a settlement go on. A document check does where somebody put their name to it: a
 /// machine's non-match alone refuses nothing.
 ///
@@ -222,6 +271,27 @@ mod tests {
         }
         check(Disposition::DocumentCheck, "", Err(Refusal::DocumentNotChecked));
         check(Disposition::DocumentCheck, "0417", Ok(()));
+    }
+
+    #[track_caller]
+    fn check_terms(change: fn(&mut Terms<'_>, &mut Asking<'_>), expected: Result<Step, Refusal>) {
+        let mut terms = Terms { institution: "P1", disposition: Disposition::Settle, amount_max_fen: Some(100), expires_at: 1_000 };
+        let mut asking = Asking { institution: "P1", settlement: "S2", amount_fen: 100, document_checked_by: "", at: 999 };
+        change(&mut terms, &mut asking);
+        let mut receipt = Kept::new(2);
+        receipt.confirm("S1", 100).unwrap();
+        assert_eq!(confirm(&terms, &receipt.life(), &asking), expected);
+    }
+
+    #[test]
+    fn a_receipt_is_confirmed_under_its_terms_and_again_however_late() {
+        check_terms(|_, _| (), Ok(Step::New));
+        check_terms(|_, asking| asking.at = 1_000, Err(Refusal::Expired));
+        check_terms(|_, asking| asking.amount_fen = 101, Err(Refusal::OtherAmount));
+        check_terms(|terms, _| terms.institution = "P2", Err(Refusal::OtherInstitution));
+        check_terms(|terms, _| terms.disposition = Disposition::Hold, Err(Refusal::NotForSettlement));
+        check_terms(|terms, _| terms.disposition = Disposition::DocumentCheck, Err(Refusal::DocumentNotChecked));
+        check_terms(|_, asking| (asking.settlement, asking.at) = ("S1", 9_999_999), Ok(Step::Before));
     }
 
     proptest! {
