@@ -14,6 +14,8 @@ use matcher::{
     init,
     listing::{self, ListingArgs},
     networks, out,
+    receipt_command::{self, ReceiptCommand},
+    reconcile::{self, ReconcileArgs},
     serve::{self, ServeError},
     surroundings::{self, Surroundings, System},
 };
@@ -44,6 +46,8 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Flags(args) => block_on(listing(&load(cli)?, args, Records::Flags))?,
         Command::Verifications(args) => block_on(listing(&load(cli)?, args, Records::Verifications))?,
         Command::Serve => block_on(serve(&load(cli)?))?,
+        Command::Receipt(command) => return receipt(cli, command),
+        Command::Reconcile(args) => return block_on(reconcile(&load(cli)?, args)),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "matcher", &mut script);
@@ -77,6 +81,29 @@ async fn devices((dir, config): &(DataDir, Config), command: &DeviceCommand) -> 
             Ok(out::line(&format!("Device {id} is revoked; its next call is refused"))?)
         }
     }
+}
+
+fn receipt(cli: &Cli, command: &ReceiptCommand) -> anyhow::Result<ExitCode> {
+    let now = System.now_ms();
+    match command {
+        ReceiptCommand::Verify(args) if args.keys.is_some() => {
+            Ok(receipt_command::verify_offline(args, &Config::shipped()?.receipts, now)?)
+        }
+        ReceiptCommand::Verify(args) => {
+            let (dir, config) = load(cli)?;
+            let store = Center::open(&dir)?.store;
+            block_on(async { Ok(receipt_command::verify(args, &dir, &config.receipts, store.as_ref(), now).await?) })
+        }
+        ReceiptCommand::Show(args) => {
+            let (dir, _) = load(cli)?;
+            let store = Center::open(&dir)?.store;
+            block_on(async { Ok(receipt_command::show(args, store.as_ref()).await?) })
+        }
+    }
+}
+
+async fn reconcile((dir, config): &(DataDir, Config), args: &ReconcileArgs) -> anyhow::Result<ExitCode> {
+    Ok(reconcile::run(args, dir, &config.receipts, &Center::open(dir)?, System.now_ms()).await?)
 }
 
 async fn enrol((dir, config): &(DataDir, Config), args: &EnrolArgs) -> anyhow::Result<ExitCode> {

@@ -232,7 +232,7 @@ mod tests {
         check_refused(&key.replace("# made ", "# made about "));
         check_refused(&key.replace("# made", "made"));
         check_refused(key.trim_end().trim_end_matches(END));
-        check_refused(&key.replace("MC4C", "XXXX"));
+        check_refused(&key.replace("\nM", "\nX"));
         check_refused(&format!("{}{BEGIN}\n", *key));
     }
 

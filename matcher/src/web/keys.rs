@@ -27,7 +27,6 @@ struct Published {
 }
 
 /// `/.well-known/jwks.json`, and `/.well-known/drill-jwks.json` for receipts of drills.
-#[must_use]
 pub fn router(keys: Arc<ReceiptKeys>, surroundings: Arc<dyn Surroundings>, publish_ahead_ms: i64) -> Router {
     // Fetched twice before a new key signs, or not kept at all.
     let seconds = (publish_ahead_ms / 2000).clamp(0, KEEP_SECONDS_MAX);

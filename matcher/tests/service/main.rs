@@ -4,9 +4,11 @@
 
 mod devices;
 mod enrolments;
+mod example;
 mod fields;
 mod outcomes;
 mod published;
+mod receipt_command;
 mod receipts;
 mod recheck;
 mod replays;
