@@ -286,8 +286,6 @@ mod tests {
         check("[sever]\nlisten = '127.0.0.1:1'", "sever");
         check("[server]\nrequests_max = 0", "server.requests_max: expected a number from 1 to 100000, got 0");
         check("[freshness]\npast_max_seconds = -1", "past_max_seconds");
-        check("[receipts]\nvalid_seconds = 901", "receipts.valid_seconds: expected a number from 30 to 900, got 901");
-        check("[receipts]\nvisit_uses = 100", "receipts.visit_uses: expected a number from 0 to 99, got 100");
         check("[receipts]\nissuer = 'a center'", "receipts.issuer: expected 1 to 128 printable ASCII characters");
         check("[receipts]\ndrill_issuer = 'countersign-center'", "receipts.drill_issuer: expected another name");
         check("[receipts]\npublish_ahead_minutes = 10081", "receipts.publish_ahead_minutes");

@@ -20,6 +20,7 @@ pub mod listing;
 pub mod networks;
 pub mod out;
 pub mod pki;
+pub mod policy;
 pub mod receipt_command;
 pub mod receipt_keys;
 pub mod reconcile;

@@ -14,6 +14,7 @@ use matcher::{
     init,
     listing::{self, ListingArgs},
     networks, out,
+    policy::{self, command::PolicyCommand},
     receipt_command::{self, ReceiptCommand},
     reconcile::{self, ReconcileArgs},
     serve::{self, ServeError},
@@ -40,11 +41,12 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.command {
-        Command::Init(args) => initialise(&DataDir::new(cli.data()), args)?,
+        Command::Init(args) => block_on(initialise(&DataDir::new(cli.data()), args))?,
         Command::Device(command) => block_on(devices(&load(cli)?, command))?,
         Command::Enrol(args) => return block_on(enrol(&load(cli)?, args)),
         Command::Flags(args) => block_on(listing(&load(cli)?, args, Records::Flags))?,
         Command::Verifications(args) => block_on(listing(&load(cli)?, args, Records::Verifications))?,
+        Command::Policy(command) => return block_on(policies(&load(cli)?, command)),
         Command::Serve => block_on(serve(&load(cli)?))?,
         Command::Receipt(command) => return receipt(cli, command),
         Command::Reconcile(args) => return block_on(reconcile(&load(cli)?, args)),
@@ -57,14 +59,14 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn initialise(dir: &DataDir, args: &init::InitArgs) -> anyhow::Result<()> {
+async fn initialise(dir: &DataDir, args: &init::InitArgs) -> anyhow::Result<()> {
     let now = System.now_ms();
-    init::init(dir, args, now)?;
+    init::init(dir, args, now).await?;
     Ok(out::line(&init::summary(dir, args, now))?)
 }
 
 async fn devices((dir, config): &(DataDir, Config), command: &DeviceCommand) -> anyhow::Result<()> {
-    let store = Center::open(dir)?.store;
+    let store = Center::open(dir).await?.store;
     match command {
         DeviceCommand::Issue(args) => {
             let days = config.devices.certificate_days;
@@ -83,34 +85,37 @@ async fn devices((dir, config): &(DataDir, Config), command: &DeviceCommand) -> 
     }
 }
 
+/// With a key set alone, receipts are checked where there is no center.
 fn receipt(cli: &Cli, command: &ReceiptCommand) -> anyhow::Result<ExitCode> {
-    let now = System.now_ms();
     match command {
         ReceiptCommand::Verify(args) if args.keys.is_some() => {
-            Ok(receipt_command::verify_offline(args, &Config::shipped()?.receipts, now)?)
+            Ok(receipt_command::verify_offline(args, &Config::shipped()?.receipts, System.now_ms())?)
         }
-        ReceiptCommand::Verify(args) => {
-            let (dir, config) = load(cli)?;
-            let store = Center::open(&dir)?.store;
-            block_on(async { Ok(receipt_command::verify(args, &dir, &config.receipts, store.as_ref(), now).await?) })
-        }
-        ReceiptCommand::Show(args) => {
-            let (dir, _) = load(cli)?;
-            let store = Center::open(&dir)?.store;
-            block_on(async { Ok(receipt_command::show(args, store.as_ref()).await?) })
-        }
+        ReceiptCommand::Verify(_) | ReceiptCommand::Show(_) => block_on(receipt_of_store(&load(cli)?, command)),
     }
 }
 
+async fn receipt_of_store((dir, config): &(DataDir, Config), command: &ReceiptCommand) -> anyhow::Result<ExitCode> {
+    let store = Center::open(dir).await?.store;
+    Ok(match command {
+        ReceiptCommand::Verify(args) => receipt_command::verify(args, dir, &config.receipts, store.as_ref(), System.now_ms()).await?,
+        ReceiptCommand::Show(args) => receipt_command::show(args, store.as_ref()).await?,
+    })
+}
+
 async fn reconcile((dir, config): &(DataDir, Config), args: &ReconcileArgs) -> anyhow::Result<ExitCode> {
-    Ok(reconcile::run(args, dir, &config.receipts, &Center::open(dir)?, System.now_ms()).await?)
+    Ok(reconcile::run(args, dir, &config.receipts, &Center::open(dir).await?, System.now_ms()).await?)
+}
+
+async fn policies((dir, config): &(DataDir, Config), command: &PolicyCommand) -> anyhow::Result<ExitCode> {
+    Ok(policy::command::run(dir, config, command).await?)
 }
 
 async fn enrol((dir, config): &(DataDir, Config), args: &EnrolArgs) -> anyhow::Result<ExitCode> {
     let manifest = config.models.manifest()?;
     let networks =
         networks::load(&manifest, &config.models.cache_dir()).context("no networks to enrol with (`models fetch` brings them)")?;
-    Ok(import::run(args, &Center::open(dir)?, &networks).await?)
+    Ok(import::run(args, &Center::open(dir).await?, &networks).await?)
 }
 
 enum Records {
@@ -119,7 +124,7 @@ enum Records {
 }
 
 async fn listing((dir, _): &(DataDir, Config), args: &ListingArgs, records: Records) -> anyhow::Result<()> {
-    let store = Center::open(dir)?.store;
+    let store = Center::open(dir).await?.store;
     match records {
         Records::Flags => listing::flags(args, store.as_ref()).await?,
         Records::Verifications => listing::verifications(args, store.as_ref()).await?,

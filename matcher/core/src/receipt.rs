@@ -18,7 +18,10 @@ use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-use crate::decision::{Decision, Disposition, Scene, words};
+use crate::{
+    decision::{Decision, Disposition, Scene},
+    words::words,
+};
 
 pub use check::{Burn, Burned, CheckError, Checker, Drill, Settlement, Take};
 pub use keys::{DatedKey, KeySet, KeySetError, Overlap, SigningKeys, key_id};

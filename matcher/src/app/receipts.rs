@@ -6,8 +6,10 @@
 use std::{fmt, sync::Arc};
 
 use matcher_core::{
-    Decision, Disposition, Identifier, Scene,
-    receipt::{Claims, ReceiptNumber, Refusal, Step},
+    Decision, Identifier, Mode,
+    policy::ReceiptRule,
+    receipt::{Claims, ReceiptDecision, ReceiptNumber, Refusal, Step},
+    told,
 };
 
 use crate::{
@@ -19,19 +21,10 @@ use crate::{
     },
 };
 
-/// What the till is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Told {
-    /// The decision.
-    pub decision: Decision,
-    /// What to do about it.
-    pub disposition: Disposition,
-}
-
 /// Issues receipts.
 #[derive(Clone)]
 pub struct Issuer {
-    /// Names and times.
+    /// Names.
     pub config: ReceiptsConfig,
     /// Keys.
     pub keys: Arc<ReceiptKeys>,
@@ -44,12 +37,11 @@ impl fmt::Debug for Issuer {
 }
 
 impl Issuer {
-    /// Signs what the till is told about a verification.
+    /// Signs what the till is told about a verification, for as long and as many settlements as the policy's rule says.
     #[must_use]
-    pub fn issue(&self, record: &Verification, told: Told, identifier: &Identifier, random: [u8; 16]) -> Receipt {
-        let (kind, now) = (self.kind(), record.decided_at);
+    pub fn issue(&self, record: &Verification, rule: &ReceiptRule, identifier: &Identifier, random: [u8; 16]) -> Receipt {
+        let (kind, now) = (self.kind(record.mode), record.decided_at);
         let issued_at = now.div_euclid(1000);
-        let (uses, scenes) = self.serves(record.scene);
         let claims = Claims {
             issuer: match kind {
                 ReceiptKind::Production => self.config.issuer.clone(),
@@ -58,17 +50,17 @@ impl Issuer {
             audience: self.config.audience.clone(),
             number: ReceiptNumber::from_random(random),
             issued_at,
-            expires_at: issued_at + i64::from(self.config.valid_seconds),
+            expires_at: issued_at + i64::from(rule.valid_seconds),
             institution: record.request.institution.clone(),
             transaction: record.request.transaction.clone(),
             attempt: record.request.attempt,
             scene: record.scene,
-            scenes,
-            decision: told.decision.into(),
-            disposition: told.disposition,
+            scenes: rule.serves.iter().copied().filter(|scene| *scene != record.scene).collect(),
+            decision: told_decision(record.mode, record.decision),
+            disposition: told(record.mode, record.disposition),
             policy: record.policy_version.clone(),
             card: identifier.card_mac(self.keys.settlement()),
-            uses,
+            uses: rule.settlements_max,
             amount_max_fen: None,
         };
         Receipt {
@@ -86,16 +78,21 @@ impl Issuer {
         }
     }
 
-    fn kind(&self) -> ReceiptKind {
-        if self.config.drill { ReceiptKind::Drill } else { ReceiptKind::Production }
-    }
-
-    /// How many settlements a receipt of a scene serves, and where besides its own.
-    fn serves(&self, scene: Scene) -> (u32, Vec<Scene>) {
-        match (scene == Scene::Settlement, self.config.visit_uses) {
-            (true, _) | (false, 0) => (1, Vec::new()),
-            (false, uses) => (uses, vec![Scene::Settlement]),
+    /// A demonstration settles nothing, and neither does a center that rehearses.
+    fn kind(&self, mode: Mode) -> ReceiptKind {
+        match mode {
+            Mode::Demonstration => ReceiptKind::Drill,
+            Mode::Shadow | Mode::Live if self.config.drill => ReceiptKind::Drill,
+            Mode::Shadow | Mode::Live => ReceiptKind::Production,
         }
+    }
+}
+
+/// In shadow mode the till is told of no decision.
+fn told_decision(mode: Mode, decision: Decision) -> ReceiptDecision {
+    match mode {
+        Mode::Shadow => ReceiptDecision::NoDecision,
+        Mode::Live | Mode::Demonstration => decision.into(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use matcher_core::receipt::{Overlap, USES_MAX, VALID_SECONDS_MAX};
+use matcher_core::receipt::{Overlap, VALID_SECONDS_MAX};
 use serde::Deserialize;
 
 use super::{ConfigError, within};
@@ -20,11 +20,7 @@ pub struct ReceiptsConfig {
     pub drill_issuer: String,
     /// `aud` of receipts.
     pub audience: String,
-    /// How long a receipt is valid, in seconds.
-    pub valid_seconds: u32,
-    /// Settlements that a receipt of another scene than settlement serves; 0 where it serves none.
-    pub visit_uses: u32,
-    /// Whether every receipt of this center is of a drill.
+    /// Whether every receipt of this center is of a drill, whatever the policy's mode.
     pub drill: bool,
     /// How long a new key is published before it signs, in minutes.
     publish_ahead_minutes: u32,
@@ -49,8 +45,6 @@ impl ReceiptsConfig {
         if self.issuer == self.drill_issuer {
             return Err(ConfigError::Field { field: "receipts.drill_issuer", expected: "another name than receipts.issuer".into() });
         }
-        within("receipts.valid_seconds", i64::from(self.valid_seconds), 30..=VALID_SECONDS_MAX)?;
-        within("receipts.visit_uses", self.visit_uses, 0..=USES_MAX)?;
         within("receipts.publish_ahead_minutes", self.publish_ahead_minutes, 0..=10_080)
     }
 }

@@ -3,12 +3,14 @@
 use std::{fs, sync::Arc};
 
 use clap::Parser;
-use matcher_core::{Decision, Disposition, Identifier, IdentifierKind, Region, Scene, receipt::provisional::ProvisionalClaims};
+use matcher_core::{
+    Disposition, Identifier, IdentifierKind, Mode, Region, Scene, policy::ReceiptRule, receipt::provisional::ProvisionalClaims,
+};
 use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    app::receipts::{Issuer, Told},
+    app::receipts::Issuer,
     config::Config,
     init::{InitArgs, init},
     store::{
@@ -30,22 +32,22 @@ struct Day {
 }
 
 impl Day {
-    fn new() -> Self {
+    async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let dir = DataDir::new(folder.path().join("center"));
-        init(&dir, &InitArgs { server_names: vec!["localhost".into()] }, NOW).unwrap();
+        init(&dir, &InitArgs { server_names: vec!["localhost".into()], demonstration: false }, NOW).await.unwrap();
         let config = Config::shipped().unwrap().receipts;
         let keys = Arc::new(ReceiptKeys::load(&dir, &config).unwrap());
         let issuer = Issuer { config: config.clone(), keys };
-        Self { center: Center::open(&dir).unwrap(), _folder: folder, dir, config, issuer }
+        Self { center: Center::open(&dir).await.unwrap(), _folder: folder, dir, config, issuer }
     }
 
     /// A verification at a time, with its receipt.
     async fn verified(&self, transaction: &str, envelope: u8, disposition: Disposition, at: TimeMs) -> Receipt {
         let NewVerification { record, .. } = verification(transaction, envelope);
-        let record = Verification { decided_at: at, disposition, scene: Scene::Settlement, ..record };
-        let told = Told { decision: Decision::Match, disposition };
-        let receipt = self.issuer.issue(&record, told, &card("A10020001"), [envelope; 16]);
+        let record = Verification { decided_at: at, disposition, scene: Scene::Settlement, mode: Mode::Live, ..record };
+        let rule = ReceiptRule { valid_seconds: 900, settlements_max: 1, serves: vec![Scene::Settlement] };
+        let receipt = self.issuer.issue(&record, &rule, &card("A10020001"), [envelope; 16]);
         let new = NewVerification { receipt: Some(receipt.clone()), ..verification(transaction, envelope) };
         self.center.store.record_verification(NewVerification { record, ..new }).await.unwrap();
         receipt
@@ -105,7 +107,7 @@ fn at(time: TimeMs) -> String {
 
 #[tokio::test]
 async fn every_fate_of_a_settlement_has_its_word() {
-    let day = Day::new();
+    let day = Day::new().await;
     let mut rows = Vec::new();
     let mut receipts = Vec::new();
     for (i, disposition) in (1..=8).zip([Disposition::Settle; 8]) {
@@ -149,7 +151,7 @@ async fn every_fate_of_a_settlement_has_its_word() {
 
 #[tokio::test]
 async fn a_day_in_order_finds_nothing_and_a_settlement_twice_is_named() {
-    let day = Day::new();
+    let day = Day::new().await;
     let (first, to_check) =
         (day.verified("T1", 1, Disposition::Settle, NOW).await, day.verified("T2", 2, Disposition::DocumentCheck, NOW).await);
     let checked = row("S2", "T2", "A10020001", "3", &to_check.number.to_string());
@@ -162,7 +164,7 @@ async fn a_day_in_order_finds_nothing_and_a_settlement_twice_is_named() {
 
 #[tokio::test]
 async fn receipts_of_drills_settle_nothing_and_are_not_missed() {
-    let day = Day::new();
+    let day = Day::new().await;
     let mut drills = day.issuer.clone();
     drills.config.drill = true;
     let drill = Day { issuer: drills, ..day };
@@ -173,7 +175,7 @@ async fn receipts_of_drills_settle_nothing_and_are_not_missed() {
 
 #[tokio::test]
 async fn a_provisional_receipt_waits_for_the_center_but_not_for_ever() {
-    let day = Day::new();
+    let day = Day::new().await;
     let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
     let certificate = b"certificate".as_slice();
     let sha256 = crate::pki::certificate_sha256(certificate);
@@ -213,7 +215,7 @@ async fn a_provisional_receipt_waits_for_the_center_but_not_for_ever() {
 
 #[tokio::test]
 async fn rows_that_cannot_be_read_are_named_by_line_and_column() {
-    let day = Day::new();
+    let day = Day::new().await;
     let good = row("S1", "T1", "A10020001", "1", "");
     let rows = [
         good.replace("A10020001", "1"),
@@ -241,7 +243,7 @@ async fn rows_that_cannot_be_read_are_named_by_line_and_column() {
 
 #[tokio::test]
 async fn lists_in_gb18030_and_with_a_byte_order_mark_are_read() {
-    let day = Day::new();
+    let day = Day::new().await;
     let receipt = day.verified("T1", 1, Disposition::Settle, NOW).await;
     let text = format!("{HEADER}{}", row("结算一", "T1", "A10020001", "1", &receipt.number.to_string()));
     let (gb18030, ..) = encoding_rs::GB18030.encode(&text);
@@ -253,7 +255,7 @@ async fn lists_in_gb18030_and_with_a_byte_order_mark_are_read() {
 
 #[tokio::test]
 async fn a_file_that_is_no_list_is_refused() {
-    let day = Day::new();
+    let day = Day::new().await;
     let missing = day.reconcile(b"settlement,institution\n").await.unwrap_err();
     assert!(missing.to_string().contains("column `transaction` is missing"), "{missing}");
     let twice = day.reconcile(format!("card,{HEADER}").as_bytes()).await.unwrap_err();
@@ -262,7 +264,7 @@ async fn a_file_that_is_no_list_is_refused() {
 
 #[tokio::test]
 async fn a_long_list_is_judged_in_batches_and_receipts_page_by_page() {
-    let day = Day::new();
+    let day = Day::new().await;
     let receipt = day.verified("T1", 1, Disposition::Settle, NOW).await;
     let rows: Vec<String> = (0..1_201).map(|i| row(&format!("S{i}"), "T1", "A10020001", "1", &receipt.number.to_string())).collect();
     let summary = day.reconcile(format!("{HEADER}{}", rows.concat()).as_bytes()).await.unwrap();

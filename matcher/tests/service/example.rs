@@ -97,7 +97,7 @@ async fn a_stock_library_holds_receipts_to_every_claim() {
         eprintln!("SKIPPED: {reason}");
         return;
     };
-    let (center, device) = TestCenter::with_device().await;
+    let (center, device) = TestCenter::live().await;
     center.enrol(CARD).await;
     let answer = device.verify("T-1", &capture(CARD, 0.8)).await.unwrap();
     let mismatch = device.verify("T-2", &capture(CARD, 0.1)).await.unwrap();

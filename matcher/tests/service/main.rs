@@ -7,6 +7,8 @@ mod enrolments;
 mod example;
 mod fields;
 mod outcomes;
+mod policies;
+mod policy_command;
 mod published;
 mod receipt_command;
 mod receipts;

@@ -35,7 +35,7 @@ async fn confirm(device: &TestDevice, number: &str) {
 
 #[tokio::test]
 async fn a_receipt_is_checked_against_the_store_and_with_a_key_set_alone() {
-    let (center, device) = TestCenter::with_device().await;
+    let (center, device) = TestCenter::live().await;
     center.enrol(CARD).await;
     let answer = device.verify("T-1", &capture(CARD, 0.8)).await.unwrap();
     let (receipt, number) = (answer.receipt.as_str(), answer.receipt_number.as_str());
@@ -67,7 +67,7 @@ async fn a_receipt_is_checked_against_the_store_and_with_a_key_set_alone() {
 
 #[tokio::test]
 async fn a_receipt_is_shown_with_what_became_of_it() {
-    let (center, device) = TestCenter::with_device().await;
+    let (center, device) = TestCenter::live().await;
     center.enrol(CARD).await;
     let number = device.verify("T-1", &capture(CARD, 0.8)).await.unwrap().receipt_number;
     confirm(&device, &number).await;
@@ -82,7 +82,7 @@ async fn a_receipt_is_shown_with_what_became_of_it() {
 
 #[tokio::test]
 async fn a_day_is_reconciled() {
-    let (center, device) = TestCenter::with_device().await;
+    let (center, device) = TestCenter::live().await;
     center.enrol(CARD).await;
     let number = device.verify("T-1", &capture(CARD, 0.8)).await.unwrap().receipt_number;
     let list = center.dir.path().join("day.csv");

@@ -8,7 +8,7 @@ use matcher::{
     surroundings::{Surroundings, System},
 };
 use matcher_core::{
-    Disposition, Identifier, IdentifierKind, Region, Scene,
+    Disposition, Identifier, IdentifierKind, Policy, Region, Scene,
     receipt::{Burn, Burned, CheckError, Checker, Claims, Drill, ReceiptDecision, Refusal, Settlement, Take},
 };
 use proto::v1::{self, ReceiptState};
@@ -65,7 +65,7 @@ fn refused(word: &str) -> (String, ReceiptState, bool) {
 
 #[tokio::test]
 async fn every_answer_brings_a_receipt_that_says_what_the_till_was_told() {
-    let (center, device) = TestCenter::with_device().await;
+    let (center, device) = TestCenter::live().await;
     center.enrol(CARD).await;
     let matched = device.verify("T-1", &capture(CARD, 0.8)).await.unwrap();
     let claims = check(&center, &matched.receipt, "T-1", CARD).unwrap();
@@ -85,7 +85,7 @@ async fn every_answer_brings_a_receipt_that_says_what_the_till_was_told() {
 
 #[tokio::test]
 async fn a_repeated_answer_brings_the_same_receipt() {
-    let (center, device) = TestCenter::with_device().await;
+    let (center, device) = TestCenter::live().await;
     center.enrol(CARD).await;
     let envelope = device.seal(&device.address("T-1", 1), &capture(CARD, 0.8));
     let first = device.send(envelope.clone()).await.unwrap();
@@ -98,7 +98,7 @@ async fn a_repeated_answer_brings_the_same_receipt() {
 
 #[tokio::test]
 async fn a_receipt_is_confirmed_and_reversed_by_its_institution() {
-    let (center, device) = TestCenter::with_device().await;
+    let (center, device) = TestCenter::live().await;
     center.enrol(CARD).await;
     let number = device.verify("T-1", &capture(CARD, 0.8)).await.unwrap().receipt_number;
     let typed = format!("{}-{}", &number[..5], &number[5..]).to_lowercase();
@@ -122,7 +122,7 @@ async fn a_receipt_is_confirmed_and_reversed_by_its_institution() {
 
 #[tokio::test]
 async fn a_number_finds_its_receipt() {
-    let (center, device) = TestCenter::with_device().await;
+    let (center, device) = TestCenter::live().await;
     center.enrol(CARD).await;
     let answer = device.verify("T-1", &capture(CARD, 0.8)).await.unwrap();
     let found = device.find_receipt(&answer.receipt_number).await.unwrap();
@@ -136,7 +136,7 @@ async fn a_number_finds_its_receipt() {
 
 #[tokio::test]
 async fn a_document_check_is_confirmed_under_the_operators_name() {
-    let (center, device) = TestCenter::with_device().await;
+    let (center, device) = TestCenter::live().await;
     center.enrol(CARD).await;
     let number = device.verify("T-1", &capture(CARD, 0.1)).await.unwrap().receipt_number;
     assert_eq!(device.confirm(confirm(&number, "S-1")).await.unwrap(), refused("document_not_checked"));
@@ -148,7 +148,7 @@ async fn a_document_check_is_confirmed_under_the_operators_name() {
 
 #[tokio::test]
 async fn receipts_of_a_drill_fail_a_production_check() {
-    let center = TestCenter::init_with(|config| config.receipts.drill = true).await;
+    let center = TestCenter::live_with(|config| config.receipts.drill = true).await;
     let device = center.device("1").await;
     center.enrol(CARD).await;
     let answer = device.verify("T-1", &capture(CARD, 0.8)).await.unwrap();
@@ -157,22 +157,40 @@ async fn receipts_of_a_drill_fail_a_production_check() {
 }
 
 #[tokio::test]
+async fn a_demonstration_settles_nothing_and_shadow_mode_tells_nothing() {
+    let (center, device) = TestCenter::with_device().await;
+    center.enrol(CARD).await;
+    let shown = device.verify("T-1", &capture(CARD, 0.8)).await.unwrap();
+    assert_eq!(check(&center, &shown.receipt, "T-1", CARD), Err(Refusal::Drill));
+    center.apply(Policy::SHIPPED).await;
+    for (transaction, cosine) in [("T-2", 0.8), ("T-3", 0.1)] {
+        let told = device.verify(transaction, &capture(CARD, cosine)).await.unwrap();
+        let claims = check(&center, &told.receipt, transaction, CARD).unwrap();
+        assert_eq!((claims.decision, claims.disposition), (ReceiptDecision::NoDecision, Disposition::Settle));
+        assert_eq!(claims.policy, told.policy_version);
+    }
+}
+
+#[tokio::test]
 async fn the_receipt_of_a_visit_serves_several_settlements_where_that_is_allowed() {
-    let center = TestCenter::init_with(|config| config.receipts.visit_uses = 2).await;
-    let device = center.device("1").await;
+    let (center, device) = TestCenter::live().await;
     center.enrol(CARD).await;
     let reception = v1::Capture { scene: v1::Scene::Reception.into(), ..capture(CARD, 0.8) };
     let visit = device.verify("V-1", &reception).await.unwrap();
-    assert_eq!(check(&center, &visit.receipt, "V-1", CARD).unwrap().uses, 2);
+    assert_eq!(check(&center, &visit.receipt, "V-1", CARD).unwrap().uses, 3);
     let done = |repeated| (String::new(), ReceiptState::Confirmed, repeated);
     assert_eq!(device.confirm(confirm(&visit.receipt_number, "S-1")).await.unwrap(), done(false));
     assert_eq!(device.confirm(confirm(&visit.receipt_number, "S-2")).await.unwrap(), done(false));
-    assert_eq!(device.confirm(confirm(&visit.receipt_number, "S-3")).await.unwrap(), refused("used"));
+    assert_eq!(device.confirm(confirm(&visit.receipt_number, "S-3")).await.unwrap(), done(false));
+    assert_eq!(device.confirm(confirm(&visit.receipt_number, "S-4")).await.unwrap(), refused("used"));
+    let registration = v1::Capture { scene: v1::Scene::Registration.into(), ..capture(CARD, 0.8) };
+    let registered = device.verify("V-2", &registration).await.unwrap();
+    assert_eq!(check(&center, &registered.receipt, "V-2", CARD), Err(Refusal::OtherScene), "where the policy does not say so, it does not");
 }
 
 #[tokio::test]
 async fn fields_that_are_not_in_order_are_named() {
-    let (_center, device) = TestCenter::with_device().await;
+    let (_center, device) = TestCenter::live().await;
     let number = "28T5CY4TQKFF00938NKRG0";
     let long = "x".repeat(65);
     for (request, field) in [
@@ -193,7 +211,7 @@ async fn fields_that_are_not_in_order_are_named() {
 
 #[tokio::test]
 async fn a_stranger_can_neither_confirm_nor_find() {
-    let (center, device) = TestCenter::with_device().await;
+    let (center, device) = TestCenter::live().await;
     let device = device.connect_bare(&center.address);
     assert!(device.confirm(confirm("28T5CY4TQKFF00938NKRG0", "S-1")).await.is_err());
     assert!(device.find_receipt("28T5CY4TQKFF00938NKRG0").await.is_err());

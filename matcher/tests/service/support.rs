@@ -11,12 +11,13 @@ use matcher::{
     device::{IssueArgs, Role, issue},
     feature_models::FeatureModels,
     init::{InitArgs, init},
+    policy::{Policies, PolicyKey},
     serve,
     store::{Device, Enrolled, Flag, IdentifierKey, Listing, NewEnrolment, StoredReference, Verification},
     surroundings::{Surroundings, System},
     vault::RecordContext,
 };
-use matcher_core::{Identifier, IdentifierKind, Region};
+use matcher_core::{Identifier, IdentifierKind, Policy, Region};
 use models::manifest::Manifest;
 use models_core::{ModelId, RecipeId, Template};
 use tempfile::TempDir;
@@ -31,6 +32,7 @@ pub(crate) struct TestCenter {
     pub(crate) center: Center,
     pub(crate) address: String,
     pub(crate) published: std::net::SocketAddr,
+    served: Arc<Policies>,
     stop: Option<oneshot::Sender<()>>,
     server: Option<JoinHandle<()>>,
 }
@@ -44,8 +46,8 @@ impl TestCenter {
     /// An initialised center that serves under changed settings.
     pub(crate) async fn init_with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let names = InitArgs { server_names: vec!["localhost".into(), "127.0.0.1".into()] };
-        init(&DataDir::new(folder.path().join("center")), &names, System.now_ms()).unwrap();
+        let args = InitArgs { server_names: vec!["localhost".into(), "127.0.0.1".into()], demonstration: true };
+        init(&DataDir::new(folder.path().join("center")), &args, System.now_ms()).await.unwrap();
         Self::reopen(folder, change).await
     }
 
@@ -61,12 +63,38 @@ impl TestCenter {
         let bound = serve::bind(&dir, &config).await.unwrap();
         let address = format!("https://{}", bound.address());
         let published = bound.published_address();
+        let served = bound.policies();
         let (stop, stopped) = oneshot::channel::<()>();
         let server = tokio::spawn(async move {
             bound.run(async { drop(stopped.await) }).await.unwrap();
         });
-        let center = Center::open(&dir).unwrap();
-        Self { folder, dir, center, address, published, stop: Some(stop), server: Some(server) }
+        let center = Center::open(&dir).await.unwrap();
+        Self { folder, dir, center, address, published, served, stop: Some(stop), server: Some(server) }
+    }
+
+    /// A center whose decisions count, under changed settings.
+    pub(crate) async fn live_with(change: impl FnOnce(&mut Config)) -> Self {
+        let center = Self::init_with(change).await;
+        center.apply(&live()).await;
+        center
+    }
+
+    /// A center whose decisions count, with one device at one counter.
+    pub(crate) async fn live() -> (Self, TestDevice) {
+        let center = Self::live_with(|_| {}).await;
+        let device = center.device("1").await;
+        (center, device)
+    }
+
+    /// Puts a policy in force and waits until the server works by it.
+    pub(crate) async fn apply(&self, text: &str) {
+        let policy = Policy::from_toml(text).unwrap();
+        let key = PolicyKey::load(&self.dir.policy_key()).unwrap();
+        let after = self.center.store.policy_number().await.unwrap();
+        let signed = key.sign(&policy, text, System.now_ms(), "a test", "a test");
+        self.center.store.apply_policy(after, signed).await.unwrap();
+        self.center.policies.refresh().await;
+        self.served.refresh().await;
     }
 
     /// A center with one device at one counter.
@@ -172,6 +200,18 @@ impl TestCenter {
         self.server.take().unwrap().await.unwrap();
         self.folder
     }
+}
+
+/// The shipped policy as if it had been calibrated and accepted: its decisions count, and receipts settle.
+pub(crate) fn live() -> String {
+    let shipped = "trials = { source = \"public\", nonmated = 19420, nonmated_errors = 1, mated = 281, mated_errors = 0 }";
+    let local = "trials = { source = \"local\", nonmated = 100000, nonmated_errors = 33, mated = 40000, mated_errors = 40 }";
+    let accepted = "[accepted]\nby = \"a test\"\non = \"2026-11-22\"";
+    Policy::demonstration()
+        .replacen("demonstration-1", "live-1", 1)
+        .replacen("mode = \"demonstration\"", "mode = \"live\"", 1)
+        .replacen("# [accepted]\n# by = \"name\"\n# on = \"2026-11-22\"", accepted, 1)
+        .replacen(shipped, local, 1)
 }
 
 /// The models of the shipped manifest.

@@ -4,7 +4,7 @@
 //! settlement, or the whole receipt. A use that was reversed is not given back: another settlement takes another
 //! verification. The same step again changes nothing and is no refusal. Not here: the records (a store keeps them).
 
-use crate::decision::{Disposition, words};
+use crate::{decision::Disposition, words::words};
 
 use super::Refusal;
 
