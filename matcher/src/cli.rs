@@ -5,7 +5,10 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use clap_complete::Shell;
 
-use crate::{device::IssueArgs, import::EnrolArgs, init::InitArgs, law::LawCommand, listing::ListingArgs, policy::command::PolicyCommand};
+use crate::{
+    device::IssueArgs, import::EnrolArgs, init::InitArgs, law::LawCommand, listing::ListingArgs, policy::command::PolicyCommand,
+    receipt_command::ReceiptCommand, reconcile::ReconcileArgs,
+};
 
 /// The center of Countersign: enrols references, verifies captures, flags mismatches.
 #[derive(Debug, Parser)]
@@ -71,6 +74,11 @@ pub enum Command {
     Flags(ListingArgs),
     /// List verifications, newest first
     Verifications(ListingArgs),
+    /// Check and show receipts
+    #[command(subcommand)]
+    Receipt(ReceiptCommand),
+    /// Hold a day's settlements against the receipts
+    Reconcile(ReconcileArgs),
     /// Print completions for a shell
     Completions {
         /// Which shell.

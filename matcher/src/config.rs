@@ -17,6 +17,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::data_dir::DataDir;
 
+mod receipts;
+
+pub use receipts::{PublishedConfig, ReceiptsConfig};
+
 /// The shipped settings; `matcher init` writes them into the data folder.
 pub const SHIPPED: &str = include_str!("../config/matcher.toml");
 
@@ -48,6 +52,10 @@ pub struct Config {
     pub devices: DevicesConfig,
     /// Making agents' templates again.
     pub recheck: RecheckConfig,
+    /// Receipts.
+    pub receipts: ReceiptsConfig,
+    /// Published keys.
+    pub published: PublishedConfig,
     /// Models.
     pub models: ModelsConfig,
     /// What the law asks.
@@ -240,6 +248,8 @@ impl Config {
                 return Err(ConfigError::Field { field, expected: format!("0 to 1, got {share}") });
             }
         }
+        self.receipts.check()?;
+        self.published.check()?;
         if EnvFilter::try_new(&self.log.filter).is_err() {
             return Err(ConfigError::Field { field: "log.filter", expected: "a level, or rules such as info,matcher::grpc=debug".into() });
         }
@@ -292,6 +302,10 @@ mod tests {
         check("[sever]\nlisten = '127.0.0.1:1'", "sever");
         check("[server]\nrequests_max = 0", "server.requests_max: expected a number from 1 to 100000, got 0");
         check("[freshness]\npast_max_seconds = -1", "past_max_seconds");
+        check("[receipts]\nissuer = 'a center'", "receipts.issuer: expected 1 to 128 printable ASCII characters");
+        check("[receipts]\ndrill_issuer = 'countersign-center'", "receipts.drill_issuer: expected another name");
+        check("[receipts]\npublish_ahead_minutes = 10081", "receipts.publish_ahead_minutes");
+        check("[published]\nconnections_max = 0", "published.connections_max");
         check("[log]\nfilter = 'a=b=c'", "log.filter: expected");
         check("[log]\nformat = 'xml'", "format");
         check("[log", "configuration:");

@@ -15,6 +15,7 @@ pub mod audit;
 pub(crate) mod contract;
 pub mod holdings;
 pub mod policies;
+pub mod receipts;
 pub mod sqlite;
 
 pub use holdings::Count;
@@ -283,6 +284,8 @@ pub struct NewVerification {
     pub flags: Vec<Flag>,
     /// What made the probe's template, when it is to be made again from the sample; only where there is a probe.
     pub recheck: Option<MadeBy>,
+    /// The receipt of what the till is told.
+    pub receipt: Option<receipts::Receipt>,
 }
 
 /// The ids of what made a template.
@@ -376,7 +379,7 @@ pub struct Listing {
 
 /// The operations the use cases need.
 #[async_trait]
-pub trait Store: audit::AuditLog + Count + Policies + Send + Sync {
+pub trait Store: audit::AuditLog + Count + Policies + receipts::Receipts + Send + Sync {
     /// Adds or replaces a device.
     async fn put_device(&self, device: Device) -> Result<(), StoreError>;
     /// Marks a device revoked; false when there is none.

@@ -24,6 +24,7 @@ mod flags;
 mod holdings;
 mod policies;
 mod readers;
+mod receipts;
 mod rechecks;
 mod schema;
 mod verifications;
