@@ -1,10 +1,11 @@
-//! What the center decides with: identifiers, policy and bands, decisions and dispositions, flags.
+//! What the center decides with: identifiers, policy and bands, decisions and dispositions, flags, evidence and cases.
 //!
 //! Here: rules, without I/O; time, randomness and keys are passed in. Not here: where records live
 //! (`matcher::store`), how they are encrypted (`matcher::vault`), how they travel (`proto`), and the
 //! comparison itself (`models_core::compare`, shared with agents and the evaluation).
 
 pub mod decision;
+pub mod evidence;
 pub mod flag;
 pub mod identifier;
 pub mod policy;
