@@ -4,6 +4,7 @@
 //! (`matcher::store`), how they are encrypted (`matcher::vault`), how they travel (`proto`), and the
 //! comparison itself (`models_core::compare`, shared with agents and the evaluation).
 
+pub mod audit;
 pub mod decision;
 pub mod evidence;
 pub mod flag;
@@ -11,6 +12,7 @@ pub mod identifier;
 pub mod policy;
 pub mod recheck;
 
+pub use audit::AuditAction;
 pub use decision::{
     AcquisitionFailure, Comparison, Decision, Disposition, Earlier, Evidence, NoDecision, ReferenceState, Scene, Verdict, decide,
 };

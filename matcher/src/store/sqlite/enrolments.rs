@@ -3,11 +3,14 @@
 use rusqlite::{Connection, params};
 
 use super::{
+    audit,
     columns::{Columns, execute, query_one},
     unavailable,
     writer::undoable,
 };
-use crate::store::{Enrolled, IdentifierKey, NewEnrolment, RecordId, Sealed, StoreError, StoredReference, StoredSubject, SubjectId};
+use crate::store::{
+    Enrolled, IdentifierKey, NewEnrolment, RecordId, Sealed, StoreError, StoredReference, StoredSubject, SubjectId, audit::events,
+};
 
 /// The person an identifier resolves to, with the current reference.
 pub(super) fn subject_of(connection: &Connection, identifier: &IdentifierKey) -> Result<Option<StoredSubject>, StoreError> {
@@ -32,7 +35,9 @@ fn put(connection: &Connection, new: &NewEnrolment) -> Result<Enrolled, StoreErr
     let replaced = execute(connection, "DELETE FROM reference WHERE subject_id = ?1", [subject.0], "reference")?;
     put_reference(connection, &new.reference)?;
     put_photo(connection, new)?;
-    Ok(if replaced == 0 { Enrolled::New } else { Enrolled::Replaced })
+    let done = if replaced == 0 { Enrolled::New } else { Enrolled::Replaced };
+    audit::append(connection, &events::enrolled(new, done))?;
+    Ok(done)
 }
 
 /// Makes the person, or checks that the data key is the one that is stored.

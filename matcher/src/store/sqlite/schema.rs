@@ -8,8 +8,12 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::unavailable;
 use crate::store::StoreError;
 
-const FILES: &[&str] =
-    &[include_str!("schema/0001_first.sql"), include_str!("schema/0002_quality.sql"), include_str!("schema/0003_recheck.sql")];
+const FILES: &[&str] = &[
+    include_str!("schema/0001_first.sql"),
+    include_str!("schema/0002_quality.sql"),
+    include_str!("schema/0003_recheck.sql"),
+    include_str!("schema/0008_audit.sql"),
+];
 
 /// Version of this program's schema.
 pub(super) const VERSION: u32 = FILES.len() as u32;
