@@ -5,7 +5,13 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use clap_complete::Shell;
 
-use crate::{device::IssueArgs, import::EnrolArgs, init::InitArgs, listing::ListingArgs};
+use crate::{
+    cases::{CasesCommand, OperatorsArgs},
+    device::IssueArgs,
+    import::EnrolArgs,
+    init::InitArgs,
+    listing::ListingArgs,
+};
 
 /// The center of Countersign: enrols references, verifies captures, flags mismatches.
 #[derive(Debug, Parser)]
@@ -59,6 +65,11 @@ pub enum Command {
     Device(DeviceCommand),
     /// Enrol people from a table and a folder of photos
     Enrol(EnrolArgs),
+    /// Cases: gather evidence, list, look, complain, decide, draws for a blind look
+    #[command(subcommand)]
+    Cases(CasesCommand),
+    /// Operators and institutions beside their peers: the other way, documents, no face, missing captures
+    Operators(OperatorsArgs),
     /// Serve counters over gRPC by mutual TLS until stopped (SIGTERM, Ctrl-C)
     Serve,
     /// List flags, newest first

@@ -17,6 +17,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::data_dir::DataDir;
 
+mod cases;
+
+pub use cases::CasesConfig;
+
 /// The shipped settings; `matcher init` writes them into the data folder.
 pub const SHIPPED: &str = include_str!("../config/matcher.toml");
 
@@ -48,6 +52,8 @@ pub struct Config {
     pub devices: DevicesConfig,
     /// Making agents' templates again.
     pub recheck: RecheckConfig,
+    /// Evidence and cases.
+    pub cases: CasesConfig,
     /// Models.
     pub models: ModelsConfig,
     /// Logs.
@@ -224,6 +230,7 @@ impl Config {
                 return Err(ConfigError::Field { field, expected: format!("0 to 1, got {share}") });
             }
         }
+        self.cases.settings()?;
         if EnvFilter::try_new(&self.log.filter).is_err() {
             return Err(ConfigError::Field { field: "log.filter", expected: "a level, or rules such as info,matcher::grpc=debug".into() });
         }

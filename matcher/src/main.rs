@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow};
 use clap::{CommandFactory, Parser};
 use matcher::{
+    cases,
     center::{Center, OpenError},
     cli::{self, Cli, Command, DeviceCommand},
     config::{Config, ConfigError, LogConfig, LogFormat},
@@ -43,6 +44,8 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Enrol(args) => return block_on(enrol(&load(cli)?, args)),
         Command::Flags(args) => block_on(listing(&load(cli)?, args, Records::Flags))?,
         Command::Verifications(args) => block_on(listing(&load(cli)?, args, Records::Verifications))?,
+        Command::Cases(command) => block_on(async { Ok(cases::run(&load(cli)?, command).await?) })?,
+        Command::Operators(args) => block_on(async { Ok(cases::operators(&load(cli)?, args).await?) })?,
         Command::Serve => block_on(serve(&load(cli)?))?,
         Command::Completions { shell } => {
             let mut script = Vec::new();

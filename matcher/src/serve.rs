@@ -22,7 +22,8 @@ use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tracing::{info, warn};
 
 use crate::{
-    app::{admission::Admission, freshness::Freshness, health::Health, recheck::Rechecker, verify::Verifier},
+    app::{admission::Admission, cases::CaseRunner, freshness::Freshness, health::Health, recheck::Rechecker, verify::Verifier},
+    cases::RunnerError,
     center::{Center, OpenError},
     config::{Config, FreshnessConfig, ServerConfig},
     data_dir::DataDir,
@@ -58,6 +59,9 @@ pub enum ServeError {
         /// Its recipe.
         recipe: RecipeId,
     },
+    /// Evidence cannot be gathered under the settings.
+    #[error(transparent)]
+    Cases(RunnerError),
     /// A key cannot be used.
     #[error(transparent)]
     Key(KeyError),
@@ -96,7 +100,7 @@ impl ServeError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Open(error) => error.is_configuration(),
-            Self::Manifest(_) | Self::Models(_) | Self::NoThresholds { .. } => true,
+            Self::Manifest(_) | Self::Models(_) | Self::NoThresholds { .. } | Self::Cases(_) => true,
             Self::Key(_) | Self::File { .. } | Self::Listen { .. } | Self::Tls(_) | Self::Reflection(_) | Self::Broken(_) => false,
         }
     }
@@ -119,6 +123,7 @@ struct Services {
     enrolments: Enrolments,
     devices: Devices,
     rechecker: Option<Rechecker>,
+    cases: Option<CaseRunner>,
 }
 
 impl std::fmt::Debug for Services {
@@ -196,6 +201,12 @@ async fn serve(
             None => std::future::pending().await,
         }
     };
+    let gathering = async {
+        match services.cases {
+            Some(cases) => cases.run().await,
+            None => std::future::pending().await,
+        }
+    };
     let signal = async {
         stop.await;
         info!("stopping: no new connections; calls under way are finished");
@@ -211,6 +222,7 @@ async fn serve(
     tokio::select! {
         done = router.serve_with_incoming_shutdown(listener.into_stream(), signal) => done.map_err(ServeError::Broken),
         () = rechecking => Ok(()),
+        () = gathering => Ok(()),
         () = too_long => {
             warn!("some calls or connections did not end in time and were cut off");
             Ok(())
@@ -253,12 +265,14 @@ fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError> {
     let enrolments = Enrolments::new(center.clone(), admission.clone(), freshness, networks.clone(), gate.clone());
     let (rule, surroundings) = (config.recheck.rule(), Arc::new(System));
     let rechecker = config.recheck.here.then(|| Rechecker { center: center.clone(), networks, surroundings, rule });
+    let cases = if config.cases.here { Some(crate::cases::runner(&center, config).map_err(ServeError::Cases)?) } else { None };
     let verifier = Verifier { center, admission, freshness, recheck: rule };
     Ok(Services {
         verifications: Verifications { app: verifier, models, gate: gate.clone() },
         enrolments,
         devices: Devices { app: health, gate },
         rechecker,
+        cases,
     })
 }
 

@@ -11,6 +11,7 @@ use matcher_core::{Decision, Disposition, FlagKind, IdentifierKind, RecheckOutco
 use thiserror::Error;
 
 pub mod audit;
+pub mod cases;
 #[cfg(test)]
 pub(crate) mod contract;
 pub mod sqlite;
@@ -264,6 +265,8 @@ pub struct NewVerification {
     pub flags: Vec<Flag>,
     /// What made the probe's template, when it is to be made again from the sample; only where there is a probe.
     pub recheck: Option<MadeBy>,
+    /// What made the probe's template; only where there is a probe. With it the capture counts as evidence.
+    pub made_by: Option<MadeBy>,
 }
 
 /// The ids of what made a template.
@@ -357,7 +360,7 @@ pub struct Listing {
 
 /// The operations the use cases need.
 #[async_trait]
-pub trait Store: audit::AuditLog + Send + Sync {
+pub trait Store: audit::AuditLog + cases::Cases + Send + Sync {
     /// Adds or replaces a device.
     async fn put_device(&self, device: Device) -> Result<(), StoreError>;
     /// Marks a device revoked; false when there is none.

@@ -1,12 +1,14 @@
-//! From files of scores (`evaluate verification --scores`) to quantiles: what the simulated city draws from.
+//! From files of scores (`evaluate verification --scores`) to quantiles, which the simulated city draws from, or to
+//! the evidence table that a center adds up with.
 //!
-//! Aggregates only: quantiles of mated and non-mated scores and how many trials they rest on, no names.
+//! Aggregates only: quantiles or ratios, and how many trials they rest on, no names.
 
 use std::{fs, path::PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use benches::city::scores::{Distribution, Measured, Pair};
 use clap::Parser;
+use matcher_core::evidence::{EvidenceFile, file::CalibrationFile};
 use serde::Deserialize;
 
 #[derive(Parser)]
@@ -29,6 +31,10 @@ struct Arguments {
     /// Recipe
     #[arg(long)]
     recipe: String,
+    /// Write an evidence table (TOML) instead; visits are taken for one face at the score this share of captures of two
+    /// people reach
+    #[arg(long, value_name = "FMR")]
+    evidence: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -39,22 +45,37 @@ struct Row {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let measured = Measured {
-        model: arguments.model,
-        recipe: arguments.recipe,
-        probe_reference: pair(&arguments.probe_reference, arguments.probe_reference_from)?,
-        probe_probe: pair(&arguments.probe_probe, arguments.probe_probe_from)?,
+    let (photo, live) = (read(&arguments.probe_reference)?, read(&arguments.probe_probe)?);
+    let Some(fmr) = arguments.evidence else {
+        let [probe_reference, probe_probe] = [(arguments.probe_reference_from, photo), (arguments.probe_probe_from, live)].map(pair);
+        let measured = Measured { model: arguments.model, recipe: arguments.recipe, probe_reference, probe_probe };
+        return benches::print(&format!("{}\n", serde_json::to_string(&measured)?));
     };
-    benches::print(&format!("{}\n", serde_json::to_string(&measured)?))
+    let calibration = |[mated, nonmated]: &[Vec<f64>; 2]| {
+        let single = |scores: &[f64]| scores.iter().map(|score| *score as f32).collect::<Vec<_>>();
+        CalibrationFile::from_scores(&single(mated), &single(nonmated))
+    };
+    let [probe_reference, probe_probe] = [calibration(&photo)?, calibration(&live)?];
+    let [_, nonmated] = live;
+    let same_face_at_least = (Distribution::of(nonmated).quantile(1.0 - fmr) * 1e4).ceil() / 1e4;
+    let same_face_at_least = same_face_at_least as f32;
+    let file = EvidenceFile { model: arguments.model, recipe: arguments.recipe, same_face_at_least, probe_reference, probe_probe };
+    file.check()?;
+    benches::print(&toml::to_string(&file)?)
 }
 
-fn pair(path: &PathBuf, from: String) -> Result<Pair> {
+fn pair((from, [mated, nonmated]): (String, [Vec<f64>; 2])) -> Pair {
+    Pair { from, mated: Distribution::of(mated), nonmated: Distribution::of(nonmated) }
+}
+
+/// Scores of one person and of two.
+fn read(path: &PathBuf) -> Result<[Vec<f64>; 2]> {
     let text = fs::read(path).with_context(|| format!("could not read {}", path.display()))?;
     let rows: Vec<Row> = csv::Reader::from_reader(text.as_slice()).deserialize().collect::<Result<_, _>>()?;
     let of = |label: u8| {
         let scores: Vec<f64> = rows.iter().filter(|row| row.label == label).filter_map(|row| row.score).collect();
         ensure!(scores.len() >= 100, "{}: expected at least 100 scores with label {label}, got {}", path.display(), scores.len());
-        Ok(Distribution::of(scores))
+        Ok(scores)
     };
-    Ok(Pair { from, mated: of(1)?, nonmated: of(0)? })
+    Ok([of(1)?, of(0)?])
 }

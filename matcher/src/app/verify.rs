@@ -136,8 +136,9 @@ impl Verifier {
         let flag = |kind| flags::of_verification(kind, self.admission.surroundings.new_record(), &record);
         let flags = flags_for(record.decision, &earlier).into_iter().map(flag).collect();
         let probe = seal_probe(&capture.outcome, person.as_ref(), record.id);
-        let recheck = self.recheck(&record, &capture.outcome).filter(|_| probe.is_some());
-        self.store(request, NewVerification { record, probe, flags, recheck }).await
+        let made_by = made_by(&capture.outcome).filter(|_| probe.is_some());
+        let recheck = made_by.clone().filter(|_| self.is_rechecked(&record));
+        self.store(request, NewVerification { record, probe, flags, recheck, made_by }).await
     }
 
     fn check_attempt(&self, scene: Scene, got: u32) -> Result<(), VerifyError> {
@@ -211,13 +212,11 @@ impl Verifier {
         }
     }
 
-    /// What made the template, when the record's random id picks the capture.
-    fn recheck(&self, record: &Verification, outcome: &Outcome) -> Option<MadeBy> {
-        let Outcome::Probe(probe) = outcome else { return None };
+    /// Whether the record's random id picks the capture.
+    fn is_rechecked(&self, record: &Verification) -> bool {
         let [a, b, c, d, ..] = record.id.0;
         let draw = f64::from(u32::from_be_bytes([a, b, c, d])) / (f64::from(u32::MAX) + 1.0);
-        let made_by = || MadeBy { model: probe.template.model().to_string(), recipe: probe.template.recipe().to_string() };
-        self.recheck.picks(record.decision, draw).then(made_by)
+        self.recheck.picks(record.decision, draw)
     }
 
     async fn store(&self, request: Request, new: NewVerification) -> Result<Answer, VerifyError> {
@@ -233,6 +232,12 @@ impl Verifier {
             }
         }
     }
+}
+
+/// What made the probe's template, where there is a probe.
+fn made_by(outcome: &Outcome) -> Option<MadeBy> {
+    let Outcome::Probe(probe) = outcome else { return None };
+    Some(MadeBy { model: probe.template.model().to_string(), recipe: probe.template.recipe().to_string() })
 }
 
 /// A known person, as far as the vault can open what the store has.

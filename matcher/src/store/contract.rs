@@ -11,6 +11,8 @@ use super::{
     RequestKey, Sealed, SealedProbe, Store, StoreError, StoredReference, SubjectId, Verification,
 };
 
+mod cases;
+
 /// Runs the whole contract; `fresh` makes an empty store each time.
 pub(crate) async fn check_all<F: Future<Output = Arc<dyn Store>>>(fresh: impl Fn() -> F) {
     devices_are_kept_and_revoked(fresh().await).await;
@@ -27,6 +29,7 @@ pub(crate) async fn check_all<F: Future<Output = Arc<dyn Store>>>(fresh: impl Fn
     many_writers_collide_and_each_request_has_one_record(fresh().await).await;
     neighbours_of_a_bad_item_are_written(fresh().await).await;
     a_recheck_is_taken_by_one_and_finished_once(fresh().await).await;
+    cases::check(&fresh).await;
 }
 
 /// A device at counter 1 of an institution.
@@ -99,7 +102,7 @@ pub(crate) fn verification(transaction: &str, envelope: u8) -> NewVerification {
         policy_version: "test-1".into(),
         provisional: true,
     };
-    NewVerification { record, probe: None, flags: Vec::new(), recheck: None }
+    NewVerification { record, probe: None, flags: Vec::new(), recheck: None, made_by: None }
 }
 
 /// A flag of an id, raised at a time.

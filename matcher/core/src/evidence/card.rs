@@ -98,6 +98,12 @@ impl CardRule {
         self.visit_max
     }
 
+    /// Log-odds from which a case may be opened.
+    #[must_use]
+    pub fn open_at(&self) -> f64 {
+        self.open_at
+    }
+
     /// Whether a card with these log-odds may open a case.
     #[must_use]
     pub fn opens(&self, log_odds: f64) -> bool {

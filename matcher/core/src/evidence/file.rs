@@ -9,6 +9,9 @@ use super::calibration::{Calibration, CalibrationError};
 /// An evidence table that is not in order. The message names the field below the table.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum EvidenceFileError {
+    /// Not the TOML of an evidence table: a field is missing, unknown or of another type.
+    #[error("{0}")]
+    Toml(String),
     /// An id is none.
     #[error("{field}: expected the id of a {what} in the manifest")]
     Id {
@@ -84,6 +87,17 @@ pub struct EvidenceModel {
 }
 
 impl EvidenceFile {
+    /// What is known of the shipped model and recipe, as commented TOML.
+    pub const SHIPPED: &str = include_str!("../../evidence.toml");
+
+    /// Reads a table; [`EvidenceFile::check`] comes next.
+    ///
+    /// # Errors
+    /// When a field is missing, unknown or of another type.
+    pub fn from_toml(text: &str) -> Result<Self, EvidenceFileError> {
+        toml::from_str(text).map_err(|error| EvidenceFileError::Toml(error.to_string()))
+    }
+
     /// Checks the table.
     ///
     /// # Errors
@@ -183,6 +197,13 @@ pub(crate) mod tests {
         assert!(of("m@1", "r@1") && !of("m@2", "r@1") && !of("m@1", "r@2"));
         assert_eq!((evidence.model().as_str(), evidence.recipe().as_str()), ("m@1", "r@1"));
         assert_eq!(toml::from_str::<EvidenceFile>(&toml::to_string(&file).unwrap()).unwrap(), file);
+    }
+
+    #[test]
+    fn the_shipped_table_is_in_order() {
+        let evidence = EvidenceFile::from_toml(EvidenceFile::SHIPPED).unwrap().check().unwrap();
+        assert!(evidence.probe_reference().ratio(0.0) > 4.0 && evidence.probe_probe().ratio(0.8) < -4.0);
+        assert!(matches!(EvidenceFile::from_toml("model = 1"), Err(EvidenceFileError::Toml(_))));
     }
 
     #[test]
