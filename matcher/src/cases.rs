@@ -266,7 +266,7 @@ pub fn runner(center: &Center, config: &Config) -> Result<CaseRunner, RunnerErro
 /// # Errors
 /// When the center cannot be opened, the step does not follow, or the store fails.
 pub async fn run((dir, config): &(DataDir, Config), command: &CasesCommand) -> Result<(), CasesCommandError> {
-    let center = Center::open(dir).map_err(CasesCommandError::Open)?;
+    let center = Center::open(dir).await.map_err(CasesCommandError::Open)?;
     let store = center.store.as_ref();
     match command {
         CasesCommand::Run { json } => gather(&center, config, *json).await,
@@ -305,7 +305,7 @@ pub async fn run((dir, config): &(DataDir, Config), command: &CasesCommand) -> R
 /// # Errors
 /// When the center cannot be opened or the store fails.
 pub async fn operators((dir, _): &(DataDir, Config), args: &OperatorsArgs) -> Result<(), CasesCommandError> {
-    let store = Center::open(dir).map_err(CasesCommandError::Open)?.store;
+    let store = Center::open(dir).await.map_err(CasesCommandError::Open)?.store;
     let mut watched = desk::operators(store.as_ref(), at(args.since)).await.map_err(CasesCommandError::Desk)?;
     watched.retain(|watched| args.all || watched.flagged);
     watched.sort_by(|a, b| b.flagged.cmp(&a.flagged).then(a.p_value.total_cmp(&b.p_value)));
@@ -315,8 +315,7 @@ pub async fn operators((dir, _): &(DataDir, Config), args: &OperatorsArgs) -> Re
 async fn gather(center: &Center, config: &Config, as_json: bool) -> Result<(), CasesCommandError> {
     let runner = runner(center, config).map_err(CasesCommandError::Runner)?;
     let done = runner.once().await.map_err(CasesCommandError::Run)?.ok_or(CasesCommandError::Busy)?;
-    let shadow = center.policy.provisional() && !config.cases.open_in_shadow;
-    print(if as_json { serde_json::to_string_pretty(&done) } else { Ok(table::summary(&done, shadow)) })
+    print(if as_json { serde_json::to_string_pretty(&done) } else { Ok(table::summary(&done, runner.may_open())) })
 }
 
 async fn step(center: &Center, id: RecordId, by: &str, event: CaseEvent) -> Result<(), CasesCommandError> {

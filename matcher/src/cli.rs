@@ -11,6 +11,7 @@ use crate::{
     import::EnrolArgs,
     init::InitArgs,
     listing::ListingArgs,
+    policy::command::PolicyCommand,
 };
 
 /// The center of Countersign: enrols references, verifies captures, flags mismatches.
@@ -70,6 +71,9 @@ pub enum Command {
     Cases(CasesCommand),
     /// Operators and institutions beside their peers: the other way, documents, no face, missing captures
     Operators(OperatorsArgs),
+    /// What scores mean and what tills do about it: show, compare, try, apply
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Serve counters over gRPC by mutual TLS until stopped (SIGTERM, Ctrl-C)
     Serve,
     /// List flags, newest first

@@ -6,10 +6,13 @@
 //! shadow policy tells nobody anything, and opens no case either unless the settings say so: what was found
 //! stays a recorded finding. Not here: what evidence says (`matcher_core::evidence`).
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
-use matcher_core::evidence::{CardRule, DrawKey, EvidenceModel, Opening, VisitId, draw};
+use matcher_core::{
+    Mode,
+    evidence::{CardRule, DrawKey, EvidenceModel, Opening, VisitId, draw},
+};
 use serde::Serialize;
 use thiserror::Error;
 use tracing::{info, warn};
@@ -183,8 +186,9 @@ impl CaseRunner {
     }
 
     /// Whether cases may open: not while the policy tells nobody anything, unless the settings say so.
-    fn may_open(&self) -> bool {
-        self.settings.open_in_shadow || !self.center.policy.provisional()
+    #[must_use]
+    pub fn may_open(&self) -> bool {
+        self.settings.open_in_shadow || self.center.policies.current().policy.mode() != Mode::Shadow
     }
 
     /// The case of a finding, judged again: the window has moved since.
@@ -228,13 +232,13 @@ impl CaseRunner {
             *to = *from;
         }
         let drawn = draw(&DrawKey::new(key), day, &ids, self.settings.draws_a_day as usize);
-        let subject = |id: &VisitId| matches.iter().find(|(_, match_id)| match_id.0 == *id).map(|(subject, _)| *subject);
+        let subjects: HashMap<VisitId, SubjectId> = matches.iter().map(|(subject, id)| (id.0, *subject)).collect();
         let draws: Vec<BlindDraw> = drawn
             .ids
             .iter()
             .filter_map(|id| {
                 let (verification, inclusion) = (RecordId(*id), drawn.inclusion);
-                Some(BlindDraw { subject: subject(id)?, verification, day, inclusion, two_people: None })
+                Some(BlindDraw { subject: *subjects.get(id)?, verification, day, inclusion, two_people: None })
             })
             .collect();
         let count = draws.len() as u64;

@@ -31,8 +31,8 @@ fn with_interval(share: &Share) -> String {
 }
 
 /// What a turn did.
-pub(super) fn summary(done: &CaseRunSummary, shadow: bool) -> String {
-    let why = if shadow && done.recorded > 0 { " (the policy tells nobody anything; see cases.open_in_shadow)" } else { "" };
+pub(super) fn summary(done: &CaseRunSummary, may_open: bool) -> String {
+    let why = if !may_open && done.recorded > 0 { " (the policy tells nobody anything; see cases.open_in_shadow)" } else { "" };
     format!(
         "{} people judged, {} strong findings, {} cases opened, {} stay recorded{why}; {} matches drawn for a blind look",
         done.people, done.strong, done.opened, done.recorded, done.drawn

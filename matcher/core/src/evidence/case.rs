@@ -6,7 +6,7 @@
 
 use thiserror::Error;
 
-use crate::decision::words;
+use crate::words::words;
 
 words! {
     /// What a case is about.

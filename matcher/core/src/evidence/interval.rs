@@ -1,7 +1,6 @@
-//! Intervals and tests for shares: Wilson's interval, the binomial tail, Benjamini and Hochberg's rule.
+//! Tests for shares: a share with its interval, the binomial tail, Benjamini and Hochberg's rule.
 
-/// Normal quantile of a two-sided 95 % interval.
-const Z95: f64 = 1.959_963_984_540_054;
+use crate::statistics;
 
 /// A share with its 95 % interval, all 0–1.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,10 +20,9 @@ pub fn wilson(events: f64, trials: f64) -> Share {
     if trials <= 0.0 {
         return Share { value: 0.0, lower: 0.0, upper: 1.0 };
     }
-    let (p, z2) = ((events / trials).clamp(0.0, 1.0), Z95 * Z95);
-    let centre = (p + z2 / (2.0 * trials)) / (1.0 + z2 / trials);
-    let half = Z95 * (p * (1.0 - p) / trials + z2 / (4.0 * trials * trials)).sqrt() / (1.0 + z2 / trials);
-    Share { value: p, lower: (centre - half).max(0.0).min(p), upper: (centre + half).min(1.0).max(p) }
+    let value = (events / trials).clamp(0.0, 1.0);
+    let interval = statistics::wilson(events, trials);
+    Share { value, lower: interval.low.min(value), upper: interval.high.max(value) }
 }
 
 /// Probability of at least `events` among `trials` when each has probability `p`, 0–1.

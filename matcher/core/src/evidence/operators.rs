@@ -6,7 +6,7 @@
 //! flag: a reason to ask, and no verdict. A counter for the bedridden has its proxies.
 
 use super::interval::{Share, binomial_tail, discoveries, wilson};
-use crate::decision::words;
+use crate::words::words;
 
 words! {
     /// What is counted of an operator's captures.
