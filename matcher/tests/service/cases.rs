@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use matcher::{
-    app::cases::{CaseRunSummary, CaseRunner, CaseSettings, desk},
+    app::cases::{CaseRunSummary, CaseRunner, desk},
     config::Config,
     store::{RecordId, cases::StoredCase},
     surroundings::{Surroundings, System},
 };
-use matcher_core::evidence::{CaseKind, CaseState, CaseVerdict, EvidenceFile};
+use matcher_core::{
+    Policy,
+    evidence::{CaseKind, CaseState, CaseVerdict, EvidenceFile},
+};
 use models_core::{ModelId, RecipeId, Template};
 use proto::v1::{self, capture::Outcome};
 
@@ -47,7 +50,7 @@ struct Town {
 impl Town {
     async fn new() -> Self {
         let (center, device) = TestCenter::with_device().await;
-        let settings = CaseSettings { open_in_shadow: true, ..Config::shipped().unwrap().cases.settings().unwrap() };
+        let settings = Config::shipped().unwrap().cases.settings().unwrap();
         let evidence = EvidenceFile::from_toml(EvidenceFile::SHIPPED).unwrap().check().unwrap();
         let runner = CaseRunner {
             center: center.center.clone(),
@@ -149,6 +152,7 @@ async fn the_desk_s_day_bounds_what_is_opened_and_the_rest_stays_recorded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_tells_nobody_opens_no_case() {
     let mut town = Town::new().await;
+    town.center.apply(Policy::SHIPPED).await;
     town.shared_card("A10020001").await;
     town.runner.settings.open_in_shadow = false;
     let done = town.run().await;
@@ -156,6 +160,8 @@ async fn a_policy_that_tells_nobody_opens_no_case() {
     assert!(town.cases().await.is_empty());
     let findings = town.center.center.store.findings(0.0, 0, i64::MAX, 9).await.unwrap();
     assert_eq!(findings.len(), 1, "it stays recorded");
+    town.runner.settings.open_in_shadow = true;
+    assert_eq!(town.run().await.opened, 1, "unless the settings say so");
 }
 
 #[tokio::test(flavor = "multi_thread")]
