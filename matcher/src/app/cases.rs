@@ -11,12 +11,16 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use matcher_core::{
     Mode,
-    evidence::{CardRule, DrawKey, EvidenceModel, Opening, VisitId, draw},
+    evidence::{
+        CardRule, DrawKey, EvidenceModel, Opening, VisitId, draw,
+        operators::{WatchRule, watch},
+    },
 };
 use serde::Serialize;
 use thiserror::Error;
 use tracing::{info, warn};
 
+use super::flags;
 use crate::{
     center::Center,
     store::{
@@ -106,6 +110,8 @@ pub struct CaseRunSummary {
     pub recorded: u64,
     /// Matches drawn for a blind look.
     pub drawn: u64,
+    /// Operators and institutions flagged because they work otherwise than their peers; looked at once a day.
+    pub patterns: u64,
 }
 
 impl CaseRunner {
@@ -131,7 +137,11 @@ impl CaseRunner {
         let Some(turn) = taken else { return Ok(None) };
         let mut done = CaseRunSummary { people: self.judge_people(&turn, now).await?, ..CaseRunSummary::default() };
         self.open(&turn, now, &mut done).await?;
-        done.drawn = self.draw(now).await?;
+        let (drawn, new_day) = self.draw(now).await?;
+        done.drawn = drawn;
+        if new_day {
+            done.patterns = self.watch(now).await?;
+        }
         // The lease ends with the turn: a run by hand need not wait for the next.
         let kept = self.center.store.finish_case_run(turn.fence, now, now).await.map_err(CasesError::Store)?;
         if kept { Ok(Some(done)) } else { Err(CasesError::TurnLost) }
@@ -209,19 +219,34 @@ impl CaseRunner {
         }))
     }
 
-    /// Draws the days that are over and were not drawn.
-    async fn draw(&self, now: TimeMs) -> Result<u64, CasesError> {
+    /// Flags operators and institutions that work otherwise than their peers, each at most once a week.
+    async fn watch(&self, now: TimeMs) -> Result<u64, CasesError> {
+        let tallies = self.center.store.tallies(self.window_start(now)).await.map_err(CasesError::Store)?;
+        let mut raised = 0;
+        for watched in watch(&WatchRule::default(), &tallies).iter().filter(|watched| watched.flagged) {
+            match self.center.store.record_flag(flags::of_pattern(&watched.tally, now)).await {
+                Ok(()) => raised += 1,
+                Err(StoreError::Conflict(_)) => {}
+                Err(error) => return Err(CasesError::Store(error)),
+            }
+        }
+        Ok(raised)
+    }
+
+    /// Draws the days that are over and were not drawn; says how many matches, and whether any day was new.
+    async fn draw(&self, now: TimeMs) -> Result<(u64, bool), CasesError> {
         let today = self.date(now)?;
-        let mut drawn = 0;
+        let (mut drawn, mut new_day) = (0, false);
         for back in 1..=DRAW_DAYS_MAX {
             let date = today.checked_sub(back.days()).map_err(CasesError::Time)?;
             let day = day_number(date);
             if !self.center.store.is_drawn(day).await.map_err(CasesError::Store)? {
                 let (from, to) = (self.day_start(date)?, self.day_start(date.tomorrow().map_err(CasesError::Time)?)?);
                 drawn += self.draw_day(day, from, to, now).await?;
+                new_day = true;
             }
         }
-        Ok(drawn)
+        Ok((drawn, new_day))
     }
 
     async fn draw_day(&self, day: i32, from: TimeMs, to: TimeMs, now: TimeMs) -> Result<u64, CasesError> {

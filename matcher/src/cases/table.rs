@@ -34,8 +34,8 @@ fn with_interval(share: &Share) -> String {
 pub(super) fn summary(done: &CaseRunSummary, may_open: bool) -> String {
     let why = if !may_open && done.recorded > 0 { " (the policy tells nobody anything; see cases.open_in_shadow)" } else { "" };
     format!(
-        "{} people judged, {} strong findings, {} cases opened, {} stay recorded{why}; {} matches drawn for a blind look",
-        done.people, done.strong, done.opened, done.recorded, done.drawn
+        "{} people judged, {} strong findings, {} cases opened, {} stay recorded{why}; {} matches drawn for a blind look, {} patterns flagged",
+        done.people, done.strong, done.opened, done.recorded, done.drawn, done.patterns
     )
 }
 

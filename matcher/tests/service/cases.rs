@@ -251,3 +251,37 @@ async fn a_probe_that_is_not_its_rows_is_no_evidence() {
     let done = town.run().await;
     assert_eq!((done.people, done.strong, done.opened), (1, 0, 0), "only the row it belongs to opens");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_unlike_their_peers_is_flagged_once_a_week() {
+    let mut town = Town::new().await;
+    town.center.enrol("A10020001").await;
+    town.visit("A10020001", HOLDER, 1).await;
+    // Forty captures each of six operators, one of whom always finds another way.
+    let columns = columns(&town, "verification");
+    let select = columns.iter().map(|column| match column.as_str() {
+        "id" => "randomblob(16)".to_owned(),
+        "operator" => "'op-' || (n.i % 6)".to_owned(),
+        "disposition" => "CASE WHEN n.i % 6 = 0 THEN 'other_way' ELSE v.disposition END".to_owned(),
+        column => format!("v.{column}"),
+    });
+    town.center.meddle(&format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 240)
+         INSERT INTO verification ({}) SELECT {} FROM verification AS v, n",
+        columns.join(", "),
+        select.collect::<Vec<_>>().join(", ")
+    ));
+    assert_eq!(town.run().await.patterns, 1);
+    assert_eq!(town.center.flag_words().await, ["operator_pattern"]);
+    town.center.meddle("DELETE FROM blind_draw; DELETE FROM draw_day");
+    assert_eq!((town.run().await.patterns, town.center.flags().await.len()), (0, 1));
+    let watched = desk::operators(town.center.center.store.as_ref(), 0).await.unwrap();
+    let flagged: Vec<_> = watched.iter().filter(|watched| watched.flagged).map(|watched| watched.tally.who.operator.as_deref()).collect();
+    assert_eq!(flagged, [Some("op-0")]);
+}
+
+fn columns(town: &Town, table: &str) -> Vec<String> {
+    let database = rusqlite::Connection::open(town.center.dir.store()).unwrap();
+    let mut statement = database.prepare("SELECT name FROM pragma_table_info(?1)").unwrap();
+    statement.query_map([table], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}

@@ -93,9 +93,9 @@ pub fn estimate_misses(reviews: &[Reviewed]) -> MissEstimate {
     let usable: Vec<&Reviewed> = reviews.iter().filter(|review| review.inclusion > 0.0 && review.inclusion <= 1.0).collect();
     let weight = |review: &&Reviewed| 1.0 / review.inclusion;
     let two_people = usable.iter().filter(|review| review.two_people);
-    let stands_for: f64 = usable.iter().map(weight).sum();
-    let false_matches: f64 = two_people.clone().map(weight).sum();
-    let squares: f64 = usable.iter().map(|review| weight(review).powi(2)).sum();
+    let stands_for = usable.iter().map(weight).fold(0.0, |sum, weight| sum + weight);
+    let false_matches = two_people.clone().map(weight).fold(0.0, |sum, weight| sum + weight);
+    let squares = usable.iter().map(|review| weight(review).powi(2)).fold(0.0, |sum, square| sum + square);
     let equally_weighted = if squares > 0.0 { stands_for * stands_for / squares } else { 0.0 };
     let share = if stands_for > 0.0 { false_matches / stands_for } else { 0.0 };
     MissEstimate {

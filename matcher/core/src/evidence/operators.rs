@@ -21,6 +21,8 @@ words! {
         NoFace = "no_face",
         /// Captures that the device numbered and the center never saw: an unplugged line, a wiped disk.
         Missing = "missing",
+        /// Days without any capture since the first: a counter that is silent while its store settles.
+        SilentDay = "silent_day",
     }
 }
 

@@ -215,6 +215,13 @@ async fn operators_and_institutions_are_counted(store: Arc<dyn Store>) {
     assert_eq!(of(Some(""), Measure::OtherWay), None, "nobody is named");
     assert_eq!(of(None, Measure::DocumentChecked), Some((1, 4)));
     assert_eq!(of(None, Measure::Missing), Some((3, 7)));
+    let mut far = verification("T9", 9);
+    (far.record.decided_at, far.record.request.institution) = (5 * 86_400_000, "pharmacy-2".into());
+    far.record.device = "counter-2".into();
+    store.record_verification(far).await.unwrap();
+    let silent = store.tallies(1_001).await.unwrap();
+    let silent = silent.iter().filter(|tally| tally.measure == Measure::SilentDay);
+    assert_eq!(silent.map(|tally| (tally.events, tally.trials)).collect::<Vec<_>>(), [(5, 6), (0, 1)]);
     let later = store.tallies(1_003).await.unwrap();
     assert!(later.iter().any(|tally| tally.measure == Measure::Missing && (tally.events, tally.trials) == (3, 5)));
 }

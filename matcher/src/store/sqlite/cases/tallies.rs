@@ -11,6 +11,7 @@ pub(super) fn since(connection: &Connection, since: TimeMs) -> Result<Vec<Tally>
     let mut tallies = decided(connection, since, "operator")?;
     tallies.extend(decided(connection, since, "NULL")?);
     tallies.extend(missing(connection, since)?);
+    tallies.extend(silent(connection, since)?);
     Ok(tallies)
 }
 
@@ -44,4 +45,17 @@ fn missing(connection: &Connection, since: TimeMs) -> Result<Vec<Tally>, StoreEr
         Ok(Tally { who, measure: Measure::Missing, events: columns.unsigned("events")?, trials: columns.unsigned("trials")? })
     };
     query(connection, sql, [since], "device_sequence", decode)
+}
+
+/// Days without a capture, from an institution's first in the time to anybody's last.
+fn silent(connection: &Connection, since: TimeMs) -> Result<Vec<Tally>, StoreError> {
+    let sql = "WITH seen AS (SELECT institution, decided_at / 86400000 AS day FROM verification WHERE decided_at >= ?1)
+         SELECT institution, (SELECT max(day) FROM seen) - min(day) + 1 AS trials,
+             (SELECT max(day) FROM seen) - min(day) + 1 - count(DISTINCT day) AS events
+         FROM seen GROUP BY institution ORDER BY institution";
+    let decode = |columns: &Columns<'_>| {
+        let who = Who { institution: columns.get("institution")?, operator: None };
+        Ok(Tally { who, measure: Measure::SilentDay, events: columns.unsigned("events")?, trials: columns.unsigned("trials")? })
+    };
+    query(connection, sql, [since], "verification", decode)
 }
