@@ -6,8 +6,15 @@ use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use clap_complete::Shell;
 
 use crate::{
-    device::IssueArgs, import::EnrolArgs, init::InitArgs, law::LawCommand, listing::ListingArgs, policy::command::PolicyCommand,
-    receipt_command::ReceiptCommand, reconcile::ReconcileArgs,
+    cases::{CasesCommand, OperatorsArgs},
+    device::IssueArgs,
+    import::EnrolArgs,
+    init::InitArgs,
+    law::LawCommand,
+    listing::ListingArgs,
+    policy::command::PolicyCommand,
+    receipt_command::ReceiptCommand,
+    reconcile::ReconcileArgs,
 };
 
 /// The center of Countersign: enrols references, verifies captures, flags mismatches.
@@ -62,6 +69,11 @@ pub enum Command {
     Device(DeviceCommand),
     /// Enrol people from a table and a folder of photos
     Enrol(EnrolArgs),
+    /// Cases: gather evidence, list, look, complain, decide, draws for a blind look
+    #[command(subcommand)]
+    Cases(CasesCommand),
+    /// Operators and institutions beside their peers: the other way, documents, no face, missing captures
+    Operators(OperatorsArgs),
     /// What scores mean and what tills do about it: show, compare, try, apply
     #[command(subcommand)]
     Policy(PolicyCommand),

@@ -24,12 +24,14 @@ use tracing::{info, warn};
 use crate::{
     app::{
         admission::Admission,
+        cases::CaseRunner,
         freshness::Freshness,
         health::Health,
         receipts::{Issuer, Receipts},
         recheck::Rechecker,
         verify::Verifier,
     },
+    cases::RunnerError,
     center::{Center, OpenError},
     config::{Config, FreshnessConfig, ServerConfig},
     data_dir::DataDir,
@@ -76,6 +78,9 @@ pub enum ServeError {
         /// Its recipe.
         recipe: RecipeId,
     },
+    /// Evidence cannot be gathered under the settings.
+    #[error(transparent)]
+    Cases(RunnerError),
     /// A key cannot be used.
     #[error(transparent)]
     Key(KeyError),
@@ -117,7 +122,7 @@ impl ServeError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Open(error) => error.is_configuration(),
-            Self::Manifest(_) | Self::Models(_) | Self::UnknownModel { .. } => true,
+            Self::Manifest(_) | Self::Models(_) | Self::UnknownModel { .. } | Self::Cases(_) => true,
             Self::Key(_)
             | Self::File { .. }
             | Self::Listen { .. }
@@ -149,6 +154,7 @@ struct Services {
     receipts: ReceiptFront,
     receipt_keys: Arc<ReceiptKeys>,
     rechecker: Option<Rechecker>,
+    cases: Option<CaseRunner>,
     policies: Arc<Policies>,
     store: Arc<dyn Store>,
     filing_threshold: u64,
@@ -271,6 +277,12 @@ async fn serve(
             None => std::future::pending().await,
         }
     };
+    let gathering = async {
+        match services.cases {
+            Some(cases) => cases.run().await,
+            None => std::future::pending().await,
+        }
+    };
     let policies = services.policies;
     let watching = async {
         loop {
@@ -300,6 +312,7 @@ async fn serve(
     tokio::select! {
         done = router.serve_with_incoming_shutdown(listener.into_stream(), signal) => done.map_err(ServeError::Broken),
         () = rechecking => Ok(()),
+        () = gathering => Ok(()),
         () = watching => Ok(()),
         () = counting => Ok(()),
         () = too_long => {
@@ -345,6 +358,7 @@ async fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError
     let enrolments = Enrolments::new(center.clone(), admission.clone(), freshness, networks.clone(), gate.clone());
     let (rule, surroundings) = (config.recheck.rule(), Arc::new(System));
     let rechecker = config.recheck.here.then(|| Rechecker { center: center.clone(), networks, surroundings, rule });
+    let cases = if config.cases.here { Some(crate::cases::runner(&center, config).map_err(ServeError::Cases)?) } else { None };
     let (policies, store) = (Arc::clone(&center.policies), Arc::clone(&center.store));
     let receipt_keys = Arc::new(ReceiptKeys::load(dir, &config.receipts).map_err(ServeError::Key)?);
     let issuer = Issuer { config: config.receipts.clone(), keys: Arc::clone(&receipt_keys) };
@@ -358,6 +372,7 @@ async fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError
         receipts,
         receipt_keys,
         rechecker,
+        cases,
         policies,
         store,
         filing_threshold: config.law.filing_threshold,
