@@ -10,8 +10,11 @@ use crate::{
     device::IssueArgs,
     import::EnrolArgs,
     init::InitArgs,
+    law::LawCommand,
     listing::ListingArgs,
     policy::command::PolicyCommand,
+    receipt_command::ReceiptCommand,
+    reconcile::ReconcileArgs,
 };
 
 /// The center of Countersign: enrols references, verifies captures, flags mismatches.
@@ -74,12 +77,20 @@ pub enum Command {
     /// What scores mean and what tills do about it: show, compare, try, apply
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// What the law asks: the notice, the count of stored faces, the impact assessment
+    #[command(subcommand)]
+    Law(LawCommand),
     /// Serve counters over gRPC by mutual TLS until stopped (SIGTERM, Ctrl-C)
     Serve,
     /// List flags, newest first
     Flags(ListingArgs),
     /// List verifications, newest first
     Verifications(ListingArgs),
+    /// Check and show receipts
+    #[command(subcommand)]
+    Receipt(ReceiptCommand),
+    /// Hold a day's settlements against the receipts
+    Reconcile(ReconcileArgs),
     /// Print completions for a shell
     Completions {
         /// Which shell.

@@ -14,9 +14,12 @@ pub mod audit;
 pub mod cases;
 #[cfg(test)]
 pub(crate) mod contract;
+pub mod holdings;
 pub mod policies;
+pub mod receipts;
 pub mod sqlite;
 
+pub use holdings::Count;
 pub use policies::{AppliedPolicy, NewPolicy, Policies};
 
 /// The store failed.
@@ -284,6 +287,8 @@ pub struct NewVerification {
     pub recheck: Option<MadeBy>,
     /// What made the probe's template; only where there is a probe. With it the capture counts as evidence.
     pub made_by: Option<MadeBy>,
+    /// The receipt of what the till is told.
+    pub receipt: Option<receipts::Receipt>,
 }
 
 /// The ids of what made a template.
@@ -377,7 +382,7 @@ pub struct Listing {
 
 /// The operations the use cases need.
 #[async_trait]
-pub trait Store: audit::AuditLog + cases::Cases + Policies + Send + Sync {
+pub trait Store: audit::AuditLog + cases::Cases + Count + Policies + receipts::Receipts + Send + Sync {
     /// Adds or replaces a device.
     async fn put_device(&self, device: Device) -> Result<(), StoreError>;
     /// Marks a device revoked; false when there is none.

@@ -1,4 +1,5 @@
-//! What the center decides with: identifiers, policy and bands, decisions and dispositions, flags, evidence and cases.
+//! What the center decides with: identifiers, policy and bands, decisions and dispositions, flags, evidence and cases,
+//! receipts.
 //!
 //! Here: rules, without I/O; time, randomness and keys are passed in. Not here: where records live
 //! (`matcher::store`), how they are encrypted (`matcher::vault`), how they travel (`proto`), and the
@@ -11,6 +12,7 @@ pub mod evidence;
 pub mod flag;
 pub mod identifier;
 pub mod policy;
+pub mod receipt;
 pub mod recheck;
 pub mod statistics;
 mod words;

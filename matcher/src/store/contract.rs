@@ -2,6 +2,8 @@
 //!
 //! [`check_all`] runs them against one store after another; each starts with an empty one.
 
+mod receipts;
+
 use std::{future::Future, sync::Arc};
 
 use matcher_core::{Decision, Disposition, FlagKind, IdentifierKind, Mode, NoDecision, RecheckOutcome, ReferenceFacts, Scene};
@@ -30,6 +32,7 @@ pub(crate) async fn check_all<F: Future<Output = Arc<dyn Store>>>(fresh: impl Fn
     neighbours_of_a_bad_item_are_written(fresh().await).await;
     a_recheck_is_taken_by_one_and_finished_once(fresh().await).await;
     cases::check(&fresh).await;
+    receipts::check_all(&fresh).await;
 }
 
 /// A device at counter 1 of an institution.
@@ -105,7 +108,7 @@ pub(crate) fn verification(transaction: &str, envelope: u8) -> NewVerification {
         mode: Mode::Demonstration,
         facts: ReferenceFacts { minor: false, childhood_photo: true, photo_age_days: Some(400) },
     };
-    NewVerification { record, probe: None, flags: Vec::new(), recheck: None, made_by: None }
+    NewVerification { record, probe: None, flags: Vec::new(), recheck: None, made_by: None, receipt: None }
 }
 
 /// A flag of an id, raised at a time.

@@ -5,10 +5,14 @@
 mod cases;
 mod devices;
 mod enrolments;
+mod example;
 mod fields;
 mod outcomes;
 mod policies;
 mod policy_command;
+mod published;
+mod receipt_command;
+mod receipts;
 mod recheck;
 mod replays;
 mod support;
