@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use clap_complete::Shell;
 
-use crate::{device::IssueArgs, import::EnrolArgs, init::InitArgs, listing::ListingArgs};
+use crate::{audit::AuditCommand, device::IssueArgs, import::EnrolArgs, init::InitArgs, listing::ListingArgs};
 
 /// The center of Countersign: enrols references, verifies captures, flags mismatches.
 #[derive(Debug, Parser)]
@@ -65,6 +65,9 @@ pub enum Command {
     Flags(ListingArgs),
     /// List verifications, newest first
     Verifications(ListingArgs),
+    /// Check the audit log, hand it out, sign it
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Print completions for a shell
     Completions {
         /// Which shell.

@@ -88,6 +88,12 @@ impl DataDir {
         self.0.join("keys/receipt.pem")
     }
 
+    /// Ed25519 keys that sign checkpoints of the audit log.
+    #[must_use]
+    pub fn audit_key(&self) -> PathBuf {
+        self.0.join("keys/audit.pem")
+    }
+
     /// X25519 keys that open envelopes.
     #[must_use]
     pub fn opening_keys(&self) -> PathBuf {

@@ -60,9 +60,9 @@ pub enum InitError {
     /// A certificate cannot be made.
     #[error(transparent)]
     Pki(PkiError),
-    /// The receipt key cannot be encoded.
-    #[error("the receipt key could not be encoded")]
-    ReceiptKey(#[source] ed25519_dalek::pkcs8::Error),
+    /// A signing key cannot be encoded.
+    #[error("a signing key could not be encoded")]
+    SigningKey(#[source] ed25519_dalek::pkcs8::Error),
     /// The store cannot be made.
     #[error("could not make the store")]
     Store(#[source] StoreError),
@@ -80,7 +80,7 @@ pub fn init(dir: &DataDir, args: &InitArgs, now: TimeMs) -> Result<(), InitError
         return Err(InitError::StoreWithoutKey(dir.path().to_owned()));
     }
     make_folders(dir)?;
-    make_keys(dir)?;
+    make_keys(dir, now)?;
     make_certificates(dir, &args.server_names, now)?;
     write_once(&dir.policy(), || Ok(Zeroizing::new(Policy::SHIPPED.to_owned())))?;
     write_once(&dir.config(), || Ok(Zeroizing::new(config::SHIPPED.to_owned())))?;
@@ -104,6 +104,7 @@ pub fn summary(dir: &DataDir, args: &InitArgs, now: TimeMs) -> String {
   keys/lookup.key             hashes card numbers for look-up
   keys/opening.key            opens envelopes from counters
   keys/receipt.pem            signs receipts
+  keys/audit.pem              signs checkpoints of the audit log
   center.db                   the store
 
 Back up authority/ and keys/ now, apart from the store: without keys/key-encryption.key and keys/lookup.key
@@ -125,12 +126,16 @@ fn make_folders(dir: &DataDir) -> Result<(), InitError> {
     Ok(())
 }
 
-fn make_keys(dir: &DataDir) -> Result<(), InitError> {
+fn make_keys(dir: &DataDir, now: TimeMs) -> Result<(), InitError> {
     write_once(&dir.key_encryption_key(), || Ok(keys::new_secret("Wraps the data keys of persons. Without it the store cannot be read.")))?;
     write_once(&dir.lookup_key(), || Ok(keys::new_secret("Hashes card numbers for look-up. Without it nobody can be found.")))?;
     let comment = "Opens envelopes. The first key seals new ones; keep older ones below until no counter holds an envelope to them.";
     write_once(&dir.opening_keys(), || Ok(keys::new_opening(comment)))?;
-    write_once(&dir.receipt_key(), || keys::new_signing().map_err(InitError::ReceiptKey))?;
+    write_once(&dir.receipt_key(), || keys::new_signing().map_err(InitError::SigningKey))?;
+    write_once(&dir.audit_key(), || {
+        let made = jiff::Timestamp::from_millisecond(now).unwrap_or_default();
+        keys::signing::new_dated(made).map_err(InitError::SigningKey)
+    })?;
     write_once(&dir.authority_key(), || pki::new_key().map_err(InitError::Pki))?;
     write_once(&dir.server_key(), || pki::new_key().map_err(InitError::Pki))
 }

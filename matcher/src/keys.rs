@@ -14,6 +14,8 @@ use zeroize::Zeroizing;
 
 use crate::surroundings::os_random;
 
+pub mod signing;
+
 /// A key file that cannot be used. Never holds a part of the key.
 #[derive(Debug, Error)]
 pub enum KeyError {
@@ -101,6 +103,17 @@ pub fn load_signing(path: &Path) -> Result<SigningKey, KeyError> {
         .map_err(|_| KeyError::Form { path: path.to_owned(), expected: "an Ed25519 private key in PEM (PKCS #8)" })
 }
 
+/// Reads public keys of 32 bytes, 64 hexadecimal digits a line.
+///
+/// # Errors
+/// When the file cannot be read, holds none or something else.
+pub fn load_public(path: &Path) -> Result<Vec<[u8; 32]>, KeyError> {
+    let text = read(path)?;
+    let keys: Option<Vec<_>> = key_lines(&text).map(from_hex).collect();
+    let wrong = || KeyError::Form { path: path.to_owned(), expected: "public keys of 64 hexadecimal digits, one a line" };
+    keys.filter(|keys| !keys.is_empty()).ok_or_else(wrong)
+}
+
 /// A new key of 32 random bytes, as its file.
 #[must_use]
 pub fn new_secret(comment: &str) -> Zeroizing<String> {
@@ -125,6 +138,15 @@ pub fn new_signing() -> Result<Zeroizing<String>, ed25519_dalek::pkcs8::Error> {
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+}
+
+/// Bytes of hexadecimal digits.
+#[must_use]
+pub fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let digit = |c: u8| char::from(c).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect::<Option<Vec<u8>>>()?;
+    if rest.is_empty() { bytes.try_into().ok() } else { None }
 }
 
 fn secret_file(comment: &str, key: &[u8; 32]) -> Zeroizing<String> {

@@ -44,6 +44,17 @@ pub enum Since {
     At(TimeMs),
 }
 
+impl Since {
+    /// The time it stands for.
+    #[must_use]
+    pub fn at(self, now: TimeMs) -> TimeMs {
+        match self {
+            Self::Ago(ms) => now.saturating_sub(ms),
+            Self::At(at) => at,
+        }
+    }
+}
+
 /// A text that is no start of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("expected minutes, hours or days (90m, 24h, 30d), or a time with its offset (2026-01-31T08:00:00+08:00)")]
@@ -96,10 +107,7 @@ pub async fn verifications(args: &ListingArgs, store: &dyn Store) -> Result<(), 
 
 impl ListingArgs {
     fn listing(&self, now: TimeMs) -> Listing {
-        let since = self.since.map(|since| match since {
-            Since::Ago(ms) => now.saturating_sub(ms),
-            Since::At(at) => at,
-        });
+        let since = self.since.map(|since| since.at(now));
         Listing { institution: self.institution.clone(), since, limit: self.limit }
     }
 }

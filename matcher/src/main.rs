@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow};
 use clap::{CommandFactory, Parser};
 use matcher::{
+    audit::{self, AuditCommand},
     center::{Center, OpenError},
     cli::{self, Cli, Command, DeviceCommand},
     config::{Config, ConfigError, LogConfig, LogFormat},
@@ -27,7 +28,7 @@ const BAD_CONFIGURATION: u8 = 64;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     surroundings::set_command(cli::command_words(std::env::args_os()));
-    match run(&cli) {
+    match run(&cli).and_then(|code| seal(&cli).map(|()| code)) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("matcher: {error:#}");
@@ -43,6 +44,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Enrol(args) => return block_on(enrol(&load(cli)?, args)),
         Command::Flags(args) => block_on(listing(&load(cli)?, args, Records::Flags))?,
         Command::Verifications(args) => block_on(listing(&load(cli)?, args, Records::Verifications))?,
+        Command::Audit(command) => return block_on(async { Ok(audit::run(&load(cli)?, command).await?) }),
         Command::Serve => block_on(serve(&load(cli)?))?,
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -51,6 +53,17 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Signs what a command added to the audit log. A data folder that cannot be opened has said so already.
+fn seal(cli: &Cli) -> anyhow::Result<()> {
+    // Checking leaves no trace, least of all of what it found changed.
+    if matches!(cli.command, Command::Audit(AuditCommand::Verify(_))) {
+        return Ok(());
+    }
+    let Some(dir) = cli.data.as_ref().and_then(|data| DataDir::initialised(data).ok()) else { return Ok(()) };
+    let config = Config::load(&dir)?;
+    block_on(async { Ok(audit::seal_after(&dir, &config.audit).await?) }).context("the command is done, but the audit log is not signed")
 }
 
 fn initialise(dir: &DataDir, args: &init::InitArgs) -> anyhow::Result<()> {

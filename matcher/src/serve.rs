@@ -23,6 +23,7 @@ use tracing::{info, warn};
 
 use crate::{
     app::{admission::Admission, freshness::Freshness, health::Health, recheck::Rechecker, verify::Verifier},
+    audit::Sealer,
     center::{Center, OpenError},
     config::{Config, FreshnessConfig, ServerConfig},
     data_dir::DataDir,
@@ -119,6 +120,7 @@ struct Services {
     enrolments: Enrolments,
     devices: Devices,
     rechecker: Option<Rechecker>,
+    sealer: Sealer,
 }
 
 impl std::fmt::Debug for Services {
@@ -196,6 +198,7 @@ async fn serve(
             None => std::future::pending().await,
         }
     };
+    let sealing = services.sealer.run();
     let signal = async {
         stop.await;
         info!("stopping: no new connections; calls under way are finished");
@@ -211,6 +214,7 @@ async fn serve(
     tokio::select! {
         done = router.serve_with_incoming_shutdown(listener.into_stream(), signal) => done.map_err(ServeError::Broken),
         () = rechecking => Ok(()),
+        () = sealing => Ok(()),
         () = too_long => {
             warn!("some calls or connections did not end in time and were cut off");
             Ok(())
@@ -253,12 +257,14 @@ fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError> {
     let enrolments = Enrolments::new(center.clone(), admission.clone(), freshness, networks.clone(), gate.clone());
     let (rule, surroundings) = (config.recheck.rule(), Arc::new(System));
     let rechecker = config.recheck.here.then(|| Rechecker { center: center.clone(), networks, surroundings, rule });
+    let sealer = Sealer::new(Arc::clone(&center.store), dir, &config.audit);
     let verifier = Verifier { center, admission, freshness, recheck: rule };
     Ok(Services {
         verifications: Verifications { app: verifier, models, gate: gate.clone() },
         enrolments,
         devices: Devices { app: health, gate },
         rechecker,
+        sealer,
     })
 }
 

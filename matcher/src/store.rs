@@ -15,6 +15,8 @@ pub mod audit;
 pub(crate) mod contract;
 pub mod sqlite;
 
+pub use audit::AuditLog;
+
 /// The store failed.
 #[derive(Debug, Error)]
 pub enum StoreError {
@@ -357,7 +359,7 @@ pub struct Listing {
 
 /// The operations the use cases need.
 #[async_trait]
-pub trait Store: audit::AuditLog + Send + Sync {
+pub trait Store: AuditLog + Send + Sync {
     /// Adds or replaces a device.
     async fn put_device(&self, device: Device) -> Result<(), StoreError>;
     /// Marks a device revoked; false when there is none.

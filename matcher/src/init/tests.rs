@@ -36,7 +36,7 @@ fn an_initialised_folder_is_complete_private_and_never_overwritten() {
     let dir = DataDir::new(temp.path().join("data"));
     init(&dir, &args("localhost"), NOW).unwrap();
     let before = files(dir.path());
-    assert_eq!(before.len(), 11);
+    assert_eq!(before.len(), 12);
     assert!(matches!(init(&dir, &args("localhost"), NOW), Err(InitError::Initialised(_))));
     assert_eq!(files(dir.path()), before);
 }
