@@ -131,7 +131,7 @@ pub async fn run((dir, config): &(DataDir, Config), command: &AuditCommand) -> R
             Ok(if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         AuditCommand::Export(args) => {
-            let entries = export::export(&store, &folder, args.since.at(now), &args.out, now).await.map_err(AuditError::Export)?;
+            let entries = export::export(&store, &folder, args.since.time(now), &args.out, now).await.map_err(AuditError::Export)?;
             out::line(&format!("{entries} entries are in {}", args.out.display())).map_err(AuditError::Print)?;
             Ok(ExitCode::SUCCESS)
         }

@@ -5,7 +5,9 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use clap_complete::Shell;
 
-use crate::{audit::AuditCommand, device::IssueArgs, import::EnrolArgs, init::InitArgs, listing::ListingArgs};
+use crate::{
+    audit::AuditCommand, device::IssueArgs, import::EnrolArgs, init::InitArgs, listing::ListingArgs, policy::command::PolicyCommand,
+};
 
 /// The center of Countersign: enrols references, verifies captures, flags mismatches.
 #[derive(Debug, Parser)]
@@ -59,6 +61,9 @@ pub enum Command {
     Device(DeviceCommand),
     /// Enrol people from a table and a folder of photos
     Enrol(EnrolArgs),
+    /// What scores mean and what tills do about it: show, compare, try, apply
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Serve counters over gRPC by mutual TLS until stopped (SIGTERM, Ctrl-C)
     Serve,
     /// List flags, newest first

@@ -14,7 +14,9 @@ use zeroize::Zeroizing;
 
 use crate::surroundings::os_random;
 
+pub mod secrets;
 pub mod signing;
+pub mod source;
 
 /// A key file that cannot be used. Never holds a part of the key.
 #[derive(Debug, Error)]

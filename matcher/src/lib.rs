@@ -21,6 +21,7 @@ pub mod listing;
 pub mod networks;
 pub mod out;
 pub mod pki;
+pub mod policy;
 pub mod serve;
 pub mod store;
 pub mod surroundings;

@@ -44,17 +44,6 @@ pub enum Since {
     At(TimeMs),
 }
 
-impl Since {
-    /// The time it stands for.
-    #[must_use]
-    pub fn at(self, now: TimeMs) -> TimeMs {
-        match self {
-            Self::Ago(ms) => now.saturating_sub(ms),
-            Self::At(at) => at,
-        }
-    }
-}
-
 /// A text that is no start of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("expected minutes, hours or days (90m, 24h, 30d), or a time with its offset (2026-01-31T08:00:00+08:00)")]
@@ -105,9 +94,20 @@ pub async fn verifications(args: &ListingArgs, store: &dyn Store) -> Result<(), 
     print(if args.json { json::verifications(&verifications) } else { Ok(table::verifications(&verifications, &TimeZone::system())) })
 }
 
+impl Since {
+    /// The time that is meant, as of now.
+    #[must_use]
+    pub fn time(self, now: TimeMs) -> TimeMs {
+        match self {
+            Self::Ago(ms) => now.saturating_sub(ms),
+            Self::At(at) => at,
+        }
+    }
+}
+
 impl ListingArgs {
     fn listing(&self, now: TimeMs) -> Listing {
-        let since = self.since.map(|since| since.at(now));
+        let since = self.since.map(|since| since.time(now));
         Listing { institution: self.institution.clone(), since, limit: self.limit }
     }
 }

@@ -7,15 +7,17 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use matcher_core::{Decision, Disposition, FlagKind, IdentifierKind, RecheckOutcome, Scene};
+use matcher_core::{Decision, Disposition, FlagKind, IdentifierKind, Mode, RecheckOutcome, ReferenceFacts, Scene};
 use thiserror::Error;
 
 pub mod audit;
 #[cfg(test)]
 pub(crate) mod contract;
+pub mod policies;
 pub mod sqlite;
 
 pub use audit::AuditLog;
+pub use policies::{AppliedPolicy, NewPolicy, Policies};
 
 /// The store failed.
 #[derive(Debug, Error)]
@@ -200,8 +202,10 @@ pub struct Verification {
     pub scene: Scene,
     /// Operator as the institution names them; may be empty.
     pub operator: String,
-    /// Reference to the notice shown or the consent given; may be empty.
+    /// Version of the notice shown; may be empty.
     pub notice: String,
+    /// Version of the consent given; empty where none was asked for.
+    pub consent: String,
     /// Keyed hash of the identifier.
     pub identifier: IdentifierKey,
     /// The identifier, masked for people.
@@ -216,7 +220,7 @@ pub struct Verification {
     pub decision: Decision,
     /// Why.
     pub reasons: Vec<String>,
-    /// What the till was told to do.
+    /// What the policy says the till does; what it was told follows from the mode (`matcher_core::told`).
     pub disposition: Disposition,
     /// Score, where something was compared.
     pub score: Option<f32>,
@@ -226,12 +230,24 @@ pub struct Verification {
     pub non_match_threshold: Option<f32>,
     /// Feature model of the comparison; empty where nothing was compared.
     pub model: String,
+    /// Recipe of the comparison; empty where nothing was compared.
+    pub recipe: String,
+    /// What was known of the person and the reference.
+    pub facts: ReferenceFacts,
     /// The attack model's score, where there is one.
     pub live: Option<f32>,
     /// Version of the policy that decided.
     pub policy_version: String,
-    /// True while the policy is provisional.
-    pub provisional: bool,
+    /// That policy's mode: in shadow mode the counter was told to settle, and nothing else.
+    pub mode: Mode,
+}
+
+impl Verification {
+    /// True unless decisions count.
+    #[must_use]
+    pub fn provisional(&self) -> bool {
+        self.mode != Mode::Live
+    }
 }
 
 /// A flag to be written with a verification, or of its own.
@@ -359,7 +375,7 @@ pub struct Listing {
 
 /// The operations the use cases need.
 #[async_trait]
-pub trait Store: AuditLog + Send + Sync {
+pub trait Store: AuditLog + Policies + Send + Sync {
     /// Adds or replaces a device.
     async fn put_device(&self, device: Device) -> Result<(), StoreError>;
     /// Marks a device revoked; false when there is none.

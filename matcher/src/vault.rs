@@ -6,7 +6,10 @@
 //! not open. Not here: where the key-encryption key comes from (`config`), how ciphertexts are stored
 //! (`crate::store`), and how identifiers are hashed (`matcher_core::LookupKey`).
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -14,6 +17,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::{
+    keys::hex,
     store::{RecordId, Sealed, SubjectId},
     surroundings::os_random,
 };
@@ -36,7 +40,17 @@ pub enum VaultError {
     },
 }
 
-/// The key that wraps all data keys.
+/// Names a key-encryption key, in wrapped data keys and in listings; says nothing about the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyEncryptionKeyId(pub [u8; 8]);
+
+impl fmt::Display for KeyEncryptionKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex(&self.0))
+    }
+}
+
+/// A key that wraps data keys.
 pub struct KeyEncryptionKey(Zeroizing<[u8; 32]>);
 
 impl KeyEncryptionKey {
@@ -44,6 +58,13 @@ impl KeyEncryptionKey {
     #[must_use]
     pub fn new(bytes: [u8; 32]) -> Self {
         Self(Zeroizing::new(bytes))
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> KeyEncryptionKeyId {
+        let [a, b, c, d, e, f, g, h, ..] = hmac(self.0.as_slice(), b"key-encryption key id");
+        KeyEncryptionKeyId([a, b, c, d, e, f, g, h])
     }
 }
 
@@ -105,25 +126,92 @@ impl<'a> RecordContext<'a> {
     }
 }
 
-/// Wraps and unwraps data keys.
+/// Before the name of the key that wrapped a data key. Those of older releases start with the cipher's suite
+/// instead, and are tried with every key.
+const NAMED: u8 = 0x80;
+
+/// Wraps and unwraps data keys: the newest key wraps, all unwrap. Keys may be exchanged while it is in use.
 #[derive(Debug)]
 pub struct Vault {
-    kek: KeyEncryptionKey,
+    keys: RwLock<Arc<Keys>>,
+}
+
+#[derive(Debug)]
+struct Keys {
+    newest: KeyEncryptionKey,
+    older: Vec<KeyEncryptionKey>,
+}
+
+impl Keys {
+    fn all(&self) -> impl Iterator<Item = &KeyEncryptionKey> {
+        std::iter::once(&self.newest).chain(&self.older)
+    }
 }
 
 impl Vault {
-    /// A vault under a key-encryption key.
+    /// A vault under one key-encryption key.
     #[must_use]
     pub fn new(kek: KeyEncryptionKey) -> Self {
-        Self { kek }
+        Self::with_older(kek, Vec::new())
+    }
+
+    /// A vault whose newest key wraps, while older ones still unwrap.
+    #[must_use]
+    pub fn with_older(newest: KeyEncryptionKey, older: Vec<KeyEncryptionKey>) -> Self {
+        Self { keys: RwLock::new(Arc::new(Keys { newest, older })) }
+    }
+
+    /// Takes other keys from now on.
+    pub fn exchange(&self, newest: KeyEncryptionKey, older: Vec<KeyEncryptionKey>) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Keys { newest, older });
+    }
+
+    fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The key that wraps.
+    #[must_use]
+    pub fn newest(&self) -> KeyEncryptionKeyId {
+        self.keys().newest.id()
+    }
+
+    /// All keys, newest first.
+    #[must_use]
+    pub fn key_ids(&self) -> Vec<KeyEncryptionKeyId> {
+        self.keys().all().map(KeyEncryptionKey::id).collect()
+    }
+
+    /// The key that wrapped a data key; none where a release wrapped it that did not say.
+    #[must_use]
+    pub fn wrapped_by(wrapped: &Sealed) -> Option<KeyEncryptionKeyId> {
+        let (mark, rest) = wrapped.0.split_first()?;
+        let (id, _) = rest.split_first_chunk::<8>()?;
+        (*mark == NAMED).then_some(KeyEncryptionKeyId(*id))
+    }
+
+    /// How a data key begins that a key wrapped: what a store can count by.
+    #[must_use]
+    pub fn prefix(id: KeyEncryptionKeyId) -> [u8; 9] {
+        let [a, b, c, d, e, f, g, h] = id.0;
+        [NAMED, a, b, c, d, e, f, g, h]
+    }
+
+    /// A data key wrapped by the newest key, whichever wrapped it before.
+    ///
+    /// # Errors
+    /// As [`Vault::unwrap_data_key`].
+    pub fn rewrap(&self, subject: SubjectId, wrapped: &Sealed) -> Result<Sealed, VaultError> {
+        let key = self.unwrap_data_key(subject, wrapped)?;
+        Ok(wrap(&self.keys().newest, subject, &key))
     }
 
     /// Makes a person's data key: for use, and wrapped for the store.
     #[must_use]
     pub fn new_data_key(&self, subject: SubjectId) -> (DataKey, Sealed) {
-        let key = Zeroizing::new(os_random::<32>());
-        let wrapped = cipher::seal(&self.kek.0, &data_key_place(subject), key.as_slice());
-        (DataKey(key), wrapped)
+        let key = DataKey(Zeroizing::new(os_random::<32>()));
+        let wrapped = wrap(&self.keys().newest, subject, &key);
+        (key, wrapped)
     }
 
     /// Takes a person's data key out of its wrapping.
@@ -131,10 +219,22 @@ impl Vault {
     /// # Errors
     /// [`VaultError::DataKey`] when it is another person's, altered, or wrapped under another key.
     pub fn unwrap_data_key(&self, subject: SubjectId, wrapped: &Sealed) -> Result<DataKey, VaultError> {
-        let opened = cipher::open(&self.kek.0, &data_key_place(subject), wrapped).map_err(|_| VaultError::DataKey)?;
+        let (by, keys) = (Self::wrapped_by(wrapped), self.keys());
+        let sealed = match by {
+            Some(_) => Sealed(wrapped.0.get(Self::prefix(KeyEncryptionKeyId([0; 8])).len()..).unwrap_or_default().to_vec()),
+            None => wrapped.clone(),
+        };
+        let mut candidates = keys.all().filter(|key| by.is_none_or(|by| by == key.id()));
+        let opened = candidates.find_map(|key| cipher::open(&key.0, &data_key_place(subject), &sealed).ok()).ok_or(VaultError::DataKey)?;
         let key = <[u8; 32]>::try_from(opened.as_slice()).map_err(|_| VaultError::DataKey)?;
         Ok(DataKey(Zeroizing::new(key)))
     }
+}
+
+fn wrap(kek: &KeyEncryptionKey, subject: SubjectId, key: &DataKey) -> Sealed {
+    let mut wrapped = Vault::prefix(kek.id()).to_vec();
+    wrapped.extend(cipher::seal(&kek.0, &data_key_place(subject), key.0.as_slice()).0);
+    Sealed(wrapped)
 }
 
 /// One person's key.

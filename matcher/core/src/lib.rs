@@ -6,16 +6,20 @@
 
 pub mod audit;
 pub mod decision;
+pub mod dry_run;
 pub mod flag;
 pub mod identifier;
 pub mod policy;
 pub mod recheck;
+pub mod statistics;
+mod words;
 
 pub use audit::AuditAction;
 pub use decision::{
-    AcquisitionFailure, Comparison, Decision, Disposition, Earlier, Evidence, NoDecision, ReferenceState, Scene, Verdict, decide,
+    AcquisitionFailure, Compared, Comparison, Decision, Disposition, Earlier, Evidence, Finding, NoDecision, Reference, ReferenceFacts,
+    ReferenceState, Scene, Verdict, decide, judge, told,
 };
 pub use flag::{FlagKind, flags_for};
 pub use identifier::{Identifier, IdentifierError, IdentifierKind, LookupKey, Region};
-pub use policy::{AttackRule, Policy, PolicyError};
+pub use policy::{AttackRule, Basis, Mode, Policy, PolicyError, ScenePolicy};
 pub use recheck::{RecheckOutcome, RecheckRule};

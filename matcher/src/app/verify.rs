@@ -6,8 +6,10 @@
 
 use std::{fmt, sync::Arc};
 
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use matcher_core::{
-    AcquisitionFailure, Decision, Earlier, Evidence, Identifier, RecheckRule, ReferenceState, Scene, Verdict, decide, flags_for,
+    AcquisitionFailure, Decision, Earlier, Evidence, Identifier, NoDecision, Policy, RecheckRule, Reference, ReferenceFacts,
+    ReferenceState, Scene, Verdict, decide, flags_for,
 };
 use models_core::{Component, ModelId, RecipeId, Template};
 use thiserror::Error;
@@ -64,8 +66,10 @@ pub struct Capture {
     pub identifier: Identifier,
     /// Who operates the counter; may be empty.
     pub operator: String,
-    /// Reference to the notice shown or the consent given; may be empty.
+    /// Version of the notice shown; may be empty.
     pub notice: String,
+    /// Version of the consent given; may be empty.
+    pub consent: String,
     /// When the frame was taken, by the device's clock.
     pub captured_at: TimeMs,
     /// The center's clock minus the device's.
@@ -126,23 +130,21 @@ impl Verifier {
         let now = self.admission.surroundings.now_ms();
         let captured_at = capture.captured_at.saturating_add(capture.clock_offset_ms);
         self.freshness.check("capture.captured_at_ms", captured_at, now).map_err(VerifyError::Age)?;
-        self.check_attempt(capture.scene, request.key.attempt)?;
+        let in_force = self.center.policies.current();
+        let policy = &in_force.policy;
+        check_attempt(policy, capture.scene, request.key.attempt)?;
         let identifier = self.identifier_key(&capture.identifier);
         let person = self.center.store.subject_of(&identifier).await.map_err(VerifyError::Store)?;
         let person = person.map(|stored| Person::open(&self.center.vault, &stored));
         let earlier = self.earlier(&request).await?;
-        let verdict = self.judge(&capture, person.as_ref(), Earlier { attempt: request.key.attempt, decisions: &earlier });
-        let record = self.record(&request, &capture, identifier, person.as_ref(), verdict, (captured_at, now));
+        let verdict = judge(policy, &capture, person.as_ref(), captured_at, Earlier { attempt: request.key.attempt, decisions: &earlier });
+        let record = self.record(policy, &request, &capture, identifier, person.as_ref(), verdict, (captured_at, now));
         let flag = |kind| flags::of_verification(kind, self.admission.surroundings.new_record(), &record);
         let flags = flags_for(record.decision, &earlier).into_iter().map(flag).collect();
-        let probe = seal_probe(&capture.outcome, person.as_ref(), record.id);
+        let looked_at = record.score.is_some();
+        let probe = seal_probe(&capture.outcome, person.as_ref(), record.id).filter(|_| looked_at || keeps_face(record.decision));
         let recheck = self.recheck(&record, &capture.outcome).filter(|_| probe.is_some());
         self.store(request, NewVerification { record, probe, flags, recheck }).await
-    }
-
-    fn check_attempt(&self, scene: Scene, got: u32) -> Result<(), VerifyError> {
-        let max = self.center.policy.attempts_max(scene);
-        if got <= max { Ok(()) } else { Err(VerifyError::TooManyAttempts { scene, max, got }) }
     }
 
     fn identifier_key(&self, identifier: &Identifier) -> IdentifierKey {
@@ -160,17 +162,10 @@ impl Verifier {
         Ok(decisions.into_iter().filter(|(attempt, _)| *attempt != request.key.attempt).map(|(_, decision)| decision).collect())
     }
 
-    fn judge(&self, capture: &Capture, person: Option<&Person>, earlier: Earlier<'_>) -> Verdict {
-        let evidence = match &capture.outcome {
-            Outcome::Probe(probe) => Evidence::Probe { template: &probe.template, live: probe.live },
-            Outcome::Failure(failure, component) => Evidence::FailureToAcquire(*failure, *component),
-        };
-        let reference = person.map_or(ReferenceState::None, Person::reference);
-        decide(&self.center.policy, capture.scene, evidence, reference, earlier)
-    }
-
+    #[expect(clippy::too_many_arguments, reason = "a record is made of all that was known")]
     fn record(
         &self,
+        policy: &Policy,
         request: &Request,
         capture: &Capture,
         identifier: IdentifierKey,
@@ -183,6 +178,7 @@ impl Verifier {
             Outcome::Failure(..) => None,
         };
         let thresholds = verdict.comparison.as_ref().map(|comparison| comparison.thresholds);
+        let compared = verdict.comparison.as_ref().map(|comparison| &comparison.compared);
         Verification {
             id: self.admission.surroundings.new_record(),
             request: request.key.clone(),
@@ -193,6 +189,7 @@ impl Verifier {
             scene: capture.scene,
             operator: capture.operator.clone(),
             notice: capture.notice.clone(),
+            consent: capture.consent.clone(),
             identifier,
             identifier_masked: capture.identifier.masked(),
             subject: person.map(|person| person.subject),
@@ -201,13 +198,15 @@ impl Verifier {
             decision: verdict.decision,
             reasons: verdict.reasons.iter().map(|&reason| reason.to_owned()).collect(),
             disposition: verdict.disposition,
-            score: verdict.comparison.as_ref().map(|comparison| comparison.score.get()),
+            score: compared.map(|compared| compared.score.get()),
             match_threshold: thresholds.map(|thresholds| thresholds.match_at_least),
             non_match_threshold: thresholds.and_then(|thresholds| thresholds.non_match_below),
-            model: verdict.comparison.map(|comparison| comparison.model.as_str().to_owned()).unwrap_or_default(),
+            model: compared.map(|compared| compared.model.to_string()).unwrap_or_default(),
+            recipe: compared.map(|compared| compared.recipe.to_string()).unwrap_or_default(),
+            facts: compared.map(|compared| compared.facts).unwrap_or_default(),
             live,
-            policy_version: self.center.policy.version().to_owned(),
-            provisional: self.center.policy.provisional(),
+            policy_version: policy.version().to_owned(),
+            mode: policy.mode(),
         }
     }
 
@@ -235,18 +234,44 @@ impl Verifier {
     }
 }
 
+fn check_attempt(policy: &Policy, scene: Scene, got: u32) -> Result<(), VerifyError> {
+    let max = policy.scene(scene).attempts_max;
+    if got <= max { Ok(()) } else { Err(VerifyError::TooManyAttempts { scene, max, got }) }
+}
+
+fn judge(policy: &Policy, capture: &Capture, person: Option<&Person>, captured_at: TimeMs, earlier: Earlier<'_>) -> Verdict {
+    let evidence = match &capture.outcome {
+        Outcome::Probe(_) if policy.asks_consent(capture.scene) && capture.consent.is_empty() => Evidence::NoConsent,
+        Outcome::Probe(probe) => Evidence::Probe { template: &probe.template, live: probe.live },
+        Outcome::Failure(failure, component) => Evidence::FailureToAcquire(*failure, *component),
+    };
+    let references = person.map(|person| person.references(captured_at)).unwrap_or_default();
+    let state = match person.map(|person| &person.reference) {
+        None | Some(KnownReference::None) => ReferenceState::None,
+        Some(KnownReference::Unreadable) => ReferenceState::Unreadable,
+        Some(KnownReference::Present(..)) => ReferenceState::Present(&references),
+    };
+    decide(policy, capture.scene, evidence, state, earlier)
+}
+
+/// Whether a face that was compared with nothing is kept: not where the person did not want it looked at.
+fn keeps_face(decision: Decision) -> bool {
+    ![NoDecision::ConsentMissing, NoDecision::ConsentWithdrawn].map(Decision::NoDecision).contains(&decision)
+}
+
 /// A known person, as far as the vault can open what the store has.
 struct Person {
     subject: SubjectId,
     /// Nothing where the wrapped key is not this person's.
     key: Option<DataKey>,
-    reference: Reference,
+    reference: KnownReference,
 }
 
-enum Reference {
+enum KnownReference {
     None,
     Unreadable,
-    Present(Box<Template>),
+    /// The template, and the day its photo was taken where that is known.
+    Present(Box<Template>, Option<Date>),
 }
 
 impl fmt::Debug for Person {
@@ -259,21 +284,33 @@ impl Person {
     fn open(vault: &Arc<Vault>, stored: &StoredSubject) -> Self {
         let key = vault.unwrap_data_key(stored.subject, &stored.data_key).ok();
         let reference = match (&key, &stored.reference) {
-            (None, _) => Reference::Unreadable,
-            (Some(_), None) => Reference::None,
-            (Some(key), Some(reference)) => open_template(key, stored.subject, reference)
-                .map_or(Reference::Unreadable, |template| Reference::Present(Box::new(template))),
+            (None, _) => KnownReference::Unreadable,
+            (Some(_), None) => KnownReference::None,
+            (Some(key), Some(reference)) => {
+                let taken_on = reference.photo_taken_on.as_ref().and_then(|day| day.parse().ok());
+                let present = |template| KnownReference::Present(Box::new(template), taken_on);
+                open_template(key, stored.subject, reference).map_or(KnownReference::Unreadable, present)
+            }
         };
         Self { subject: stored.subject, key, reference }
     }
 
-    fn reference(&self) -> ReferenceState<'_> {
+    /// The references a probe of this time is compared with.
+    fn references(&self, captured_at: TimeMs) -> Vec<Reference<'_>> {
         match &self.reference {
-            Reference::None => ReferenceState::None,
-            Reference::Unreadable => ReferenceState::Unreadable,
-            Reference::Present(template) => ReferenceState::Present(template),
+            KnownReference::None | KnownReference::Unreadable => Vec::new(),
+            KnownReference::Present(template, taken_on) => {
+                let photo_age_days = taken_on.and_then(|day| days_between(day, captured_at));
+                vec![Reference { template, facts: ReferenceFacts { photo_age_days, ..ReferenceFacts::default() } }]
+            }
         }
     }
+}
+
+/// Whole days from a day to a time; nothing where the time is before it.
+fn days_between(day: Date, time: TimeMs) -> Option<u32> {
+    let until = Timestamp::from_millisecond(time).ok()?.to_zoned(TimeZone::UTC).date();
+    u32::try_from(day.until(until).ok()?.get_days()).ok()
 }
 
 /// Opens a reference at its own row of its own person; nothing when it is anything else.

@@ -120,3 +120,28 @@ proptest! {
         prop_assert!(key.open(&place(), &sealed).is_err());
     }
 }
+
+#[test]
+fn the_newest_key_wraps_and_older_ones_unwrap() {
+    let kek = |byte| KeyEncryptionKey::new([byte; 32]);
+    let (old, both, new) = (Vault::new(kek(7)), Vault::with_older(kek(8), vec![kek(7)]), Vault::new(kek(8)));
+    let (key, by_old) = old.new_data_key(SUBJECT);
+    let same = |opened: Result<DataKey, VaultError>| opened.is_ok_and(|opened| opened.photo_mac(b"x") == key.photo_mac(b"x"));
+    assert!(same(both.unwrap_data_key(SUBJECT, &by_old)) && !same(new.unwrap_data_key(SUBJECT, &by_old)));
+    let by_new = both.rewrap(SUBJECT, &by_old).unwrap();
+    assert_eq!((Vault::wrapped_by(&by_old), Vault::wrapped_by(&by_new)), (Some(kek(7).id()), Some(kek(8).id())));
+    assert!(same(new.unwrap_data_key(SUBJECT, &by_new)) && !same(old.unwrap_data_key(SUBJECT, &by_new)));
+    old.exchange(kek(8), Vec::new());
+    assert!(same(old.unwrap_data_key(SUBJECT, &by_new)));
+    assert_eq!(old.key_ids(), [kek(8).id()]);
+}
+
+#[test]
+fn data_keys_of_releases_that_did_not_name_the_key_still_open() {
+    let (_, wrapped) = vault().new_data_key(SUBJECT);
+    let unnamed = Sealed(wrapped.0[9..].to_vec());
+    assert_eq!(Vault::wrapped_by(&unnamed), None);
+    let both = Vault::with_older(KeyEncryptionKey::new([8; 32]), vec![KeyEncryptionKey::new([7; 32])]);
+    both.unwrap_data_key(SUBJECT, &unnamed).unwrap();
+    assert_eq!(Vault::wrapped_by(&both.rewrap(SUBJECT, &unnamed).unwrap()), Some(both.newest()));
+}

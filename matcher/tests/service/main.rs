@@ -6,6 +6,8 @@ mod devices;
 mod enrolments;
 mod fields;
 mod outcomes;
+mod policies;
+mod policy_command;
 mod recheck;
 mod replays;
 mod support;

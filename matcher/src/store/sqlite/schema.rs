@@ -12,6 +12,7 @@ const FILES: &[&str] = &[
     include_str!("schema/0001_first.sql"),
     include_str!("schema/0002_quality.sql"),
     include_str!("schema/0003_recheck.sql"),
+    include_str!("schema/0004_policy.sql"),
     include_str!("schema/0008_audit.sql"),
 ];
 
