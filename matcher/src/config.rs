@@ -15,7 +15,7 @@ use serde::Deserialize;
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 
-use crate::data_dir::DataDir;
+use crate::{data_dir::DataDir, keys::source::KeySource};
 
 /// The shipped settings; `matcher init` writes them into the data folder.
 pub const SHIPPED: &str = include_str!("../config/matcher.toml");
@@ -48,6 +48,8 @@ pub struct Config {
     pub devices: DevicesConfig,
     /// Making agents' templates again.
     pub recheck: RecheckConfig,
+    /// Keys.
+    pub keys: KeysConfig,
     /// The audit log.
     pub audit: AuditConfig,
     /// Models.
@@ -132,6 +134,16 @@ impl RecheckConfig {
     pub fn rule(self) -> RecheckRule {
         RecheckRule { share: self.share, agreement_min: self.agreement_min }
     }
+}
+
+/// Settings of keys.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeysConfig {
+    /// Where the key-encryption key comes from.
+    pub key_encryption: KeySource,
+    /// The longest a counter may hold an envelope, in days.
+    pub spool_days: u32,
 }
 
 /// Settings of the audit log.
@@ -231,6 +243,7 @@ impl Config {
     }
 
     fn relative_to(mut self, dir: &DataDir) -> Self {
+        self.keys.key_encryption = self.keys.key_encryption.under(dir.path());
         self.audit.checkpoints = dir.path().join(self.audit.checkpoints);
         self.models.manifest = self.models.manifest.map(|path| dir.path().join(path));
         self.models.cache_dir = self.models.cache_dir.map(|path| dir.path().join(path));
@@ -248,6 +261,7 @@ impl Config {
         within("freshness.past_max_seconds", freshness.past_max_seconds, 1..=86_400)?;
         within("freshness.future_max_seconds", freshness.future_max_seconds, 0..=3_600)?;
         within("devices.certificate_days", self.devices.certificate_days, 1..=3_650)?;
+        within("keys.spool_days", self.keys.spool_days, 1..=3_650)?;
         within("audit.checkpoint_seconds", self.audit.checkpoint_seconds, 1..=3_600)?;
         within("audit.content_days", self.audit.content_days, 1..=36_500)?;
         for (field, share) in [("recheck.share", self.recheck.share), ("recheck.agreement_min", self.recheck.agreement_min.into())] {

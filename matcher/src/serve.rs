@@ -34,6 +34,7 @@ use crate::{
     networks::Networks,
     policy::Policies,
     surroundings::System,
+    vault::Vault,
 };
 
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
@@ -125,6 +126,8 @@ struct Services {
     rechecker: Option<Rechecker>,
     sealer: Sealer,
     policies: Arc<Policies>,
+    vault: Arc<Vault>,
+    opening: Arc<OpeningKeys>,
 }
 
 impl std::fmt::Debug for Services {
@@ -209,11 +212,14 @@ async fn serve(
         }
     };
     let sealing = services.sealer.run();
-    let policies = services.policies;
+    let (policies, vault, opening) = (services.policies, services.vault, services.opening);
     let watching = async {
         loop {
             tokio::time::sleep(POLICY_LOOK).await;
             policies.refresh().await;
+            // Small files, looked at and rarely read.
+            vault.refresh();
+            opening.refresh();
         }
     };
     let signal = async {
@@ -269,7 +275,8 @@ async fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError
         return Err(ServeError::UnknownModel { model: policy.model().clone(), recipe: policy.recipe().clone() });
     }
     let gate = Gate::new(config.server.requests_max, config.server.request_timeout());
-    let admission = Admission { store: Arc::clone(&center.store), opening, surroundings: Arc::new(System) };
+    let vault = Arc::clone(&center.vault);
+    let admission = Admission { store: Arc::clone(&center.store), opening: Arc::clone(&opening), surroundings: Arc::new(System) };
     let health = Health { admission: admission.clone(), policies: Arc::clone(&center.policies) };
     let freshness = freshness(config.freshness);
     let networks = Networks::new(manifest, config.models.cache_dir());
@@ -286,6 +293,8 @@ async fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError
         rechecker,
         sealer,
         policies,
+        vault,
+        opening,
     })
 }
 

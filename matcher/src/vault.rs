@@ -6,10 +6,7 @@
 //! not open. Not here: where the key-encryption key comes from (`config`), how ciphertexts are stored
 //! (`crate::store`), and how identifiers are hashed (`matcher_core::LookupKey`).
 
-use std::{
-    fmt,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{fmt, sync::Arc};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -17,7 +14,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::{
-    keys::hex,
+    keys::{KeyError, hex, load_key_encryption, source::KeySource, watched::Watched},
     store::{RecordId, Sealed, SubjectId},
     surroundings::os_random,
 };
@@ -133,7 +130,7 @@ const NAMED: u8 = 0x80;
 /// Wraps and unwraps data keys: the newest key wraps, all unwrap. Keys may be exchanged while it is in use.
 #[derive(Debug)]
 pub struct Vault {
-    keys: RwLock<Arc<Keys>>,
+    keys: Watched<Keys>,
 }
 
 #[derive(Debug)]
@@ -158,16 +155,29 @@ impl Vault {
     /// A vault whose newest key wraps, while older ones still unwrap.
     #[must_use]
     pub fn with_older(newest: KeyEncryptionKey, older: Vec<KeyEncryptionKey>) -> Self {
-        Self { keys: RwLock::new(Arc::new(Keys { newest, older })) }
+        Self { keys: Watched::fixed(Keys { newest, older }) }
     }
 
-    /// Takes other keys from now on.
-    pub fn exchange(&self, newest: KeyEncryptionKey, older: Vec<KeyEncryptionKey>) {
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Keys { newest, older });
+    /// A vault whose keys come from a source; a file's are looked at again while the vault is in use.
+    ///
+    /// # Errors
+    /// When the source gives no keys.
+    pub fn of(source: KeySource) -> Result<Self, KeyError> {
+        let load = |source: &KeySource| load_key_encryption(source).map(|(newest, older)| Keys { newest, older });
+        let keys = match &source {
+            KeySource::File(path) => Watched::file(path.clone(), move || load(&source))?,
+            KeySource::Env(_) | KeySource::Command(_) => Watched::fixed(load(&source)?),
+        };
+        Ok(Self { keys })
+    }
+
+    /// Looks at the source again, where it is a file.
+    pub fn refresh(&self) {
+        self.keys.refresh();
     }
 
     fn keys(&self) -> Arc<Keys> {
-        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+        self.keys.get()
     }
 
     /// The key that wraps.
@@ -219,7 +229,12 @@ impl Vault {
     /// # Errors
     /// [`VaultError::DataKey`] when it is another person's, altered, or wrapped under another key.
     pub fn unwrap_data_key(&self, subject: SubjectId, wrapped: &Sealed) -> Result<DataKey, VaultError> {
-        let (by, keys) = (Self::wrapped_by(wrapped), self.keys());
+        let by = Self::wrapped_by(wrapped);
+        let mut keys = self.keys();
+        // A key that nobody knows may just have been made.
+        if by.is_some_and(|by| keys.all().all(|key| key.id() != by)) && self.keys.refresh() {
+            keys = self.keys();
+        }
         let sealed = match by {
             Some(_) => Sealed(wrapped.0.get(Self::prefix(KeyEncryptionKeyId([0; 8])).len()..).unwrap_or_default().to_vec()),
             None => wrapped.clone(),
