@@ -13,10 +13,12 @@ use thiserror::Error;
 pub mod audit;
 #[cfg(test)]
 pub(crate) mod contract;
+pub mod keys;
 pub mod policies;
 pub mod sqlite;
 
 pub use audit::AuditLog;
+pub use keys::KeyStore;
 pub use policies::{AppliedPolicy, NewPolicy, Policies};
 
 /// The store failed.
@@ -375,7 +377,7 @@ pub struct Listing {
 
 /// The operations the use cases need.
 #[async_trait]
-pub trait Store: AuditLog + Policies + Send + Sync {
+pub trait Store: AuditLog + KeyStore + Policies + Send + Sync {
     /// Adds or replaces a device.
     async fn put_device(&self, device: Device) -> Result<(), StoreError>;
     /// Marks a device revoked; false when there is none.

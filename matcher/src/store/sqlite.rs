@@ -21,6 +21,7 @@ mod columns;
 mod devices;
 mod enrolments;
 mod flags;
+mod keys;
 mod policies;
 mod readers;
 mod rechecks;
