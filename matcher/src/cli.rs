@@ -6,7 +6,14 @@ use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use clap_complete::Shell;
 
 use crate::{
-    audit::AuditCommand, device::IssueArgs, import::EnrolArgs, init::InitArgs, listing::ListingArgs, policy::command::PolicyCommand,
+    audit::AuditCommand,
+    backup::{BackupArgs, RestoreArgs},
+    device::IssueArgs,
+    import::EnrolArgs,
+    init::InitArgs,
+    keyring::KeysCommand,
+    listing::ListingArgs,
+    policy::command::PolicyCommand,
 };
 
 /// The center of Countersign: enrols references, verifies captures, flags mismatches.
@@ -70,6 +77,13 @@ pub enum Command {
     Flags(ListingArgs),
     /// List verifications, newest first
     Verifications(ListingArgs),
+    /// List keys, put new ones in their place, back them up
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Copy the store into a folder, consistently and without keys
+    Backup(BackupArgs),
+    /// Put a copy of the store into a data folder that has none
+    Restore(RestoreArgs),
     /// Check the audit log, hand it out, sign it
     #[command(subcommand)]
     Audit(AuditCommand),

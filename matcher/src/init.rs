@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Version of the folder's layout.
-const LAYOUT: &str = "1\n";
+pub(crate) const LAYOUT: &str = "1\n";
 
 /// Arguments of `matcher init`.
 #[derive(Debug, Clone, Args)]

@@ -6,6 +6,7 @@
 
 pub mod app;
 pub mod audit;
+pub mod backup;
 pub mod center;
 pub mod cli;
 pub mod config;
@@ -16,6 +17,7 @@ pub mod feature_models;
 pub mod grpc;
 pub mod import;
 pub mod init;
+pub mod keyring;
 pub mod keys;
 pub mod listing;
 pub mod networks;

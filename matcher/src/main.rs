@@ -6,6 +6,7 @@ use anyhow::{Context, anyhow};
 use clap::{CommandFactory, Parser};
 use matcher::{
     audit::{self, AuditCommand},
+    backup::{self, BackupArgs},
     center::{Center, OpenError},
     cli::{self, Cli, Command, DeviceCommand},
     config::{Config, ConfigError, LogConfig, LogFormat},
@@ -13,10 +14,12 @@ use matcher::{
     device,
     import::{self, EnrolArgs},
     init,
+    keyring::{self, KeysCommand},
     listing::{self, ListingArgs},
     networks, out,
     policy::{self, command::PolicyCommand},
     serve::{self, ServeError},
+    store::sqlite::SqliteStore,
     surroundings::{self, Surroundings, System},
 };
 use models::manifest::ManifestError;
@@ -45,6 +48,12 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Enrol(args) => return block_on(enrol(&load(cli)?, args)),
         Command::Flags(args) => block_on(listing(&load(cli)?, args, Records::Flags))?,
         Command::Verifications(args) => block_on(listing(&load(cli)?, args, Records::Verifications))?,
+        Command::Keys(command) => block_on(keys(cli, command))?,
+        Command::Backup(args) => block_on(copy(&load(cli)?, args))?,
+        Command::Restore(args) => {
+            let note = backup::restore(&DataDir::new(cli.data()), &args.from)?;
+            out::line(&format!("{} bytes are in place; put the keys back with `matcher keys restore`", note.store_bytes))?;
+        }
         Command::Audit(command) => return block_on(async { Ok(audit::run(&load(cli)?, command).await?) }),
         Command::Policy(command) => return block_on(policies(&load(cli)?, command)),
         Command::Serve => block_on(serve(&load(cli)?))?,
@@ -66,6 +75,26 @@ fn seal(cli: &Cli) -> anyhow::Result<()> {
     let Some(dir) = cli.data.as_ref().and_then(|data| DataDir::initialised(data).ok()) else { return Ok(()) };
     let config = Config::load(&dir)?;
     block_on(async { Ok(audit::seal_after(&dir, &config.audit).await?) }).context("the command is done, but the audit log is not signed")
+}
+
+async fn keys(cli: &Cli, command: &KeysCommand) -> anyhow::Result<()> {
+    // These two work on a folder that is no center's yet.
+    match command {
+        KeysCommand::Restore(args) => {
+            let files = backup::keys::restore(&DataDir::new(cli.data()), &args.from, &backup::keys::passphrase()?)?;
+            Ok(out::line(&format!("{files} files of keys and certificates are in place"))?)
+        }
+        KeysCommand::Backup(_) | KeysCommand::Status { .. } | KeysCommand::Rotate(_) | KeysCommand::Renew(_) => {
+            let (dir, config) = load(cli)?;
+            Ok(keyring::run(&dir, &config, command, System.now_ms()).await?)
+        }
+    }
+}
+
+async fn copy((dir, _): &(DataDir, Config), args: &BackupArgs) -> anyhow::Result<()> {
+    let store = SqliteStore::open(&dir.store())?;
+    let note = backup::backup(dir, &store, &args.out, System.now_ms()).await?;
+    Ok(out::line(&format!("{} bytes are in {}; keep the keys elsewhere", note.store_bytes, args.out.display()))?)
 }
 
 async fn initialise(dir: &DataDir, args: &init::InitArgs) -> anyhow::Result<()> {

@@ -286,6 +286,16 @@ impl DataKey {
     }
 }
 
+/// Encrypts under a key for a place: what is no record of the store.
+pub(crate) fn seal_with(key: &[u8; 32], place: &[u8], plaintext: &[u8]) -> Sealed {
+    cipher::seal(key, place, plaintext)
+}
+
+/// Decrypts what [`seal_with`] made under the same key for the same place.
+pub(crate) fn open_with(key: &[u8; 32], place: &[u8], sealed: &Sealed) -> Option<Zeroizing<Vec<u8>>> {
+    cipher::open(key, place, sealed).ok()
+}
+
 fn data_key_place(subject: SubjectId) -> Vec<u8> {
     parts(&[b"data_key", b"wrapped", &subject.0])
 }

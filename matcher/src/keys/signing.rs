@@ -41,11 +41,19 @@ impl SigningKeys {
     /// # Errors
     /// When it cannot be read or is not in its form.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
+        Self::parse(&read(path)?, path)
+    }
+
+    /// Takes the keys of a text that is to stand in a file.
+    ///
+    /// # Errors
+    /// When it is not in its form.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, KeyError> {
         let wrong = || KeyError::Form {
             path: path.to_owned(),
             expected: "Ed25519 private keys in PEM (PKCS #8), newest first, each after a line `# made <RFC 3339>`",
         };
-        let mut keys = parse(&read(path)?).ok_or_else(wrong)?.into_iter();
+        let mut keys = parse(text).ok_or_else(wrong)?.into_iter();
         let newest = keys.next().ok_or_else(wrong)?;
         Ok(Self { newest, older: keys.collect() })
     }

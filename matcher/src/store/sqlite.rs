@@ -64,6 +64,20 @@ impl SqliteStore {
     }
 }
 
+impl SqliteStore {
+    /// Copies the store of a file into another, consistent while others write to it, without a byte of what was
+    /// deleted, and durable. The other file must not exist.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
+        durable::ensure_file(to).map_err(unavailable)?;
+        let connection = connect(from)?;
+        connection.execute("VACUUM INTO ?1", [to.to_string_lossy()]).map_err(unavailable)?;
+        durable::ensure_file(to).map_err(unavailable)
+    }
+}
+
 /// What both readers and the writer want of a connection.
 fn connect(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
