@@ -12,8 +12,11 @@ use crate::{
     import::EnrolArgs,
     init::InitArgs,
     keyring::KeysCommand,
+    law::LawCommand,
     listing::ListingArgs,
     policy::command::PolicyCommand,
+    receipt_command::ReceiptCommand,
+    reconcile::ReconcileArgs,
 };
 
 /// The center of Countersign: enrols references, verifies captures, flags mismatches.
@@ -71,6 +74,9 @@ pub enum Command {
     /// What scores mean and what tills do about it: show, compare, try, apply
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// What the law asks: the notice, the count of stored faces, the impact assessment
+    #[command(subcommand)]
+    Law(LawCommand),
     /// Serve counters over gRPC by mutual TLS until stopped (SIGTERM, Ctrl-C)
     Serve,
     /// List flags, newest first
@@ -87,6 +93,11 @@ pub enum Command {
     /// Check the audit log, hand it out, sign it
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Check and show receipts
+    #[command(subcommand)]
+    Receipt(ReceiptCommand),
+    /// Hold a day's settlements against the receipts
+    Reconcile(ReconcileArgs),
     /// Print completions for a shell
     Completions {
         /// Which shell.

@@ -18,6 +18,7 @@ use crate::{
     keys::{self, KeyError},
     pki::{self, Authority, PkiError},
     policy::PolicyKey,
+    receipt_keys,
     store::{Policies, StoreError, TimeMs, sqlite::SqliteStore},
 };
 
@@ -113,7 +114,8 @@ pub fn summary(dir: &DataDir, args: &InitArgs, now: TimeMs) -> String {
   keys/key-encryption.key     wraps the data keys of persons
   keys/lookup.key             hashes card numbers for look-up
   keys/opening.key            opens envelopes from counters
-  keys/receipt.pem            signs receipts
+  keys/receipt.pem            signs receipts; receipt-drill.pem those of drills
+  keys/settlement.key         names cards in receipts; the settlement side needs it too
   keys/audit.pem              signs checkpoints of the audit log
   keys/policy.pem             signs policies
   center.db                   the store
@@ -162,12 +164,12 @@ fn make_keys(dir: &DataDir, now: TimeMs) -> Result<(), InitError> {
     write_once(&dir.lookup_key(), || Ok(keys::new_secret("Hashes card numbers for look-up. Without it nobody can be found.")))?;
     let comment = "Opens envelopes. The first key seals new ones; keep older ones below until no counter holds an envelope to them.";
     write_once(&dir.opening_keys(), || Ok(keys::new_opening(comment)))?;
-    write_once(&dir.receipt_key(), || keys::new_signing().map_err(InitError::SigningKey))?;
-    write_once(&dir.audit_key(), || {
-        let made = jiff::Timestamp::from_millisecond(now).unwrap_or_default();
-        keys::signing::new_dated(made).map_err(InitError::SigningKey)
-    })?;
+    let comment = "Names cards to the settlement side, which is given this key and no other.";
+    write_once(&dir.settlement_key(), || Ok(keys::new_secret(comment)))?;
     write_once(&dir.policy_key(), || keys::new_signing().map_err(InitError::SigningKey))?;
+    for path in [dir.receipt_key(), dir.receipt_drill_key(), dir.audit_key()] {
+        write_once(&path, || receipt_keys::new_key(now).map_err(InitError::SigningKey))?;
+    }
     write_once(&dir.authority_key(), || pki::new_key().map_err(InitError::Pki))?;
     write_once(&dir.server_key(), || pki::new_key().map_err(InitError::Pki))
 }

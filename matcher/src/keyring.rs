@@ -61,6 +61,8 @@ pub enum KeyKind {
     Opening,
     /// Signs receipts
     Receipt,
+    /// Signs receipts of drills
+    ReceiptDrill,
     /// Signs checkpoints of the audit log
     Audit,
 }
@@ -73,6 +75,7 @@ impl KeyKind {
             Self::KeyEncryption => "key_encryption",
             Self::Opening => "opening",
             Self::Receipt => "receipt",
+            Self::ReceiptDrill => "receipt_drill",
             Self::Audit => "audit",
         }
     }

@@ -13,11 +13,14 @@ use thiserror::Error;
 pub mod audit;
 #[cfg(test)]
 pub(crate) mod contract;
+pub mod holdings;
 pub mod keys;
 pub mod policies;
+pub mod receipts;
 pub mod sqlite;
 
 pub use audit::AuditLog;
+pub use holdings::Count;
 pub use keys::KeyStore;
 pub use policies::{AppliedPolicy, NewPolicy, Policies};
 
@@ -284,6 +287,8 @@ pub struct NewVerification {
     pub flags: Vec<Flag>,
     /// What made the probe's template, when it is to be made again from the sample; only where there is a probe.
     pub recheck: Option<MadeBy>,
+    /// The receipt of what the till is told.
+    pub receipt: Option<receipts::Receipt>,
 }
 
 /// The ids of what made a template.
@@ -377,7 +382,7 @@ pub struct Listing {
 
 /// The operations the use cases need.
 #[async_trait]
-pub trait Store: AuditLog + KeyStore + Policies + Send + Sync {
+pub trait Store: AuditLog + Count + KeyStore + Policies + receipts::Receipts + Send + Sync {
     /// Adds or replaces a device.
     async fn put_device(&self, device: Device) -> Result<(), StoreError>;
     /// Marks a device revoked; false when there is none.

@@ -11,6 +11,8 @@ use sha2::Sha256;
 use thiserror::Error;
 use unicode_normalization::UnicodeNormalization;
 
+use crate::receipt::{CardMac, SettlementKey};
+
 /// Which kind of number an identifier is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum IdentifierKind {
@@ -146,8 +148,19 @@ impl Identifier {
     /// HMAC-SHA-256 of kind, region and number: the only form in which the number is looked up.
     #[must_use]
     pub fn keyed_hash(&self, key: &LookupKey) -> [u8; 32] {
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&key.0) else { unreachable!("HMAC takes keys of any length") };
-        for part in ["identifier", self.kind.word(), self.region.as_str(), &self.value] {
+        self.mac(&key.0, "identifier")
+    }
+
+    /// HMAC-SHA-256 of `card`, kind, region and number, each followed by a zero byte: how receipts name the card to
+    /// the settlement side, which has the same key.
+    #[must_use]
+    pub fn card_mac(&self, key: &SettlementKey) -> CardMac {
+        CardMac(self.mac(key.bytes(), "card"))
+    }
+
+    fn mac(&self, key: &[u8; 32], purpose: &str) -> [u8; 32] {
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { unreachable!("HMAC takes keys of any length") };
+        for part in [purpose, self.kind.word(), self.region.as_str(), &self.value] {
             mac.update(part.as_bytes());
             mac.update(&[0]);
         }

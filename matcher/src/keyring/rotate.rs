@@ -65,8 +65,10 @@ impl Rotation<'_> {
             (KeyKind::KeyEncryption, true) => self.finish_key_encryption().await?,
             (KeyKind::Opening, false) => self.new_opening()?,
             (KeyKind::Opening, true) => self.finish_opening(args.force)?,
-            (KeyKind::Receipt, false) => self.new_signing(KeyKind::Receipt, &self.dir.receipt_key())?,
-            (KeyKind::Receipt, true) => self.finish_signing(KeyKind::Receipt, &self.dir.receipt_key(), RECEIPT_DAYS, args.force)?,
+            (kind @ KeyKind::Receipt, false) => self.new_signing(kind, &self.dir.receipt_key())?,
+            (kind @ KeyKind::Receipt, true) => self.finish_signing(kind, &self.dir.receipt_key(), RECEIPT_DAYS, args.force)?,
+            (kind @ KeyKind::ReceiptDrill, false) => self.new_signing(kind, &self.dir.receipt_drill_key())?,
+            (kind @ KeyKind::ReceiptDrill, true) => self.finish_signing(kind, &self.dir.receipt_drill_key(), RECEIPT_DAYS, args.force)?,
             (KeyKind::Audit, false) => self.new_audit().await?,
             (KeyKind::Audit, true) => self.finish_signing(KeyKind::Audit, &self.dir.audit_key(), 0, args.force)?,
         };
@@ -284,7 +286,7 @@ pub fn text(rotated: &Rotated) -> String {
     let wrapped = if *rewrapped > 0 { format!("\n{rewrapped} data keys were wrapped anew") } else { String::new() };
     let copies = match (rotated.kind, dropped.is_empty()) {
         (KeyKind::KeyEncryption, false) => "\nCopies of the store from before need the dropped key: keep its backup as long as them.",
-        (KeyKind::KeyEncryption | KeyKind::Opening | KeyKind::Receipt | KeyKind::Audit, _) => "",
+        (KeyKind::KeyEncryption | KeyKind::Opening | KeyKind::Receipt | KeyKind::ReceiptDrill | KeyKind::Audit, _) => "",
     };
     format!("{head}{wrapped}{copies}\nBack up the keys now: matcher keys backup")
 }

@@ -45,6 +45,7 @@ pub async fn rows(dir: &DataDir, config: &Config, store: &dyn Store) -> Result<V
     rows.extend(listed(KeyKind::Opening.word(), keys, &note));
     for (kind, path, note) in [
         (KeyKind::Receipt, dir.receipt_key(), "--finish, 7 days after the newer one was made"),
+        (KeyKind::ReceiptDrill, dir.receipt_drill_key(), "--finish, 7 days after the newer one was made"),
         (KeyKind::Audit, dir.audit_key(), "--finish, at any time"),
     ] {
         let keys = SigningKeys::load(&path).map_err(KeyringError::Key)?;

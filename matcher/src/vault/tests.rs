@@ -87,7 +87,7 @@ fn photo_macs_tell_photos_and_people_apart() {
 fn debug_shows_no_key() {
     let (key, _) = vault().new_data_key(SUBJECT);
     let shown = format!("{:?} {:?} {key:?}", KeyEncryptionKey::new([7; 32]), vault());
-    assert_eq!(shown, "KeyEncryptionKey([redacted]) Vault { kek: KeyEncryptionKey([redacted]) } DataKey([redacted])");
+    assert_eq!(shown, "KeyEncryptionKey([redacted]) Vault { keys: Watched { file: None, .. } } DataKey([redacted])");
 }
 
 proptest! {

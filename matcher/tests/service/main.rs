@@ -4,10 +4,14 @@
 
 mod devices;
 mod enrolments;
+mod example;
 mod fields;
 mod outcomes;
 mod policies;
 mod policy_command;
+mod published;
+mod receipt_command;
+mod receipts;
 mod recheck;
 mod replays;
 mod support;

@@ -149,7 +149,7 @@ async fn every_rotation_is_in_the_audit_log_and_no_listing_shows_a_key() {
     let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap();
     assert_eq!(count("SELECT count(*) FROM audit_entry WHERE action = 'key_rotated'"), 5);
     let rows = crate::keyring::status::rows(&site.dir, &site.config, &site.store).await.unwrap();
-    assert_eq!(rows.iter().filter(|row| row.in_use).count(), 4);
+    assert_eq!(rows.iter().filter(|row| row.in_use).count(), 5);
     let text = format!("{}{}", serde_json::to_string(&rows).unwrap(), crate::keyring::status::table(&rows));
     for path in [site.dir.key_encryption_key(), site.dir.opening_keys()] {
         for line in std::fs::read_to_string(path).unwrap().lines().filter(|line| !line.starts_with('#')) {
