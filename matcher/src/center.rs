@@ -6,11 +6,12 @@ use matcher_core::LookupKey;
 use thiserror::Error;
 
 use crate::{
+    config::{Config, ConfigError},
     data_dir::DataDir,
     keys::{KeyError, load_secret},
     policy::{InForceError, Policies, PolicyKey},
     store::{Store, StoreError, sqlite::SqliteStore},
-    vault::{KeyEncryptionKey, Vault},
+    vault::Vault,
 };
 
 /// A center that cannot be opened.
@@ -19,6 +20,9 @@ pub enum OpenError {
     /// There is no policy in force, or it is not in order.
     #[error(transparent)]
     Policy(InForceError),
+    /// The settings are not in order.
+    #[error(transparent)]
+    Config(ConfigError),
     /// A key cannot be used.
     #[error(transparent)]
     Key(KeyError),
@@ -38,7 +42,7 @@ impl OpenError {
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::Policy(InForceError::None | InForceError::Policy(_)) => true,
+            Self::Policy(InForceError::None | InForceError::Policy(_)) | Self::Config(_) => true,
             Self::Policy(InForceError::Signature { .. } | InForceError::Store(_)) | Self::Key(_) | Self::Store { .. } => false,
         }
     }
@@ -64,16 +68,12 @@ impl Center {
     /// When the policy, a key or the store is not in order.
     pub async fn open(dir: &DataDir) -> Result<Self, OpenError> {
         let lookup = load_secret(&dir.lookup_key()).map_err(OpenError::Key)?;
-        let kek = load_secret(&dir.key_encryption_key()).map_err(OpenError::Key)?;
+        let source = Config::load(dir).map_err(OpenError::Config)?.keys.key_encryption;
+        let vault = Vault::of(source).map_err(OpenError::Key)?;
         let path = dir.store();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path).map_err(|source| OpenError::Store { path, source })?);
         let key = PolicyKey::load(&dir.policy_key()).map_err(OpenError::Key)?.public();
         let policies = Policies::open(Arc::clone(&store), key).await.map_err(OpenError::Policy)?;
-        Ok(Self {
-            store,
-            vault: Arc::new(Vault::new(KeyEncryptionKey::new(*kek))),
-            lookup: Arc::new(LookupKey::new(*lookup)),
-            policies: Arc::new(policies),
-        })
+        Ok(Self { store, vault: Arc::new(vault), lookup: Arc::new(LookupKey::new(*lookup)), policies: Arc::new(policies) })
     }
 }

@@ -6,10 +6,13 @@ use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use clap_complete::Shell;
 
 use crate::{
+    audit::AuditCommand,
+    backup::{BackupArgs, RestoreArgs},
     cases::{CasesCommand, OperatorsArgs},
     device::IssueArgs,
     import::EnrolArgs,
     init::InitArgs,
+    keyring::KeysCommand,
     law::LawCommand,
     listing::ListingArgs,
     policy::command::PolicyCommand,
@@ -86,6 +89,16 @@ pub enum Command {
     Flags(ListingArgs),
     /// List verifications, newest first
     Verifications(ListingArgs),
+    /// List keys, put new ones in their place, back them up
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Copy the store into a folder, consistently and without keys
+    Backup(BackupArgs),
+    /// Put a copy of the store into a data folder that has none
+    Restore(RestoreArgs),
+    /// Check the audit log, hand it out, sign it
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Check and show receipts
     #[command(subcommand)]
     Receipt(ReceiptCommand),

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 
-use crate::data_dir::DataDir;
+use crate::{data_dir::DataDir, keys::source::KeySource};
 
 mod cases;
 mod receipts;
@@ -54,6 +54,10 @@ pub struct Config {
     pub devices: DevicesConfig,
     /// Making agents' templates again.
     pub recheck: RecheckConfig,
+    /// Keys.
+    pub keys: KeysConfig,
+    /// The audit log.
+    pub audit: AuditConfig,
     /// Receipts.
     pub receipts: ReceiptsConfig,
     /// Published keys.
@@ -146,6 +150,42 @@ impl RecheckConfig {
     }
 }
 
+/// Settings of keys.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeysConfig {
+    /// Where the key-encryption key comes from.
+    pub key_encryption: KeySource,
+    /// The longest a counter may hold an envelope, in days.
+    pub spool_days: u32,
+}
+
+/// Settings of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditConfig {
+    /// Folder that checkpoints are appended to.
+    pub checkpoints: PathBuf,
+    /// How often one is made while the center serves, in seconds.
+    checkpoint_seconds: u64,
+    /// How long the content of an entry must be there, in days.
+    content_days: u32,
+}
+
+impl AuditConfig {
+    /// How often a checkpoint is made while the center serves.
+    #[must_use]
+    pub fn every(&self) -> Duration {
+        Duration::from_secs(self.checkpoint_seconds)
+    }
+
+    /// How long the content of an entry must be there, in milliseconds.
+    #[must_use]
+    pub fn content_ms(&self) -> i64 {
+        i64::from(self.content_days).saturating_mul(86_400_000)
+    }
+}
+
 /// Settings of models.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -231,6 +271,8 @@ impl Config {
     }
 
     fn relative_to(mut self, dir: &DataDir) -> Self {
+        self.keys.key_encryption = self.keys.key_encryption.under(dir.path());
+        self.audit.checkpoints = dir.path().join(self.audit.checkpoints);
         self.models.manifest = self.models.manifest.map(|path| dir.path().join(path));
         self.models.cache_dir = self.models.cache_dir.map(|path| dir.path().join(path));
         self
@@ -247,6 +289,9 @@ impl Config {
         within("freshness.past_max_seconds", freshness.past_max_seconds, 1..=86_400)?;
         within("freshness.future_max_seconds", freshness.future_max_seconds, 0..=3_600)?;
         within("devices.certificate_days", self.devices.certificate_days, 1..=3_650)?;
+        within("keys.spool_days", self.keys.spool_days, 1..=3_650)?;
+        within("audit.checkpoint_seconds", self.audit.checkpoint_seconds, 1..=3_600)?;
+        within("audit.content_days", self.audit.content_days, 1..=36_500)?;
         for (field, share) in [("recheck.share", self.recheck.share), ("recheck.agreement_min", self.recheck.agreement_min.into())] {
             if !(0.0..=1.0).contains(&share) {
                 return Err(ConfigError::Field { field, expected: format!("0 to 1, got {share}") });

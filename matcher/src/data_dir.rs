@@ -88,6 +88,12 @@ impl DataDir {
         self.0.join("keys/receipt.pem")
     }
 
+    /// Ed25519 keys that sign checkpoints of the audit log.
+    #[must_use]
+    pub fn audit_key(&self) -> PathBuf {
+        self.0.join("keys/audit.pem")
+    }
+
     /// Ed25519 keys that sign receipts of drills, newest first.
     #[must_use]
     pub fn receipt_drill_key(&self) -> PathBuf {

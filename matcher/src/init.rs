@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Version of the folder's layout.
-const LAYOUT: &str = "1\n";
+pub(crate) const LAYOUT: &str = "1\n";
 
 /// Arguments of `matcher init`.
 #[derive(Debug, Clone, Args)]
@@ -116,6 +116,7 @@ pub fn summary(dir: &DataDir, args: &InitArgs, now: TimeMs) -> String {
   keys/opening.key            opens envelopes from counters
   keys/receipt.pem            signs receipts; receipt-drill.pem those of drills
   keys/settlement.key         names cards in receipts; the settlement side needs it too
+  keys/audit.pem              signs checkpoints of the audit log
   keys/policy.pem             signs policies
   center.db                   the store
 
@@ -166,7 +167,7 @@ fn make_keys(dir: &DataDir, now: TimeMs) -> Result<(), InitError> {
     let comment = "Names cards to the settlement side, which is given this key and no other.";
     write_once(&dir.settlement_key(), || Ok(keys::new_secret(comment)))?;
     write_once(&dir.policy_key(), || keys::new_signing().map_err(InitError::SigningKey))?;
-    for path in [dir.receipt_key(), dir.receipt_drill_key()] {
+    for path in [dir.receipt_key(), dir.receipt_drill_key(), dir.audit_key()] {
         write_once(&path, || receipt_keys::new_key(now).map_err(InitError::SigningKey))?;
     }
     write_once(&dir.authority_key(), || pki::new_key().map_err(InitError::Pki))?;

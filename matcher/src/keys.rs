@@ -3,7 +3,11 @@
 //! Not here: keys of certificates (`crate::pki`), the files of receipt keys (`crate::receipt_keys`), and what keys
 //! are used for.
 
-use std::{fmt, io, path::Path, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use ed25519_dalek::{
     SigningKey,
@@ -13,7 +17,14 @@ use proto::envelope::OpeningKey;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::surroundings::os_random;
+use crate::{surroundings::os_random, vault::KeyEncryptionKey};
+
+pub mod secrets;
+pub mod signing;
+pub mod source;
+pub mod watched;
+
+use watched::Watched;
 
 /// A key file that cannot be used. Never holds a part of the key.
 #[derive(Debug, Error)]
@@ -35,18 +46,24 @@ pub enum KeyError {
         /// What was expected in it.
         expected: &'static str,
     },
+    /// The source of the key-encryption key gives none.
+    #[error(transparent)]
+    Source(source::ReadKeyError),
+    /// What the source gives is not in its form.
+    #[error("key-encryption key: expected keys of 64 hexadecimal digits, newest first, one a line")]
+    SourceForm,
 }
 
-/// The center's opening keys: the first seals new envelopes, older ones still open what counters spooled.
+/// The center's opening keys: the first seals new envelopes, older ones still open what counters spooled. They may
+/// be exchanged while in use.
+#[derive(Debug)]
 pub struct OpeningKeys {
-    current: OpeningKey,
-    older: Vec<OpeningKey>,
+    keys: Watched<Opening>,
 }
 
-impl fmt::Debug for OpeningKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OpeningKeys").field("current", &self.current).field("older", &self.older).finish()
-    }
+struct Opening {
+    current: Arc<OpeningKey>,
+    older: Vec<Arc<OpeningKey>>,
 }
 
 impl OpeningKeys {
@@ -55,28 +72,45 @@ impl OpeningKeys {
     /// # Errors
     /// When the file cannot be read or is not in order.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
+        let file = path.to_owned();
+        Ok(Self { keys: Watched::file(path.to_owned(), move || Opening::load(&file))? })
+    }
+
+    /// The key that envelopes are sealed to from now on.
+    #[must_use]
+    pub fn current(&self) -> Arc<OpeningKey> {
+        Arc::clone(&self.keys.get().current)
+    }
+
+    /// The key of a name, as headers give it. One that nobody knows may just have been made.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<Arc<OpeningKey>> {
+        let find = || self.keys.get().all().find(|key| key.public().id() == id).cloned();
+        find().or_else(|| if self.keys.refresh() { find() } else { None })
+    }
+
+    /// Looks at the file again.
+    pub fn refresh(&self) {
+        self.keys.refresh();
+    }
+}
+
+impl Opening {
+    fn load(path: &Path) -> Result<Self, KeyError> {
         let wrong = || KeyError::Form { path: path.to_owned(), expected: "X25519 private keys of 64 hexadecimal digits, one a line" };
         let text = read(path)?;
         let mut keys = Vec::new();
         for line in key_lines(&text) {
             let bytes = decode_hex(line).ok_or_else(wrong)?;
-            keys.push(OpeningKey::from_bytes(&*bytes).map_err(|_| wrong())?);
+            keys.push(Arc::new(OpeningKey::from_bytes(&*bytes).map_err(|_| wrong())?));
         }
         let mut keys = keys.into_iter();
         let current = keys.next().ok_or_else(wrong)?;
         Ok(Self { current, older: keys.collect() })
     }
 
-    /// The key that envelopes are sealed to from now on.
-    #[must_use]
-    pub fn current(&self) -> &OpeningKey {
-        &self.current
-    }
-
-    /// The key of a name, as headers give it.
-    #[must_use]
-    pub fn find(&self, id: &str) -> Option<&OpeningKey> {
-        std::iter::once(&self.current).chain(&self.older).find(|key| key.public().id() == id)
+    fn all(&self) -> impl Iterator<Item = &Arc<OpeningKey>> {
+        std::iter::once(&self.current).chain(&self.older)
     }
 }
 
@@ -100,6 +134,28 @@ pub fn load_secret(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeyError> {
 pub fn load_signing(path: &Path) -> Result<SigningKey, KeyError> {
     SigningKey::from_pkcs8_pem(&read(path)?)
         .map_err(|_| KeyError::Form { path: path.to_owned(), expected: "an Ed25519 private key in PEM (PKCS #8)" })
+}
+
+/// Reads public keys of 32 bytes, 64 hexadecimal digits a line.
+///
+/// # Errors
+/// When the file cannot be read, holds none or something else.
+pub fn load_public(path: &Path) -> Result<Vec<[u8; 32]>, KeyError> {
+    let text = read(path)?;
+    let keys: Option<Vec<_>> = key_lines(&text).map(from_hex).collect();
+    let wrong = || KeyError::Form { path: path.to_owned(), expected: "public keys of 64 hexadecimal digits, one a line" };
+    keys.filter(|keys| !keys.is_empty()).ok_or_else(wrong)
+}
+
+/// Reads the key-encryption keys of a source, the newest first.
+///
+/// # Errors
+/// When the source gives nothing, or something else.
+pub fn load_key_encryption(source: &source::KeySource) -> Result<(KeyEncryptionKey, Vec<KeyEncryptionKey>), KeyError> {
+    let text = source.read().map_err(KeyError::Source)?;
+    let mut keys = secrets::parse(&text).ok_or(KeyError::SourceForm)?.into_iter().map(|dated| KeyEncryptionKey::new(*dated.key));
+    let newest = keys.next().ok_or(KeyError::SourceForm)?;
+    Ok((newest, keys.collect()))
 }
 
 /// A new key of 32 random bytes, as its file.
@@ -126,6 +182,15 @@ pub fn new_signing() -> Result<Zeroizing<String>, ed25519_dalek::pkcs8::Error> {
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+}
+
+/// Bytes of hexadecimal digits.
+#[must_use]
+pub fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let digit = |c: u8| char::from(c).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect::<Option<Vec<u8>>>()?;
+    if rest.is_empty() { bytes.try_into().ok() } else { None }
 }
 
 fn secret_file(comment: &str, key: &[u8; 32]) -> Zeroizing<String> {
@@ -192,7 +257,7 @@ mod tests {
     fn older_opening_keys_still_open() {
         let both = format!("{}{}", *new_opening("new"), *new_opening("old"));
         let keys = OpeningKeys::load(file(&both).path()).unwrap();
-        let old = keys.older[0].public().id();
+        let old = keys.keys.get().older[0].public().id();
         assert_eq!(keys.find(&old).unwrap().public().id(), old);
         assert_ne!(keys.current().public().id(), old);
         assert!(keys.find("0000000000000000").is_none());

@@ -5,6 +5,8 @@
 //! [`grpc::decode`]. The center meets counters only in `proto` and `models`.
 
 pub mod app;
+pub mod audit;
+pub mod backup;
 pub mod cases;
 pub mod center;
 pub mod cli;
@@ -16,6 +18,7 @@ pub mod feature_models;
 pub mod grpc;
 pub mod import;
 pub mod init;
+pub mod keyring;
 pub mod keys;
 pub mod law;
 pub mod listing;

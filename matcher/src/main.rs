@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow};
 use clap::{CommandFactory, Parser};
 use matcher::{
+    audit::{self, AuditCommand},
+    backup::{self, BackupArgs},
     cases,
     center::{Center, OpenError},
     cli::{self, Cli, Command, DeviceCommand},
@@ -13,6 +15,7 @@ use matcher::{
     device,
     import::{self, EnrolArgs},
     init,
+    keyring::{self, KeysCommand},
     law::{self, LawCommand},
     listing::{self, ListingArgs},
     networks, out,
@@ -20,6 +23,7 @@ use matcher::{
     receipt_command::{self, ReceiptCommand},
     reconcile::{self, ReconcileArgs},
     serve::{self, ServeError},
+    store::sqlite::SqliteStore,
     surroundings::{self, Surroundings, System},
 };
 use models::manifest::ManifestError;
@@ -32,7 +36,7 @@ const BAD_CONFIGURATION: u8 = 64;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     surroundings::set_command(cli::command_words(std::env::args_os()));
-    match run(&cli) {
+    match run(&cli).and_then(|code| seal(&cli).map(|()| code)) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("matcher: {error:#}");
@@ -50,6 +54,13 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Verifications(args) => block_on(listing(&load(cli)?, args, Records::Verifications))?,
         Command::Cases(command) => block_on(async { Ok(cases::run(&load(cli)?, command).await?) })?,
         Command::Operators(args) => block_on(async { Ok(cases::operators(&load(cli)?, args).await?) })?,
+        Command::Keys(command) => block_on(keys(cli, command))?,
+        Command::Backup(args) => block_on(copy(&load(cli)?, args))?,
+        Command::Restore(args) => {
+            let note = backup::restore(&DataDir::new(cli.data()), &args.from)?;
+            out::line(&format!("{} bytes are in place; put the keys back with `matcher keys restore`", note.store_bytes))?;
+        }
+        Command::Audit(command) => return block_on(async { Ok(audit::run(&load(cli)?, command).await?) }),
         Command::Policy(command) => return block_on(policies(&load(cli)?, command)),
         Command::Law(command) => return block_on(law(&load(cli)?, command)),
         Command::Serve => block_on(serve(&load(cli)?))?,
@@ -62,6 +73,37 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Signs what a command added to the audit log. A data folder that cannot be opened has said so already.
+fn seal(cli: &Cli) -> anyhow::Result<()> {
+    // Checking leaves no trace, least of all of what it found changed.
+    if matches!(cli.command, Command::Audit(AuditCommand::Verify(_))) {
+        return Ok(());
+    }
+    let Some(dir) = cli.data.as_ref().and_then(|data| DataDir::initialised(data).ok()) else { return Ok(()) };
+    let config = Config::load(&dir)?;
+    block_on(async { Ok(audit::seal_after(&dir, &config.audit).await?) }).context("the command is done, but the audit log is not signed")
+}
+
+async fn keys(cli: &Cli, command: &KeysCommand) -> anyhow::Result<()> {
+    // These two work on a folder that is no center's yet.
+    match command {
+        KeysCommand::Restore(args) => {
+            let files = backup::keys::restore(&DataDir::new(cli.data()), &args.from, &backup::keys::passphrase()?)?;
+            Ok(out::line(&format!("{files} files of keys and certificates are in place"))?)
+        }
+        KeysCommand::Backup(_) | KeysCommand::Status { .. } | KeysCommand::Rotate(_) | KeysCommand::Renew(_) => {
+            let (dir, config) = load(cli)?;
+            Ok(keyring::run(&dir, &config, command, System.now_ms()).await?)
+        }
+    }
+}
+
+async fn copy((dir, _): &(DataDir, Config), args: &BackupArgs) -> anyhow::Result<()> {
+    let store = SqliteStore::open(&dir.store())?;
+    let note = backup::backup(dir, &store, &args.out, System.now_ms()).await?;
+    Ok(out::line(&format!("{} bytes are in {}; keep the keys elsewhere", note.store_bytes, args.out.display()))?)
 }
 
 async fn initialise(dir: &DataDir, args: &init::InitArgs) -> anyhow::Result<()> {

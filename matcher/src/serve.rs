@@ -21,16 +21,18 @@ use tokio::sync::{Notify, oneshot};
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tracing::{info, warn};
 
+use jobs::Jobs;
+
 use crate::{
     app::{
         admission::Admission,
-        cases::CaseRunner,
         freshness::Freshness,
         health::Health,
         receipts::{Issuer, Receipts},
         recheck::Rechecker,
         verify::Verifier,
     },
+    audit::Sealer,
     cases::RunnerError,
     center::{Center, OpenError},
     config::{Config, FreshnessConfig, ServerConfig},
@@ -39,23 +41,19 @@ use crate::{
     feature_models::{FeatureModels, FeatureModelsError},
     grpc::{Gate, device::Devices, enrolment::Enrolments, listener::Listener, receipt::ReceiptFront, verification::Verifications},
     keys::{KeyError, OpeningKeys},
-    law,
     networks::Networks,
     policy::Policies,
     receipt_keys::ReceiptKeys,
-    store::Store,
     surroundings::System,
     web::{self, WebError},
 };
+
+mod jobs;
 
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Messages about receipts are names and numbers.
 const RECEIPT_MESSAGE_LEN_MAX: usize = 4 * 1024;
-/// How often a server looks whether another policy came into force.
-const POLICY_LOOK: Duration = Duration::from_secs(2);
-/// How often stored faces are counted.
-const FACES_LOOK: Duration = Duration::from_secs(3_600);
 const HEADER_LIST_LEN_MAX: u32 = 16 * 1024;
 
 /// A server that cannot start, or that broke off.
@@ -153,11 +151,7 @@ struct Services {
     devices: Devices,
     receipts: ReceiptFront,
     receipt_keys: Arc<ReceiptKeys>,
-    rechecker: Option<Rechecker>,
-    cases: Option<CaseRunner>,
-    policies: Arc<Policies>,
-    store: Arc<dyn Store>,
-    filing_threshold: u64,
+    jobs: Jobs,
 }
 
 impl std::fmt::Debug for Services {
@@ -225,7 +219,7 @@ impl Bound {
     /// The policies this server works by, so that a test need not wait until it looks.
     #[must_use]
     pub fn policies(&self) -> Arc<Policies> {
-        Arc::clone(&self.services.policies)
+        Arc::clone(&self.services.jobs.policies)
     }
 
     /// Serves until `stop` is done, then drains.
@@ -270,32 +264,6 @@ async fn serve(
         .add_service(health)
         .add_service(reflection);
     let stopping = Notify::new();
-    // Ends with the server; what it had in hand stays due.
-    let rechecking = async {
-        match services.rechecker {
-            Some(rechecker) => rechecker.run().await,
-            None => std::future::pending().await,
-        }
-    };
-    let gathering = async {
-        match services.cases {
-            Some(cases) => cases.run().await,
-            None => std::future::pending().await,
-        }
-    };
-    let policies = services.policies;
-    let watching = async {
-        loop {
-            tokio::time::sleep(POLICY_LOOK).await;
-            policies.refresh().await;
-        }
-    };
-    let counting = async {
-        loop {
-            law::watch(services.store.as_ref(), services.filing_threshold).await;
-            tokio::time::sleep(FACES_LOOK).await;
-        }
-    };
     let signal = async {
         stop.await;
         info!("stopping: no new connections; calls under way are finished");
@@ -311,10 +279,7 @@ async fn serve(
     };
     tokio::select! {
         done = router.serve_with_incoming_shutdown(listener.into_stream(), signal) => done.map_err(ServeError::Broken),
-        () = rechecking => Ok(()),
-        () = gathering => Ok(()),
-        () = watching => Ok(()),
-        () = counting => Ok(()),
+        () = services.jobs.run() => Ok(()),
         () = too_long => {
             warn!("some calls or connections did not end in time and were cut off");
             Ok(())
@@ -351,7 +316,7 @@ async fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError
         return Err(ServeError::UnknownModel { model: policy.model().clone(), recipe: policy.recipe().clone() });
     }
     let gate = Gate::new(config.server.requests_max, config.server.request_timeout());
-    let admission = Admission { store: Arc::clone(&center.store), opening, surroundings: Arc::new(System) };
+    let admission = Admission { store: Arc::clone(&center.store), opening: Arc::clone(&opening), surroundings: Arc::new(System) };
     let health = Health { admission: admission.clone(), policies: Arc::clone(&center.policies) };
     let freshness = freshness(config.freshness);
     let networks = Networks::new(manifest, config.models.cache_dir());
@@ -359,7 +324,17 @@ async fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError
     let (rule, surroundings) = (config.recheck.rule(), Arc::new(System));
     let rechecker = config.recheck.here.then(|| Rechecker { center: center.clone(), networks, surroundings, rule });
     let cases = if config.cases.here { Some(crate::cases::runner(&center, config).map_err(ServeError::Cases)?) } else { None };
-    let (policies, store) = (Arc::clone(&center.policies), Arc::clone(&center.store));
+    let sealer = Sealer::new(Arc::clone(&center.store), dir, &config.audit);
+    let jobs = Jobs {
+        rechecker,
+        cases,
+        sealer,
+        policies: Arc::clone(&center.policies),
+        vault: Arc::clone(&center.vault),
+        opening,
+        store: Arc::clone(&center.store),
+        filing_threshold: config.law.filing_threshold,
+    };
     let receipt_keys = Arc::new(ReceiptKeys::load(dir, &config.receipts).map_err(ServeError::Key)?);
     let issuer = Issuer { config: config.receipts.clone(), keys: Arc::clone(&receipt_keys) };
     let kept = Receipts { store: Arc::clone(&center.store) };
@@ -371,11 +346,7 @@ async fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError
         devices: Devices { app: health, gate },
         receipts,
         receipt_keys,
-        rechecker,
-        cases,
-        policies,
-        store,
-        filing_threshold: config.law.filing_threshold,
+        jobs,
     })
 }
 

@@ -15,11 +15,14 @@ pub mod cases;
 #[cfg(test)]
 pub(crate) mod contract;
 pub mod holdings;
+pub mod keys;
 pub mod policies;
 pub mod receipts;
 pub mod sqlite;
 
+pub use audit::AuditLog;
 pub use holdings::Count;
+pub use keys::KeyStore;
 pub use policies::{AppliedPolicy, NewPolicy, Policies};
 
 /// The store failed.
@@ -382,7 +385,7 @@ pub struct Listing {
 
 /// The operations the use cases need.
 #[async_trait]
-pub trait Store: audit::AuditLog + cases::Cases + Count + Policies + receipts::Receipts + Send + Sync {
+pub trait Store: AuditLog + cases::Cases + Count + KeyStore + Policies + receipts::Receipts + Send + Sync {
     /// Adds or replaces a device.
     async fn put_device(&self, device: Device) -> Result<(), StoreError>;
     /// Marks a device revoked; false when there is none.

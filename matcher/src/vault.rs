@@ -6,7 +6,7 @@
 //! not open. Not here: where the key-encryption key comes from (`config`), how ciphertexts are stored
 //! (`crate::store`), and how identifiers are hashed (`matcher_core::LookupKey`).
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -14,6 +14,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::{
+    keys::{KeyError, hex, load_key_encryption, source::KeySource, watched::Watched},
     store::{RecordId, Sealed, SubjectId},
     surroundings::os_random,
 };
@@ -36,7 +37,17 @@ pub enum VaultError {
     },
 }
 
-/// The key that wraps all data keys.
+/// Names a key-encryption key, in wrapped data keys and in listings; says nothing about the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyEncryptionKeyId(pub [u8; 8]);
+
+impl fmt::Display for KeyEncryptionKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex(&self.0))
+    }
+}
+
+/// A key that wraps data keys.
 pub struct KeyEncryptionKey(Zeroizing<[u8; 32]>);
 
 impl KeyEncryptionKey {
@@ -44,6 +55,13 @@ impl KeyEncryptionKey {
     #[must_use]
     pub fn new(bytes: [u8; 32]) -> Self {
         Self(Zeroizing::new(bytes))
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> KeyEncryptionKeyId {
+        let [a, b, c, d, e, f, g, h, ..] = hmac(self.0.as_slice(), b"key-encryption key id");
+        KeyEncryptionKeyId([a, b, c, d, e, f, g, h])
     }
 }
 
@@ -105,25 +123,105 @@ impl<'a> RecordContext<'a> {
     }
 }
 
-/// Wraps and unwraps data keys.
+/// Before the name of the key that wrapped a data key. Those of older releases start with the cipher's suite
+/// instead, and are tried with every key.
+const NAMED: u8 = 0x80;
+
+/// Wraps and unwraps data keys: the newest key wraps, all unwrap. Keys may be exchanged while it is in use.
 #[derive(Debug)]
 pub struct Vault {
-    kek: KeyEncryptionKey,
+    keys: Watched<Keys>,
+}
+
+#[derive(Debug)]
+struct Keys {
+    newest: KeyEncryptionKey,
+    older: Vec<KeyEncryptionKey>,
+}
+
+impl Keys {
+    fn all(&self) -> impl Iterator<Item = &KeyEncryptionKey> {
+        std::iter::once(&self.newest).chain(&self.older)
+    }
 }
 
 impl Vault {
-    /// A vault under a key-encryption key.
+    /// A vault under one key-encryption key.
     #[must_use]
     pub fn new(kek: KeyEncryptionKey) -> Self {
-        Self { kek }
+        Self::with_older(kek, Vec::new())
+    }
+
+    /// A vault whose newest key wraps, while older ones still unwrap.
+    #[must_use]
+    pub fn with_older(newest: KeyEncryptionKey, older: Vec<KeyEncryptionKey>) -> Self {
+        Self { keys: Watched::fixed(Keys { newest, older }) }
+    }
+
+    /// A vault whose keys come from a source; a file's are looked at again while the vault is in use.
+    ///
+    /// # Errors
+    /// When the source gives no keys.
+    pub fn of(source: KeySource) -> Result<Self, KeyError> {
+        let load = |source: &KeySource| load_key_encryption(source).map(|(newest, older)| Keys { newest, older });
+        let keys = match &source {
+            KeySource::File(path) => Watched::file(path.clone(), move || load(&source))?,
+            KeySource::Env(_) | KeySource::Command(_) => Watched::fixed(load(&source)?),
+        };
+        Ok(Self { keys })
+    }
+
+    /// Looks at the source again, where it is a file.
+    pub fn refresh(&self) {
+        self.keys.refresh();
+    }
+
+    fn keys(&self) -> Arc<Keys> {
+        self.keys.get()
+    }
+
+    /// The key that wraps.
+    #[must_use]
+    pub fn newest(&self) -> KeyEncryptionKeyId {
+        self.keys().newest.id()
+    }
+
+    /// All keys, newest first.
+    #[must_use]
+    pub fn key_ids(&self) -> Vec<KeyEncryptionKeyId> {
+        self.keys().all().map(KeyEncryptionKey::id).collect()
+    }
+
+    /// The key that wrapped a data key; none where a release wrapped it that did not say.
+    #[must_use]
+    pub fn wrapped_by(wrapped: &Sealed) -> Option<KeyEncryptionKeyId> {
+        let (mark, rest) = wrapped.0.split_first()?;
+        let (id, _) = rest.split_first_chunk::<8>()?;
+        (*mark == NAMED).then_some(KeyEncryptionKeyId(*id))
+    }
+
+    /// How a data key begins that a key wrapped: what a store can count by.
+    #[must_use]
+    pub fn prefix(id: KeyEncryptionKeyId) -> [u8; 9] {
+        let [a, b, c, d, e, f, g, h] = id.0;
+        [NAMED, a, b, c, d, e, f, g, h]
+    }
+
+    /// A data key wrapped by the newest key, whichever wrapped it before.
+    ///
+    /// # Errors
+    /// As [`Vault::unwrap_data_key`].
+    pub fn rewrap(&self, subject: SubjectId, wrapped: &Sealed) -> Result<Sealed, VaultError> {
+        let key = self.unwrap_data_key(subject, wrapped)?;
+        Ok(wrap(&self.keys().newest, subject, &key))
     }
 
     /// Makes a person's data key: for use, and wrapped for the store.
     #[must_use]
     pub fn new_data_key(&self, subject: SubjectId) -> (DataKey, Sealed) {
-        let key = Zeroizing::new(os_random::<32>());
-        let wrapped = cipher::seal(&self.kek.0, &data_key_place(subject), key.as_slice());
-        (DataKey(key), wrapped)
+        let key = DataKey(Zeroizing::new(os_random::<32>()));
+        let wrapped = wrap(&self.keys().newest, subject, &key);
+        (key, wrapped)
     }
 
     /// Takes a person's data key out of its wrapping.
@@ -131,10 +229,27 @@ impl Vault {
     /// # Errors
     /// [`VaultError::DataKey`] when it is another person's, altered, or wrapped under another key.
     pub fn unwrap_data_key(&self, subject: SubjectId, wrapped: &Sealed) -> Result<DataKey, VaultError> {
-        let opened = cipher::open(&self.kek.0, &data_key_place(subject), wrapped).map_err(|_| VaultError::DataKey)?;
+        let by = Self::wrapped_by(wrapped);
+        let mut keys = self.keys();
+        // A key that nobody knows may just have been made.
+        if by.is_some_and(|by| keys.all().all(|key| key.id() != by)) && self.keys.refresh() {
+            keys = self.keys();
+        }
+        let sealed = match by {
+            Some(_) => Sealed(wrapped.0.get(Self::prefix(KeyEncryptionKeyId([0; 8])).len()..).unwrap_or_default().to_vec()),
+            None => wrapped.clone(),
+        };
+        let mut candidates = keys.all().filter(|key| by.is_none_or(|by| by == key.id()));
+        let opened = candidates.find_map(|key| cipher::open(&key.0, &data_key_place(subject), &sealed).ok()).ok_or(VaultError::DataKey)?;
         let key = <[u8; 32]>::try_from(opened.as_slice()).map_err(|_| VaultError::DataKey)?;
         Ok(DataKey(Zeroizing::new(key)))
     }
+}
+
+fn wrap(kek: &KeyEncryptionKey, subject: SubjectId, key: &DataKey) -> Sealed {
+    let mut wrapped = Vault::prefix(kek.id()).to_vec();
+    wrapped.extend(cipher::seal(&kek.0, &data_key_place(subject), key.0.as_slice()).0);
+    Sealed(wrapped)
 }
 
 /// One person's key.
@@ -169,6 +284,16 @@ impl DataKey {
         let key = Zeroizing::new(hmac(self.0.as_slice(), b"photo mac key"));
         hmac(key.as_slice(), photo)
     }
+}
+
+/// Encrypts under a key for a place: what is no record of the store.
+pub(crate) fn seal_with(key: &[u8; 32], place: &[u8], plaintext: &[u8]) -> Sealed {
+    cipher::seal(key, place, plaintext)
+}
+
+/// Decrypts what [`seal_with`] made under the same key for the same place.
+pub(crate) fn open_with(key: &[u8; 32], place: &[u8], sealed: &Sealed) -> Option<Zeroizing<Vec<u8>>> {
+    cipher::open(key, place, sealed).ok()
 }
 
 fn data_key_place(subject: SubjectId) -> Vec<u8> {

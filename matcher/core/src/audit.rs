@@ -1,13 +1,22 @@
 //! Audit: what happened at the center, in an order that cannot be changed unnoticed.
 //!
-//! Here: the closed words of what can happen, and the [chain] that entries are put in. Everything is pure:
-//! salts, times and hashes come in and go out. Not here: where entries are kept (`matcher::store`).
+//! Here: the closed words of what can happen, the [chain] that entries are put in, the [checkpoint]s that sign
+//! its heads, and the [check] of a stored chain against them. Everything is pure: salts, times, keys and lines
+//! come in and go out. Not here: where entries are kept (`matcher::store`) and checkpoints (`matcher::audit`).
 
 use crate::decision::words;
 
 pub mod chain;
+pub mod check;
+pub mod checkpoint;
+pub mod fault;
+pub mod history;
 
 pub use chain::{EntryContent, EpochId, EpochOpening, Hash, Head, Salt};
+pub use check::{EpochCheck, StoredContent, StoredEntry, StoredLink, all_there};
+pub use checkpoint::{Checkpoint, CheckpointError};
+pub use fault::{Fault, Named};
+pub use history::History;
 
 words! {
     /// What happened.

@@ -169,7 +169,7 @@ impl Admission {
         let name = &authentic.header().recipient_key;
         let unknown = || AdmissionError::Envelope(EnvelopeError::UnknownRecipient(name.clone()));
         let key = self.opening.find(name).ok_or_else(unknown)?;
-        authentic.open(key).map_err(AdmissionError::Envelope)
+        authentic.open(&key).map_err(AdmissionError::Envelope)
     }
 }
 

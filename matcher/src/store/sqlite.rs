@@ -23,6 +23,7 @@ mod devices;
 mod enrolments;
 mod flags;
 mod holdings;
+mod keys;
 mod policies;
 mod readers;
 mod receipts;
@@ -63,6 +64,20 @@ impl SqliteStore {
         audit::prepare(&connection)?;
         let chain = audit::Chain::new(process);
         Ok(Self { readers: readers::Readers::open(path)?, writer: writer::Writer::start(connection, chain)? })
+    }
+}
+
+impl SqliteStore {
+    /// Copies the store of a file into another, consistent while others write to it, without a byte of what was
+    /// deleted, and durable. The other file must not exist.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
+        durable::ensure_file(to).map_err(unavailable)?;
+        let connection = connect(from)?;
+        connection.execute("VACUUM INTO ?1", [to.to_string_lossy()]).map_err(unavailable)?;
+        durable::ensure_file(to).map_err(unavailable)
     }
 }
 

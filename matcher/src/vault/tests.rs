@@ -87,7 +87,7 @@ fn photo_macs_tell_photos_and_people_apart() {
 fn debug_shows_no_key() {
     let (key, _) = vault().new_data_key(SUBJECT);
     let shown = format!("{:?} {:?} {key:?}", KeyEncryptionKey::new([7; 32]), vault());
-    assert_eq!(shown, "KeyEncryptionKey([redacted]) Vault { kek: KeyEncryptionKey([redacted]) } DataKey([redacted])");
+    assert_eq!(shown, "KeyEncryptionKey([redacted]) Vault { keys: Watched { file: None, .. } } DataKey([redacted])");
 }
 
 proptest! {
@@ -119,4 +119,41 @@ proptest! {
         sealed.0.truncate(keep.index(sealed.0.len()));
         prop_assert!(key.open(&place(), &sealed).is_err());
     }
+}
+
+#[test]
+fn the_newest_key_wraps_and_older_ones_unwrap() {
+    let kek = |byte| KeyEncryptionKey::new([byte; 32]);
+    let (old, both, new) = (Vault::new(kek(7)), Vault::with_older(kek(8), vec![kek(7)]), Vault::new(kek(8)));
+    let (key, by_old) = old.new_data_key(SUBJECT);
+    let same = |opened: Result<DataKey, VaultError>| opened.is_ok_and(|opened| opened.photo_mac(b"x") == key.photo_mac(b"x"));
+    assert!(same(both.unwrap_data_key(SUBJECT, &by_old)) && !same(new.unwrap_data_key(SUBJECT, &by_old)));
+    let by_new = both.rewrap(SUBJECT, &by_old).unwrap();
+    assert_eq!((Vault::wrapped_by(&by_old), Vault::wrapped_by(&by_new)), (Some(kek(7).id()), Some(kek(8).id())));
+    assert!(same(new.unwrap_data_key(SUBJECT, &by_new)) && !same(old.unwrap_data_key(SUBJECT, &by_new)));
+    assert_eq!(both.key_ids(), [kek(8).id(), kek(7).id()]);
+}
+
+#[test]
+fn data_keys_of_releases_that_did_not_name_the_key_still_open() {
+    let (_, wrapped) = vault().new_data_key(SUBJECT);
+    let unnamed = Sealed(wrapped.0[9..].to_vec());
+    assert_eq!(Vault::wrapped_by(&unnamed), None);
+    let both = Vault::with_older(KeyEncryptionKey::new([8; 32]), vec![KeyEncryptionKey::new([7; 32])]);
+    both.unwrap_data_key(SUBJECT, &unnamed).unwrap();
+    assert_eq!(Vault::wrapped_by(&both.rewrap(SUBJECT, &unnamed).unwrap()), Some(both.newest()));
+}
+
+#[test]
+fn a_key_that_was_just_made_is_looked_for_in_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("key-encryption.key");
+    let now = jiff::Timestamp::from_second(1_700_000_000).unwrap();
+    let one = crate::keys::secrets::with_new("", &[7; 32], now);
+    crate::durable::write(&path, one.as_bytes()).unwrap();
+    let running = Vault::of(KeySource::File(path.clone())).unwrap();
+    crate::durable::write(&path, crate::keys::secrets::with_new(&one, &[8; 32], now).as_bytes()).unwrap();
+    let (_, by_new) = Vault::new(KeyEncryptionKey::new([8; 32])).new_data_key(SUBJECT);
+    running.unwrap_data_key(SUBJECT, &by_new).unwrap();
+    assert_eq!(running.newest(), KeyEncryptionKey::new([8; 32]).id());
 }

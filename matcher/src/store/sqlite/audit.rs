@@ -4,22 +4,24 @@
 //! entries with it. Not here: the hashes (`matcher_core::audit`).
 
 use async_trait::async_trait;
-use matcher_core::audit::{EntryContent, EpochOpening, Hash, Head};
+use matcher_core::audit::{EntryContent, EpochId, EpochOpening, Hash, Head};
 use rusqlite::{Connection, params};
 
 use super::{
     SqliteStore,
     columns::{execute, query},
-    unavailable,
+    flags, unavailable, verifications,
     writer::WithCommit,
 };
 use crate::{
     store::{
-        StoreError,
-        audit::{AuditEvent, AuditLog, Process},
+        Flag, RecordId, StoreError, SubjectId, TimeMs, Verification,
+        audit::{AuditEvent, AuditLog, LinkEntries, Process, StoredEpoch, Uncovered},
     },
     surroundings::os_random,
 };
+
+mod reading;
 
 const TABLE: &str = "audit_entry";
 
@@ -99,6 +101,41 @@ impl WithCommit for Chain {
 impl AuditLog for SqliteStore {
     async fn record_audit(&self, event: AuditEvent) -> Result<(), StoreError> {
         self.writer.write(move |connection| append(connection, &event)).await
+    }
+
+    async fn audit_heads(&self) -> Result<Vec<Head>, StoreError> {
+        self.readers.read(reading::heads).await
+    }
+
+    async fn audit_epochs(&self) -> Result<Vec<StoredEpoch>, StoreError> {
+        self.readers.read(reading::epochs).await
+    }
+
+    async fn audit_links(&self, epoch: EpochId, after: u64, limit: u32) -> Result<Vec<LinkEntries>, StoreError> {
+        self.readers.read(move |connection| reading::links(connection, &epoch, after, limit)).await
+    }
+
+    async fn audit_first_link(&self, epoch: EpochId, since: TimeMs) -> Result<Option<u64>, StoreError> {
+        self.readers.read(move |connection| reading::first_link(connection, &epoch, since)).await
+    }
+
+    async fn audit_stray(&self) -> Result<Option<EpochId>, StoreError> {
+        self.readers.read(reading::stray).await
+    }
+
+    async fn verifications_at(&self, keys: Vec<(SubjectId, RecordId)>) -> Result<Vec<Option<Verification>>, StoreError> {
+        let read = move |connection: &Connection| {
+            keys.iter().map(|(leads, id)| verifications::by_id(connection, *leads, *id)).collect::<Result<_, _>>()
+        };
+        self.readers.read(read).await
+    }
+
+    async fn flags_at(&self, ids: Vec<RecordId>) -> Result<Vec<Option<Flag>>, StoreError> {
+        self.readers.read(move |connection| ids.iter().map(|id| flags::by_id(connection, *id)).collect::<Result<_, _>>()).await
+    }
+
+    async fn uncovered(&self, since: TimeMs, until: TimeMs) -> Result<Option<Uncovered>, StoreError> {
+        self.readers.read(move |connection| reading::uncovered(connection, since, until)).await
     }
 }
 

@@ -5,9 +5,11 @@ use rusqlite::{Connection, params};
 
 use super::{
     audit,
-    columns::{self, Columns, execute, query},
+    columns::{self, Columns, execute, query, query_one},
 };
 use crate::store::{Flag, Listing, RecordId, StoreError, audit::events};
+
+const SELECT: &str = "SELECT id, kind, raised_at, verification_id, institution, device_id, transaction_id, identifier_masked FROM flag";
 
 /// Writes a flag.
 pub(super) fn put(connection: &Connection, flag: &Flag) -> Result<(), StoreError> {
@@ -27,12 +29,14 @@ pub(super) fn put(connection: &Connection, flag: &Flag) -> Result<(), StoreError
     audit::append(connection, &events::flag_raised(flag))
 }
 
+/// The flag of an id.
+pub(super) fn by_id(connection: &Connection, id: RecordId) -> Result<Option<Flag>, StoreError> {
+    query_one(connection, &format!("{SELECT} WHERE id = ?1"), [id.0], "flag", decode)
+}
+
 /// Flags, newest first.
 pub(super) fn list(connection: &Connection, listing: &Listing) -> Result<Vec<Flag>, StoreError> {
-    let sql = format!(
-        "SELECT id, kind, raised_at, verification_id, institution, device_id, transaction_id, identifier_masked FROM flag {}",
-        columns::newest_first(listing, "raised_at")
-    );
+    let sql = format!("{SELECT} {}", columns::newest_first(listing, "raised_at"));
     query(connection, &sql, columns::listing_parameters(listing), "flag", decode)
 }
 

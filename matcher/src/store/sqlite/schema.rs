@@ -16,6 +16,7 @@ const FILES: &[&str] = &[
     include_str!("schema/0005_receipts.sql"),
     include_str!("schema/0006_cases.sql"),
     include_str!("schema/0008_audit.sql"),
+    include_str!("schema/0009_keys.sql"),
 ];
 
 /// Version of this program's schema.

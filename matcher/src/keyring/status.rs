@@ -1,0 +1,97 @@
+//! `matcher keys status`: every key of a center, never a part of one.
+
+use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{
+    KeyKind, KeyringError,
+    rotate::{id, opening, read},
+};
+use crate::{
+    config::Config,
+    data_dir::DataDir,
+    keys::{KeyError, secrets, signing::SigningKeys},
+    store::Store,
+    vault::{KeyEncryptionKey, Vault},
+};
+
+/// A key of a center.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeyRow {
+    /// What it is for.
+    pub kind: &'static str,
+    /// Its name.
+    pub id: String,
+    /// When it was made, if its file says so.
+    pub made: Option<Timestamp>,
+    /// Whether it is the one in use; otherwise an older one that is still understood.
+    pub in_use: bool,
+    /// How many things need it, where that is known.
+    pub needed_by: Option<u64>,
+    /// When it may go, or how it is rotated.
+    pub note: String,
+}
+
+/// All keys of a center.
+///
+/// # Errors
+/// When a file is not in order or the store cannot be asked.
+pub async fn rows(dir: &DataDir, config: &Config, store: &dyn Store) -> Result<Vec<KeyRow>, KeyringError> {
+    let mut rows = key_encryption(config, store).await?;
+    let path = dir.opening_keys();
+    let keys = opening(&path, &read(&path)?)?;
+    let note = format!("--finish, {} days after the newer one was made", config.keys.spool_days);
+    rows.extend(listed(KeyKind::Opening.word(), keys, &note));
+    for (kind, path, note) in [
+        (KeyKind::Receipt, dir.receipt_key(), "--finish, 7 days after the newer one was made"),
+        (KeyKind::ReceiptDrill, dir.receipt_drill_key(), "--finish, 7 days after the newer one was made"),
+        (KeyKind::Audit, dir.audit_key(), "--finish, at any time"),
+    ] {
+        let keys = SigningKeys::load(&path).map_err(KeyringError::Key)?;
+        rows.extend(listed(kind.word(), keys.all().map(|key| (id(key), key.made)).collect(), note));
+    }
+    Ok(rows)
+}
+
+async fn key_encryption(config: &Config, store: &dyn Store) -> Result<Vec<KeyRow>, KeyringError> {
+    let kind = KeyKind::KeyEncryption.word();
+    let text = config.keys.key_encryption.read().map_err(|error| KeyringError::Key(KeyError::Source(error)))?;
+    let keys = secrets::parse(&text).ok_or(KeyringError::Key(KeyError::SourceForm))?;
+    let counts = store.data_key_counts().await.map_err(KeyringError::Store)?;
+    let mut rows = Vec::new();
+    for (place, dated) in keys.iter().enumerate() {
+        let id = KeyEncryptionKey::new(*dated.key).id();
+        let count = counts.iter().filter(|(prefix, _)| *prefix == Some(Vault::prefix(id))).map(|(_, count)| *count).sum();
+        let note = if place == 0 { "wraps data keys" } else { "--finish, when no data key needs it" };
+        rows.push(KeyRow { kind, id: id.to_string(), made: dated.made, in_use: place == 0, needed_by: Some(count), note: note.into() });
+    }
+    let known: u64 = rows.iter().filter_map(|row| row.needed_by).sum();
+    let all: u64 = counts.iter().map(|(_, count)| *count).sum();
+    if all > known {
+        let note = "wrapped by a release that did not say by which key, or by a key that is not here; rotating names them".into();
+        rows.push(KeyRow { kind, id: "unnamed".into(), made: None, in_use: false, needed_by: Some(all - known), note });
+    }
+    Ok(rows)
+}
+
+fn listed(kind: &'static str, keys: Vec<(String, Option<Timestamp>)>, note: &str) -> Vec<KeyRow> {
+    let row = |(place, (id, made)): (usize, (String, Option<Timestamp>))| {
+        let note = if place == 0 { String::new() } else { note.to_owned() };
+        KeyRow { kind, id, made, in_use: place == 0, needed_by: None, note }
+    };
+    keys.into_iter().enumerate().map(row).collect()
+}
+
+/// The keys as a table.
+#[must_use]
+pub fn table(rows: &[KeyRow]) -> String {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED).set_header(["key", "id", "made", "state", "needed by", "may go"]);
+    for row in rows {
+        let made = row.made.map(|made| made.strftime("%Y-%m-%d").to_string()).unwrap_or_else(|| "unknown".into());
+        let needed = row.needed_by.map(|count| count.to_string()).unwrap_or_default();
+        table.add_row([row.kind, &row.id, &made, if row.in_use { "in use" } else { "older" }, &needed, &row.note]);
+    }
+    table.to_string()
+}

@@ -1,0 +1,73 @@
+//! What a server does beside answering: looks for new policies and keys, gathers evidence, makes templates again, signs
+//! the audit log's heads, counts faces.
+//!
+//! All of it ends with the server; what a job had in hand stays due. Not here: what the jobs do (`crate::app`).
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    app::{cases::CaseRunner, recheck::Rechecker},
+    audit::Sealer,
+    keys::OpeningKeys,
+    law,
+    policy::Policies,
+    store::Store,
+    vault::Vault,
+};
+
+/// How often a server looks whether another policy came into force or a key file changed.
+const LOOK: Duration = Duration::from_secs(2);
+/// How often stored faces are counted.
+const COUNT: Duration = Duration::from_secs(3_600);
+
+/// The jobs of one server; those that another process does are absent.
+#[derive(Clone)]
+pub(super) struct Jobs {
+    pub(super) rechecker: Option<Rechecker>,
+    pub(super) cases: Option<CaseRunner>,
+    pub(super) sealer: Sealer,
+    pub(super) policies: Arc<Policies>,
+    pub(super) vault: Arc<Vault>,
+    pub(super) opening: Arc<OpeningKeys>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) filing_threshold: u64,
+}
+
+impl Jobs {
+    /// Works until it is dropped.
+    pub(super) async fn run(self) {
+        let Self { rechecker, cases, sealer, policies, vault, opening, store, filing_threshold } = self;
+        tokio::join!(
+            async {
+                if let Some(rechecker) = rechecker {
+                    rechecker.run().await;
+                }
+            },
+            async {
+                if let Some(cases) = cases {
+                    cases.run().await;
+                }
+            },
+            sealer.run(),
+            look(&policies, &vault, &opening),
+            count(store.as_ref(), filing_threshold),
+        );
+    }
+}
+
+async fn look(policies: &Policies, vault: &Vault, opening: &OpeningKeys) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        policies.refresh().await;
+        // Small files, looked at and rarely read.
+        vault.refresh();
+        opening.refresh();
+    }
+}
+
+async fn count(store: &dyn Store, filing_threshold: u64) {
+    loop {
+        law::watch(store, filing_threshold).await;
+        tokio::time::sleep(COUNT).await;
+    }
+}
