@@ -18,10 +18,9 @@ use tracing_subscriber::EnvFilter;
 use crate::data_dir::DataDir;
 
 mod cases;
-
-pub use cases::CasesConfig;
 mod receipts;
 
+pub use cases::CasesConfig;
 pub use receipts::{PublishedConfig, ReceiptsConfig};
 
 /// The shipped settings; `matcher init` writes them into the data folder.
@@ -55,12 +54,12 @@ pub struct Config {
     pub devices: DevicesConfig,
     /// Making agents' templates again.
     pub recheck: RecheckConfig,
-    /// Evidence and cases.
-    pub cases: CasesConfig,
     /// Receipts.
     pub receipts: ReceiptsConfig,
     /// Published keys.
     pub published: PublishedConfig,
+    /// Evidence and cases.
+    pub cases: CasesConfig,
     /// Models.
     pub models: ModelsConfig,
     /// What the law asks.
@@ -253,9 +252,9 @@ impl Config {
                 return Err(ConfigError::Field { field, expected: format!("0 to 1, got {share}") });
             }
         }
-        self.cases.settings()?;
         self.receipts.check()?;
         self.published.check()?;
+        self.cases.settings()?;
         if EnvFilter::try_new(&self.log.filter).is_err() {
             return Err(ConfigError::Field { field: "log.filter", expected: "a level, or rules such as info,matcher::grpc=debug".into() });
         }

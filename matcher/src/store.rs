@@ -285,10 +285,10 @@ pub struct NewVerification {
     pub flags: Vec<Flag>,
     /// What made the probe's template, when it is to be made again from the sample; only where there is a probe.
     pub recheck: Option<MadeBy>,
-    /// What made the probe's template; only where there is a probe. With it the capture counts as evidence.
-    pub made_by: Option<MadeBy>,
     /// The receipt of what the till is told.
     pub receipt: Option<receipts::Receipt>,
+    /// What made the probe's template; only where there is a probe. With it the capture counts as evidence.
+    pub made_by: Option<MadeBy>,
 }
 
 /// The ids of what made a template.

@@ -1,5 +1,5 @@
-//! What the center decides with: identifiers, policy and bands, decisions and dispositions, flags, evidence and cases,
-//! receipts.
+//! What the center decides with: identifiers, policy and bands, decisions and dispositions, flags, receipts, evidence and
+//! cases, audit.
 //!
 //! Here: rules, without I/O; time, randomness and keys are passed in. Not here: where records live
 //! (`matcher::store`), how they are encrypted (`matcher::vault`), how they travel (`proto`), and the

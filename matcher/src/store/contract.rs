@@ -31,8 +31,8 @@ pub(crate) async fn check_all<F: Future<Output = Arc<dyn Store>>>(fresh: impl Fn
     many_writers_collide_and_each_request_has_one_record(fresh().await).await;
     neighbours_of_a_bad_item_are_written(fresh().await).await;
     a_recheck_is_taken_by_one_and_finished_once(fresh().await).await;
-    cases::check(&fresh).await;
     receipts::check_all(&fresh).await;
+    cases::check(&fresh).await;
 }
 
 /// A device at counter 1 of an institution.
@@ -108,6 +108,7 @@ pub(crate) fn verification(transaction: &str, envelope: u8) -> NewVerification {
         mode: Mode::Demonstration,
         facts: ReferenceFacts { minor: false, childhood_photo: true, photo_age_days: Some(400) },
     };
+
     NewVerification { record, probe: None, flags: Vec::new(), recheck: None, made_by: None, receipt: None }
 }
 
