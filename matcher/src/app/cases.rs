@@ -132,6 +132,17 @@ impl CaseRunner {
     /// # Errors
     /// When the store fails or the turn is lost; the next one does what was left.
     pub async fn once(&self) -> Result<Option<CaseRunSummary>, CasesError> {
+        self.in_force().turn().await
+    }
+
+    /// With what the policy in force says about scores, where it says something.
+    fn in_force(&self) -> Self {
+        let in_force = self.center.policies.current();
+        let evidence = in_force.policy.evidence().map_or_else(|| Arc::clone(&self.evidence), |evidence| Arc::new(evidence.clone()));
+        Self { evidence, ..self.clone() }
+    }
+
+    async fn turn(&self) -> Result<Option<CaseRunSummary>, CasesError> {
         let now = self.surroundings.now_ms();
         let taken = self.center.store.take_case_run(now, LEASE_MS).await.map_err(CasesError::Store)?;
         let Some(turn) = taken else { return Ok(None) };

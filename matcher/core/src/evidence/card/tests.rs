@@ -97,9 +97,14 @@ fn what_a_document_explains_is_no_evidence() {
 fn a_card_without_a_reference_speaks_only_through_its_faces() {
     let without = |visits: &[Visit]| judge_card(&model(), &rule(), visits, &|_, _| 0.0);
     let visit = |id, day| Visit { id: [id; 16], day, to_reference: None, explained: false };
-    assert_eq!(without(&[visit(1, 1)]).days, 0);
+    let one = without(&[visit(1, 1)]);
+    assert_eq!((one.kind, one.days, one.log_odds), (None, 0, rule().prior()));
     let two = without(&[visit(1, 1), visit(2, 2)]);
     assert_eq!((two.kind, two.days, two.log_odds), (Some(CaseKind::SeveralFaces), 1, rule().after(&[9.0])));
+    // Of faces equally like the photo, the one seen more often stands first.
+    let same = |a: usize, b: usize| if a > 0 && b > 0 { 0.8 } else { 0.0 };
+    let often = judge_card(&model(), &rule(), &[visit(1, 1), visit(2, 2), visit(3, 3)], &same);
+    assert_eq!(often.faces, [vec![[2; 16], [3; 16]], vec![[1; 16]]]);
 }
 
 #[test]
