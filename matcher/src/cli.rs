@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use crate::{
     audit::AuditCommand,
     backup::{BackupArgs, RestoreArgs},
+    cases::{CasesCommand, OperatorsArgs},
     device::IssueArgs,
     import::EnrolArgs,
     init::InitArgs,
@@ -71,6 +72,11 @@ pub enum Command {
     Device(DeviceCommand),
     /// Enrol people from a table and a folder of photos
     Enrol(EnrolArgs),
+    /// Cases: gather evidence, list, look, complain, decide, draws for a blind look
+    #[command(subcommand)]
+    Cases(CasesCommand),
+    /// Operators and institutions beside their peers: the other way, documents, no face, missing captures
+    Operators(OperatorsArgs),
     /// What scores mean and what tills do about it: show, compare, try, apply
     #[command(subcommand)]
     Policy(PolicyCommand),

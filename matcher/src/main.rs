@@ -7,6 +7,7 @@ use clap::{CommandFactory, Parser};
 use matcher::{
     audit::{self, AuditCommand},
     backup::{self, BackupArgs},
+    cases,
     center::{Center, OpenError},
     cli::{self, Cli, Command, DeviceCommand},
     config::{Config, ConfigError, LogConfig, LogFormat},
@@ -58,6 +59,8 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
             out::line(&format!("{} bytes are in place; put the keys back with `matcher keys restore`", note.store_bytes))?;
         }
         Command::Audit(command) => return block_on(async { Ok(audit::run(&load(cli)?, command).await?) }),
+        Command::Cases(command) => block_on(async { Ok(cases::run(&load(cli)?, command).await?) })?,
+        Command::Operators(args) => block_on(async { Ok(cases::operators(&load(cli)?, args).await?) })?,
         Command::Policy(command) => return block_on(policies(&load(cli)?, command)),
         Command::Law(command) => return block_on(law(&load(cli)?, command)),
         Command::Serve => block_on(serve(&load(cli)?))?,

@@ -24,6 +24,7 @@ use tracing::{info, warn};
 use crate::{
     app::{
         admission::Admission,
+        cases::CaseRunner,
         freshness::Freshness,
         health::Health,
         receipts::{Issuer, Receipts},
@@ -31,6 +32,7 @@ use crate::{
         verify::Verifier,
     },
     audit::Sealer,
+    cases::RunnerError,
     center::{Center, OpenError},
     config::{Config, FreshnessConfig, ServerConfig},
     data_dir::DataDir,
@@ -78,6 +80,9 @@ pub enum ServeError {
         /// Its recipe.
         recipe: RecipeId,
     },
+    /// Evidence cannot be gathered under the settings.
+    #[error(transparent)]
+    Cases(RunnerError),
     /// A key cannot be used.
     #[error(transparent)]
     Key(KeyError),
@@ -119,7 +124,7 @@ impl ServeError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Open(error) => error.is_configuration(),
-            Self::Manifest(_) | Self::Models(_) | Self::UnknownModel { .. } => true,
+            Self::Manifest(_) | Self::Models(_) | Self::UnknownModel { .. } | Self::Cases(_) => true,
             Self::Key(_)
             | Self::File { .. }
             | Self::Listen { .. }
@@ -152,6 +157,7 @@ struct Services {
     receipt_keys: Arc<ReceiptKeys>,
     rechecker: Option<Rechecker>,
     sealer: Sealer,
+    cases: Option<CaseRunner>,
     policies: Arc<Policies>,
     vault: Arc<Vault>,
     opening: Arc<OpeningKeys>,
@@ -278,15 +284,13 @@ async fn serve(
     };
     let sealing = services.sealer.run();
     let (policies, vault, opening) = (services.policies, services.vault, services.opening);
-    let watching = async {
-        loop {
-            tokio::time::sleep(POLICY_LOOK).await;
-            policies.refresh().await;
-            // Small files, looked at and rarely read.
-            vault.refresh();
-            opening.refresh();
+    let gathering = async {
+        match services.cases {
+            Some(cases) => cases.run().await,
+            None => std::future::pending().await,
         }
     };
+    let watching = watch(policies, vault, opening);
     let counting = async {
         loop {
             law::watch(services.store.as_ref(), services.filing_threshold).await;
@@ -310,12 +314,23 @@ async fn serve(
         done = router.serve_with_incoming_shutdown(listener.into_stream(), signal) => done.map_err(ServeError::Broken),
         () = rechecking => Ok(()),
         () = sealing => Ok(()),
+        () = gathering => Ok(()),
         () = watching => Ok(()),
         () = counting => Ok(()),
         () = too_long => {
             warn!("some calls or connections did not end in time and were cut off");
             Ok(())
         }
+    }
+}
+
+/// Looks from time to time for another policy and other keys: small files and rows, rarely read whole.
+async fn watch(policies: Arc<Policies>, vault: Arc<Vault>, opening: Arc<OpeningKeys>) {
+    loop {
+        tokio::time::sleep(POLICY_LOOK).await;
+        policies.refresh().await;
+        vault.refresh();
+        opening.refresh();
     }
 }
 
@@ -357,6 +372,7 @@ async fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError
     let (rule, surroundings) = (config.recheck.rule(), Arc::new(System));
     let rechecker = config.recheck.here.then(|| Rechecker { center: center.clone(), networks, surroundings, rule });
     let sealer = Sealer::new(Arc::clone(&center.store), dir, &config.audit);
+    let cases = if config.cases.here { Some(crate::cases::runner(&center, config).map_err(ServeError::Cases)?) } else { None };
     let (policies, store) = (Arc::clone(&center.policies), Arc::clone(&center.store));
     let receipt_keys = Arc::new(ReceiptKeys::load(dir, &config.receipts).map_err(ServeError::Key)?);
     let issuer = Issuer { config: config.receipts.clone(), keys: Arc::clone(&receipt_keys) };
@@ -371,6 +387,7 @@ async fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError
         receipt_keys,
         rechecker,
         sealer,
+        cases,
         policies,
         vault,
         opening,

@@ -80,8 +80,6 @@ fn rotate(center: &TestCenter, now: TimeMs) {
 #[tokio::test]
 async fn a_rotated_key_is_published_at_once_and_signs_later() {
     let (center, device) = TestCenter::live().await;
-    let center = TestCenter::reopen(center.stop().await, |_| {}).await;
-    let device = device.connect(&center.address);
     center.enrol(CARD).await;
     let before = key_set(&center).await;
     rotate(&center, matcher::surroundings::Surroundings::now_ms(&matcher::surroundings::System));
