@@ -106,6 +106,12 @@ impl DataDir {
         self.0.join("keys/settlement.key")
     }
 
+    /// Public halves of audit keys that were dropped: what they signed is still checked.
+    #[must_use]
+    pub fn audit_public_keys(&self) -> PathBuf {
+        self.0.join("keys/audit.pub")
+    }
+
     /// X25519 keys that open envelopes.
     #[must_use]
     pub fn opening_keys(&self) -> PathBuf {

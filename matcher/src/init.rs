@@ -1,8 +1,8 @@
 //! `matcher init`: the data folder of a new center.
 //!
 //! Every secret is made once and never overwritten. The folder counts as initialised when its marker stands,
-//! which is written last; until then the command can be run again and goes on where it stopped. Renewal of
-//! the server's certificate is not built yet: it holds for years, and its end is printed here.
+//! which is written last; until then the command can be run again and goes on where it stopped. The
+//! server's certificate holds for years; its end is printed here, and `matcher keys renew` makes another.
 
 use std::{io, path::Path, path::PathBuf};
 
@@ -122,7 +122,7 @@ pub fn summary(dir: &DataDir, args: &InitArgs, now: TimeMs) -> String {
 
 Back up authority/ and keys/ now, apart from the store: without keys/key-encryption.key and keys/lookup.key
 nothing in the store can be read or found, and whoever has them and the store has both. The server's
-certificate is not renewed by itself; note the day it ends.
+certificate is not renewed by itself: note the day it ends, and run `matcher keys renew` before.
 
 {mode}
 

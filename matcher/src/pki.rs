@@ -3,7 +3,7 @@
 //! Everything is Ed25519. The authority signs two kinds of certificate: one for the server, with the names
 //! counters connect to, and one for each device, which may only act as a client. A device's private key is
 //! made on the device; only its certificate request comes here. Not here: which devices are let in (the
-//! registry in the store decides on every call), and renewal of the server's certificate.
+//! registry in the store decides on every call), and when the server's certificate is renewed (`crate::keyring`).
 
 use std::time::Duration;
 

@@ -287,6 +287,16 @@ async fn serve(
     }
 }
 
+/// Looks from time to time for another policy and other keys: small files and rows, rarely read whole.
+async fn watch(policies: Arc<Policies>, vault: Arc<Vault>, opening: Arc<OpeningKeys>) {
+    loop {
+        tokio::time::sleep(POLICY_LOOK).await;
+        policies.refresh().await;
+        vault.refresh();
+        opening.refresh();
+    }
+}
+
 fn address_line(address: SocketAddr) -> String {
     format!("https://{address}\n")
 }

@@ -124,7 +124,7 @@ impl<'a> Verifier<'a> {
     pub fn new(store: &'a dyn AuditLog, dir: &DataDir, config: &AuditConfig, args: &VerifyArgs, now: TimeMs) -> Result<Self, VerifyError> {
         let keys = match &args.public_keys {
             Some(path) => public_keys(path)?,
-            None => SigningKeys::load(&dir.audit_key()).map_err(VerifyError::Key)?.all().map(|key| key.key.verifying_key()).collect(),
+            None => own_keys(dir)?,
         };
         Ok(Self {
             store,
@@ -203,6 +203,17 @@ impl<'a> Verifier<'a> {
 
 fn uncovered(what: &'static str, id: &crate::store::RecordId) -> VerifyError {
     VerifyError::Fault(Fault::UncoveredRecord { what, id: id.to_string() })
+}
+
+/// The public halves of a center's audit keys, dropped ones included.
+fn own_keys(dir: &DataDir) -> Result<Vec<VerifyingKey>, VerifyError> {
+    let mut keys: Vec<_> =
+        SigningKeys::load(&dir.audit_key()).map_err(VerifyError::Key)?.all().map(|key| key.key.verifying_key()).collect();
+    let dropped = dir.audit_public_keys();
+    if dropped.exists() {
+        keys.extend(public_keys(&dropped)?);
+    }
+    Ok(keys)
 }
 
 /// Reads public keys, 64 hexadecimal digits a line.

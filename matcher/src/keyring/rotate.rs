@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     data_dir::DataDir,
     durable,
-    keys::{load_key_encryption, secrets, signing, source::KeySource},
+    keys::{hex, load_key_encryption, secrets, signing, source::KeySource},
     store::{RecordId, Store, TimeMs, audit::AuditEvent, keys::Rewrap},
     surroundings::os_random,
     vault::{KeyEncryptionKey, Vault},
@@ -70,7 +70,10 @@ impl Rotation<'_> {
             (kind @ KeyKind::ReceiptDrill, false) => self.new_signing(kind, &self.dir.receipt_drill_key())?,
             (kind @ KeyKind::ReceiptDrill, true) => self.finish_signing(kind, &self.dir.receipt_drill_key(), RECEIPT_DAYS, args.force)?,
             (KeyKind::Audit, false) => self.new_audit().await?,
-            (KeyKind::Audit, true) => self.finish_signing(KeyKind::Audit, &self.dir.audit_key(), 0, args.force)?,
+            (KeyKind::Audit, true) => {
+                self.keep_public_audit_keys()?;
+                self.finish_signing(KeyKind::Audit, &self.dir.audit_key(), 0, args.force)?
+            }
         };
         // Dropping a key-encryption key is recorded with the change that puts it out of use.
         if rotated.made || (rotated.kind != KeyKind::KeyEncryption && !rotated.dropped.is_empty()) {
@@ -216,6 +219,20 @@ impl Rotation<'_> {
         folder.add(&heads, &keys.newest().key, introduced, self.now, true).map_err(KeyringError::Checkpoint)?;
         write(&path, &text)?;
         Ok(Rotated { kind: KeyKind::Audit, key: id(next.newest()), made: true, dropped: Vec::new(), rewrapped: 0 })
+    }
+
+    /// Keeps the public halves of keys that are about to be dropped: checkpoints they signed are still checked.
+    fn keep_public_audit_keys(&self) -> Result<(), KeyringError> {
+        let path = self.dir.audit_public_keys();
+        let mut text = if path.exists() { read(&path)?.to_string() } else { "# Public halves of older audit keys.\n".to_owned() };
+        for key in signing::SigningKeys::load(&self.dir.audit_key()).map_err(KeyringError::Key)?.all().skip(1) {
+            let line = hex(key.key.verifying_key().as_bytes());
+            if !text.contains(&line) {
+                text.push_str(&line);
+                text.push('\n');
+            }
+        }
+        write(&path, &text)
     }
 
     /// Whether older keys may go: so many days after the new one was made.

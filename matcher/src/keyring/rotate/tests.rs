@@ -4,6 +4,7 @@ use matcher_core::audit::History;
 
 use super::*;
 use crate::{
+    audit::verify::{Verifier, VerifyArgs},
     init::{self, InitArgs},
     keys::OpeningKeys,
     store::{
@@ -126,6 +127,9 @@ async fn a_new_audit_key_is_introduced_by_the_older_one() {
     folder.read(take).unwrap();
     assert_eq!(history.number(), 2, "whoever trusts the first key alone follows to the second");
     assert_eq!(id(signing::SigningKeys::load(&site.dir.audit_key()).unwrap().newest()), rotated.key);
+    let args = VerifyArgs { checkpoints: None, public_keys: None, records: true, json: false };
+    let verifier = Verifier::new(&site.store, &site.dir, &site.config.audit, &args, NOW).unwrap();
+    assert_eq!(verifier.run(|_| {}).await.unwrap().checkpoint, 2, "what a dropped key signed still counts");
 }
 
 #[tokio::test]
