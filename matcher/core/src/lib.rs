@@ -4,12 +4,15 @@
 //! (`matcher::store`), how they are encrypted (`matcher::vault`), how they travel (`proto`), and the
 //! comparison itself (`models_core::compare`, shared with agents and the evaluation).
 
+pub mod birth;
 pub mod decision;
 pub mod flag;
 pub mod identifier;
 pub mod policy;
 pub mod recheck;
+pub mod reference;
 
+pub use birth::{AgeBand, Birth, BirthError};
 pub use decision::{
     AcquisitionFailure, Comparison, Decision, Disposition, Earlier, Evidence, NoDecision, ReferenceState, Scene, Verdict, decide,
 };
@@ -17,3 +20,4 @@ pub use flag::{FlagKind, flags_for};
 pub use identifier::{Identifier, IdentifierError, IdentifierKind, LookupKey, Region};
 pub use policy::{AttackRule, Policy, PolicyError};
 pub use recheck::{RecheckOutcome, RecheckRule};
+pub use reference::{Life, PhotoState, REFERENCES_MAX, ReferenceSource};
