@@ -8,6 +8,7 @@ pub mod enrol;
 mod flags;
 pub mod freshness;
 pub mod health;
+pub mod person;
 pub mod recheck;
 pub mod sample;
 pub mod verify;

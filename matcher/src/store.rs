@@ -13,6 +13,9 @@ use thiserror::Error;
 #[cfg(test)]
 pub(crate) mod contract;
 pub mod sqlite;
+pub mod subjects;
+
+pub use subjects::{BoundIdentifier, Enrolled, NewEnrolment, StoredReference, StoredSubject, Subjects};
 
 /// The store failed.
 #[derive(Debug, Error)]
@@ -110,63 +113,6 @@ pub struct IdentifierKey {
     pub hash: [u8; 32],
 }
 
-/// A person's current reference, sealed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredReference {
-    /// Whose.
-    pub subject: SubjectId,
-    /// This reference's id.
-    pub record: RecordId,
-    /// Model that made it.
-    pub model: String,
-    /// Recipe that made it.
-    pub recipe: String,
-    /// The template, sealed under the person's data key.
-    pub template: Sealed,
-    /// HMAC of the enrolment photo, so that an import can skip what it has already enrolled. The photo is
-    /// beside it in the store and not here: a verification reads a kilobyte, not two hundred.
-    pub photo_mac: [u8; 32],
-    /// When it was enrolled.
-    pub enrolled_at: TimeMs,
-    /// The day the photo was taken, `YYYY-MM-DD`, when known.
-    pub photo_taken_on: Option<String>,
-}
-
-/// A person, as far as the store knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredSubject {
-    /// Who.
-    pub subject: SubjectId,
-    /// The person's data key, wrapped by the key-encryption key. Deleting it destroys the biometrics.
-    pub data_key: Sealed,
-    /// The current reference, if there is one.
-    pub reference: Option<StoredReference>,
-}
-
-/// A reference to be written, with its person where the person is new.
-#[derive(Debug, Clone)]
-pub struct NewEnrolment {
-    /// Identifiers that resolve to the person from now on; those the store has must be this person's.
-    pub identifiers: Vec<IdentifierKey>,
-    /// The wrapped data key; equal to the stored one for a known person.
-    pub data_key: Sealed,
-    /// The reference; it replaces an older one, which is deleted.
-    pub reference: StoredReference,
-    /// The enrolment photo, sealed under the person's data key, for re-extraction.
-    pub photo: Sealed,
-    /// What was measured of it, sealed likewise.
-    pub quality: Sealed,
-}
-
-/// What an enrolment did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Enrolled {
-    /// There was no reference before.
-    New,
-    /// An older reference was replaced.
-    Replaced,
-}
-
 /// The request an answer belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestKey {
@@ -229,6 +175,8 @@ pub struct Verification {
     pub policy_version: String,
     /// True while the policy is provisional.
     pub provisional: bool,
+    /// The reference the score was made with, where something was compared.
+    pub reference: Option<RecordId>,
 }
 
 /// A flag to be written with a verification, or of its own.
@@ -315,7 +263,7 @@ pub struct RecheckDone {
 pub struct SealedProbe {
     /// The template.
     pub template: Sealed,
-    /// The sample.
+    /// The sample; empty once it was destroyed.
     pub sample: Sealed,
 }
 
@@ -356,7 +304,7 @@ pub struct Listing {
 
 /// The operations the use cases need.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: Subjects + Send + Sync {
     /// Adds or replaces a device.
     async fn put_device(&self, device: Device) -> Result<(), StoreError>;
     /// Marks a device revoked; false when there is none.
@@ -371,11 +319,6 @@ pub trait Store: Send + Sync {
     async fn last_sequence(&self, device: &str) -> Result<u64, StoreError>;
     /// Takes a sequence number for an envelope that writes no verification.
     async fn take_sequence(&self, device: &str, sequence: u64, digest: [u8; 32]) -> Result<Taken, StoreError>;
-
-    /// The person an identifier resolves to, with the current reference.
-    async fn subject_of(&self, identifier: &IdentifierKey) -> Result<Option<StoredSubject>, StoreError>;
-    /// Writes enrolments in one commit; each stands or falls on its own.
-    async fn put_enrolments(&self, enrolments: Vec<NewEnrolment>) -> Result<Vec<Result<Enrolled, StoreError>>, StoreError>;
 
     /// The record that answers a request, if it was answered.
     async fn answer(&self, request: &RequestKey) -> Result<Option<Verification>, StoreError>;

@@ -4,29 +4,28 @@
 //! acquire is an answer; an error here means that nothing was decided and nothing was recorded but, perhaps,
 //! a flag. Not here: whether the envelope is authentic (`admission`), what a score means (`matcher-core`).
 
-use std::{fmt, sync::Arc};
-
 use matcher_core::{
     AcquisitionFailure, Decision, Earlier, Evidence, Identifier, RecheckRule, ReferenceState, Scene, Verdict, decide, flags_for,
 };
-use models_core::{Component, ModelId, RecipeId, Template};
+use models_core::{Component, Template};
 use thiserror::Error;
 
 use crate::{
     center::Center,
-    store::{
-        IdentifierKey, MadeBy, NewVerification, RecordId, Recorded, SealedProbe, StoreError, StoredReference, StoredSubject, SubjectId,
-        TimeMs, Verification,
-    },
-    vault::{DataKey, RecordContext, Vault},
+    store::{IdentifierKey, MadeBy, NewVerification, RecordId, Recorded, SealedProbe, StoreError, TimeMs, Verification},
+    vault::RecordContext,
 };
 
 use super::{
     admission::{Admission, AdmissionError, Request},
     flags,
     freshness::{AgeError, Freshness},
+    person::{Met, Person},
     sample::{Sample, samples_to_bytes},
 };
+
+/// Why there is no reference of somebody who withdrew consent.
+const CONSENT_WITHDRAWN: &str = "consent_withdrawn";
 
 /// A capture that gave no answer. The message names the field and what was expected.
 #[derive(Debug, Error)]
@@ -83,6 +82,17 @@ pub enum Outcome {
     Failure(AcquisitionFailure, Option<Component>),
 }
 
+impl Outcome {
+    /// The probe's template, where there is one.
+    #[must_use]
+    pub fn template(&self) -> Option<&Template> {
+        match self {
+            Self::Probe(probe) => Some(&probe.template),
+            Self::Failure(..) => None,
+        }
+    }
+}
+
 /// A face: the template and the pictures it was made from.
 #[derive(Debug, Clone)]
 pub struct Probe {
@@ -127,17 +137,43 @@ impl Verifier {
         let captured_at = capture.captured_at.saturating_add(capture.clock_offset_ms);
         self.freshness.check("capture.captured_at_ms", captured_at, now).map_err(VerifyError::Age)?;
         self.check_attempt(capture.scene, request.key.attempt)?;
+        // Somebody may be forgotten, or withdraw consent, between the look-up and the record: then once more.
+        match self.answer(&request, &capture, (captured_at, now)).await {
+            Err(VerifyError::Store(StoreError::Conflict("person"))) => self.answer(&request, &capture, (captured_at, now)).await,
+            answer => answer,
+        }
+    }
+
+    async fn answer(&self, request: &Request, capture: &Capture, (captured_at, now): (TimeMs, TimeMs)) -> Result<Answer, VerifyError> {
         let identifier = self.identifier_key(&capture.identifier);
-        let person = self.center.store.subject_of(&identifier).await.map_err(VerifyError::Store)?;
-        let person = person.map(|stored| Person::open(&self.center.vault, &stored));
-        let earlier = self.earlier(&request).await?;
-        let verdict = self.judge(&capture, person.as_ref(), Earlier { attempt: request.key.attempt, decisions: &earlier });
-        let record = self.record(&request, &capture, identifier, person.as_ref(), verdict, (captured_at, now));
+        let stored = self.center.store.subject_of(&identifier).await.map_err(VerifyError::Store)?;
+        let met = Met { identifier: &capture.identifier, key: &identifier, captured_at, probe: capture.outcome.template() };
+        let person = stored.map(|stored| Person::open(&self.center.vault, &stored, met));
+        let forgotten = person.is_none() && self.is_forgotten(&identifier).await?;
+        let earlier = self.earlier(request).await?;
+        let verdict = self.judge(capture, person.as_ref(), Earlier { attempt: request.key.attempt, decisions: &earlier });
+        let mut record = self.record(request, capture, identifier, person.as_ref(), verdict, (captured_at, now));
+        if forgotten {
+            self.leave_number_out(&mut record);
+        }
         let flag = |kind| flags::of_verification(kind, self.admission.surroundings.new_record(), &record);
         let flags = flags_for(record.decision, &earlier).into_iter().map(flag).collect();
         let probe = seal_probe(&capture.outcome, person.as_ref(), record.id);
         let recheck = self.recheck(&record, &capture.outcome).filter(|_| probe.is_some());
         self.store(request, NewVerification { record, probe, flags, recheck }).await
+    }
+
+    /// Whether the card's person was forgotten: nothing about the card is written again.
+    async fn is_forgotten(&self, identifier: &IdentifierKey) -> Result<bool, VerifyError> {
+        let tombstone = self.center.lookup.tombstone(&identifier.hash);
+        self.center.store.is_forgotten(&[tombstone]).await.map_err(VerifyError::Store)
+    }
+
+    fn leave_number_out(&self, record: &mut Verification) {
+        let random = [self.admission.surroundings.random_id(), self.admission.surroundings.random_id()];
+        record.identifier_masked = String::new();
+        record.identifier.region = String::new();
+        record.identifier.hash = std::array::from_fn(|i| random.as_flattened().get(i).copied().unwrap_or_default());
     }
 
     fn check_attempt(&self, scene: Scene, got: u32) -> Result<(), VerifyError> {
@@ -178,6 +214,11 @@ impl Verifier {
         verdict: Verdict,
         (captured_at, decided_at): (TimeMs, TimeMs),
     ) -> Verification {
+        let mut reasons: Vec<String> = verdict.reasons.iter().map(|&reason| reason.to_owned()).collect();
+        if person.is_some_and(Person::has_withdrawn) {
+            reasons.push(CONSENT_WITHDRAWN.to_owned());
+        }
+        let compared = verdict.comparison.is_some();
         let live = match &capture.outcome {
             Outcome::Probe(probe) => probe.live,
             Outcome::Failure(..) => None,
@@ -195,11 +236,11 @@ impl Verifier {
             notice: capture.notice.clone(),
             identifier,
             identifier_masked: capture.identifier.masked(),
-            subject: person.map(|person| person.subject),
+            subject: person.and_then(Person::subject),
             captured_at,
             decided_at,
             decision: verdict.decision,
-            reasons: verdict.reasons.iter().map(|&reason| reason.to_owned()).collect(),
+            reasons,
             disposition: verdict.disposition,
             score: verdict.comparison.as_ref().map(|comparison| comparison.score.get()),
             match_threshold: thresholds.map(|thresholds| thresholds.match_at_least),
@@ -208,6 +249,7 @@ impl Verifier {
             live,
             policy_version: self.center.policy.version().to_owned(),
             provisional: self.center.policy.provisional(),
+            reference: person.filter(|_| compared).and_then(Person::reference_id),
         }
     }
 
@@ -220,14 +262,14 @@ impl Verifier {
         self.recheck.picks(record.decision, draw).then(made_by)
     }
 
-    async fn store(&self, request: Request, new: NewVerification) -> Result<Answer, VerifyError> {
+    async fn store(&self, request: &Request, new: NewVerification) -> Result<Answer, VerifyError> {
         let record = new.record.clone();
         match self.center.store.record_verification(new).await.map_err(VerifyError::Store)? {
             Recorded::Stored => Ok(Answer { record, repeated: false }),
             Recorded::AlreadyAnswered(first) => Ok(Answer { record: *first, repeated: true }),
-            Recorded::RequestTaken(first) => Err(VerifyError::Request(self.admission.request_reused(&request, &first).await)),
+            Recorded::RequestTaken(first) => Err(VerifyError::Request(self.admission.request_reused(request, &first).await)),
             Recorded::SequenceTaken => {
-                let flag = flags::sequence_reused(&request, &record.identifier_masked, record.decided_at);
+                let flag = flags::sequence_reused(request, &record.identifier_masked, record.decided_at);
                 self.admission.raise(flag).await.map_err(VerifyError::Store)?;
                 Err(VerifyError::SequenceReused)
             }
@@ -235,66 +277,12 @@ impl Verifier {
     }
 }
 
-/// A known person, as far as the vault can open what the store has.
-struct Person {
-    subject: SubjectId,
-    /// Nothing where the wrapped key is not this person's.
-    key: Option<DataKey>,
-    reference: Reference,
-}
-
-enum Reference {
-    None,
-    Unreadable,
-    Present(Box<Template>),
-}
-
-impl fmt::Debug for Person {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Person([redacted])")
-    }
-}
-
-impl Person {
-    fn open(vault: &Arc<Vault>, stored: &StoredSubject) -> Self {
-        let key = vault.unwrap_data_key(stored.subject, &stored.data_key).ok();
-        let reference = match (&key, &stored.reference) {
-            (None, _) => Reference::Unreadable,
-            (Some(_), None) => Reference::None,
-            (Some(key), Some(reference)) => open_template(key, stored.subject, reference)
-                .map_or(Reference::Unreadable, |template| Reference::Present(Box::new(template))),
-        };
-        Self { subject: stored.subject, key, reference }
-    }
-
-    fn reference(&self) -> ReferenceState<'_> {
-        match &self.reference {
-            Reference::None => ReferenceState::None,
-            Reference::Unreadable => ReferenceState::Unreadable,
-            Reference::Present(template) => ReferenceState::Present(template),
-        }
-    }
-}
-
-/// Opens a reference at its own row of its own person; nothing when it is anything else.
-fn open_template(key: &DataKey, subject: SubjectId, stored: &StoredReference) -> Option<Template> {
-    if stored.subject != subject {
-        return None;
-    }
-    let place = RecordContext::reference_template(subject, stored.record, &stored.model);
-    let features = key.open(&place, &stored.template).ok()?;
-    let (model, recipe) = (ModelId::new(&stored.model).ok()?, RecipeId::new(&stored.recipe).ok()?);
-    // The length is checked by the comparison, against the probe's.
-    Template::from_f16_le_bytes(model, recipe, features.len() / 2, &features).ok()
-}
-
 /// Seals what was captured under the person's key; without a person there is no key, and nothing is kept.
 fn seal_probe(outcome: &Outcome, person: Option<&Person>, record: RecordId) -> Option<SealedProbe> {
     let Outcome::Probe(probe) = outcome else { return None };
-    let person = person?;
-    let key = person.key.as_ref()?;
-    let template = RecordContext::probe_template(person.subject, record, probe.template.model().as_str());
-    let sample = RecordContext::probe_sample(person.subject, record);
+    let (subject, key) = person?.key()?;
+    let template = RecordContext::probe_template(subject, record, probe.template.model().as_str());
+    let sample = RecordContext::probe_sample(subject, record);
     Some(SealedProbe {
         template: key.seal(&template, &probe.template.to_f16_le_bytes()),
         sample: key.seal(&sample, &samples_to_bytes(&probe.samples)),

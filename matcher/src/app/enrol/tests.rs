@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use matcher_core::{IdentifierKind, LookupKey, Policy, Region};
+use matcher_core::{IdentifierKind, LookupKey, PhotoState, Policy, Region};
 use models::picture::Picture;
 use models_core::FaceRefusal;
 
@@ -84,7 +84,11 @@ fn card(number: &str) -> Identifier {
 }
 
 fn command(cards: &[&str], photo: Vec<u8>) -> EnrolCommand {
-    EnrolCommand { identifiers: cards.iter().map(|number| card(number)).collect(), photo, photo_taken_on: None }
+    EnrolCommand { identifiers: cards.iter().map(|number| card(number)).collect(), photo, about: PhotoFacts::default(), birth: None }
+}
+
+fn taken_on(day: Date) -> PhotoFacts {
+    PhotoFacts { taken_on: Some(day), ..PhotoFacts::default() }
 }
 
 const RED: [u8; 3] = [200, 10, 10];
@@ -108,6 +112,7 @@ impl Desk {
         match enrol_one(&self.center, &self.model, command, &self.surroundings).await.unwrap() {
             EnrolOutcome::Enrolled => "enrolled".into(),
             EnrolOutcome::Replaced => "replaced".into(),
+            EnrolOutcome::Added => "added".into(),
             EnrolOutcome::Unchanged => "unchanged".into(),
             EnrolOutcome::Refused(refusal) => refusal.word().into(),
         }
@@ -116,9 +121,9 @@ impl Desk {
     /// The template of a card as a verification would read it.
     async fn template(&self, number: &str) -> Option<Vec<u8>> {
         let claim = Claim::new(&self.center, &[card(number)]).unwrap();
-        let stored = self.center.store.subject_of(&claim.0[0]).await.unwrap()?;
+        let stored = self.center.store.subject_of(claim.first_key()).await.unwrap()?;
         let key = self.center.vault.unwrap_data_key(stored.subject, &stored.data_key).unwrap();
-        let reference = stored.reference?;
+        let reference = stored.references.into_iter().rfind(|reference| reference.life.state == PhotoState::Active)?;
         let place = RecordContext::reference_template(stored.subject, reference.record, &reference.model);
         Some(key.open(&place, &reference.template).unwrap().to_vec())
     }
@@ -141,7 +146,7 @@ async fn a_reference_is_made_and_replaced_and_left_alone() {
 async fn the_same_photo_is_enrolled_anew_when_something_else_changed() {
     let mut desk = Desk::new();
     desk.enrol(command(&["330203001"], photo(RED))).await;
-    let dated = EnrolCommand { photo_taken_on: Some(Date::constant(2020, 2, 29)), ..command(&["330203001"], photo(RED)) };
+    let dated = EnrolCommand { about: taken_on(Date::constant(2020, 2, 29)), ..command(&["330203001"], photo(RED)) };
     assert_eq!(desk.enrol(dated.clone()).await, "replaced");
     assert_eq!(desk.enrol(dated.clone()).await, "unchanged");
     let another_number = EnrolCommand { identifiers: vec![card("330203001"), card("330203002")], ..dated.clone() };

@@ -6,6 +6,10 @@ use rusqlite::{Connection, params};
 use super::columns::{self, Columns, execute, query};
 use crate::store::{Flag, Listing, RecordId, StoreError};
 
+/// All columns.
+pub(super) const SELECT: &str =
+    "SELECT id, kind, raised_at, verification_id, institution, device_id, transaction_id, identifier_masked FROM flag";
+
 /// Writes a flag.
 pub(super) fn put(connection: &Connection, flag: &Flag) -> Result<(), StoreError> {
     let values = params![
@@ -25,14 +29,12 @@ pub(super) fn put(connection: &Connection, flag: &Flag) -> Result<(), StoreError
 
 /// Flags, newest first.
 pub(super) fn list(connection: &Connection, listing: &Listing) -> Result<Vec<Flag>, StoreError> {
-    let sql = format!(
-        "SELECT id, kind, raised_at, verification_id, institution, device_id, transaction_id, identifier_masked FROM flag {}",
-        columns::newest_first(listing, "raised_at")
-    );
+    let sql = format!("{SELECT} {}", columns::newest_first(listing, "raised_at"));
     query(connection, &sql, columns::listing_parameters(listing), "flag", decode)
 }
 
-fn decode(columns: &Columns<'_>) -> Result<Flag, StoreError> {
+/// A flag in all its columns.
+pub(super) fn decode(columns: &Columns<'_>) -> Result<Flag, StoreError> {
     Ok(Flag {
         id: RecordId(columns.get("id")?),
         kind: columns.word("kind", FlagKind::from_word)?,

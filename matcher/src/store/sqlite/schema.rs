@@ -8,8 +8,12 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::unavailable;
 use crate::store::StoreError;
 
-const FILES: &[&str] =
-    &[include_str!("schema/0001_first.sql"), include_str!("schema/0002_quality.sql"), include_str!("schema/0003_recheck.sql")];
+const FILES: &[&str] = &[
+    include_str!("schema/0001_first.sql"),
+    include_str!("schema/0002_quality.sql"),
+    include_str!("schema/0003_recheck.sql"),
+    include_str!("schema/0007_subjects.sql"),
+];
 
 /// Version of this program's schema.
 pub(super) const VERSION: u32 = FILES.len() as u32;
@@ -80,7 +84,7 @@ mod tests {
             of_persons += 1;
             assert!(columns.contains(&("subject_id".to_owned(), 1)), "{name}: its primary key does not lead with subject_id");
         }
-        assert_eq!(of_persons, 7);
+        assert_eq!(of_persons, 10);
     }
 
     #[test]
