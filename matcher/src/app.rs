@@ -11,4 +11,5 @@ pub mod health;
 pub mod person;
 pub mod recheck;
 pub mod sample;
+pub mod subjects;
 pub mod verify;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use clap_complete::Shell;
 
-use crate::{device::IssueArgs, import::EnrolArgs, init::InitArgs, listing::ListingArgs};
+use crate::{device::IssueArgs, import::EnrolArgs, init::InitArgs, listing::ListingArgs, subject::SubjectCommand};
 
 /// The center of Countersign: enrols references, verifies captures, flags mismatches.
 #[derive(Debug, Parser)]
@@ -52,6 +52,9 @@ pub enum Command {
     Flags(ListingArgs),
     /// List verifications, newest first
     Verifications(ListingArgs),
+    /// Show, export, forget or hold what is stored about a person
+    #[command(subcommand)]
+    Subject(SubjectCommand),
     /// Print completions for a shell
     Completions {
         /// Which shell.

@@ -22,5 +22,6 @@ pub mod out;
 pub mod pki;
 pub mod serve;
 pub mod store;
+pub mod subject;
 pub mod surroundings;
 pub mod vault;

@@ -15,6 +15,7 @@ use matcher::{
     listing::{self, ListingArgs},
     networks, out,
     serve::{self, ServeError},
+    subject,
     surroundings::{Surroundings, System},
 };
 use models::manifest::ManifestError;
@@ -41,6 +42,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Enrol(args) => return block_on(enrol(&load(cli)?, args)),
         Command::Flags(args) => block_on(listing(&load(cli)?, args, Records::Flags))?,
         Command::Verifications(args) => block_on(listing(&load(cli)?, args, Records::Verifications))?,
+        Command::Subject(command) => return block_on(async { Ok(subject::run(command, &load(cli)?.0).await?) }),
         Command::Serve => block_on(serve(&load(cli)?))?,
         Command::Completions { shell } => {
             let mut script = Vec::new();

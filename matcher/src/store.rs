@@ -51,6 +51,42 @@ pub type TimeMs = i64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SubjectId(pub [u8; 16]);
 
+/// In the form of a UUID.
+impl fmt::Display for SubjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        RecordId(self.0).fmt(f)
+    }
+}
+
+/// A text that is no id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("expected an id in the form of a UUID, 32 hexadecimal digits")]
+pub struct IdError;
+
+impl std::str::FromStr for SubjectId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        Ok(Self(id(text)?))
+    }
+}
+
+impl std::str::FromStr for RecordId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        Ok(Self(id(text)?))
+    }
+}
+
+/// Reads 32 hexadecimal digits, wherever hyphens stand.
+fn id(text: &str) -> Result<[u8; 16], IdError> {
+    let digits: String = text.chars().filter(|c| *c != '-').collect();
+    let fits = digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let number = fits.then(|| u128::from_str_radix(&digits, 16).ok()).flatten();
+    number.map(u128::to_be_bytes).ok_or(IdError)
+}
+
 /// Names one record (a reference, a verification, a flag). Random.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RecordId(pub [u8; 16]);
@@ -347,5 +383,9 @@ mod tests {
     fn ids_have_the_form_of_a_uuid() {
         let id = std::array::from_fn(|i| u8::try_from(i * 17).unwrap());
         assert_eq!(RecordId(id).to_string(), "00112233-4455-6677-8899-aabbccddeeff");
+        assert_eq!("00112233-4455-6677-8899-AABBCCDDEEFF".parse(), Ok(SubjectId(id)));
+        for wrong in ["", "00112233", "00112233-4455-6677-8899-aabbccddeefg", "+0112233445566778899aabbccddeeff"] {
+            assert_eq!(wrong.parse::<RecordId>(), Err(IdError), "{wrong}");
+        }
     }
 }

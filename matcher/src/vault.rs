@@ -205,6 +205,12 @@ impl DataKey {
         Self { key: self.key.clone(), numbers: Numbers::Sealed }
     }
 
+    /// The same key for a person who has numbers without a seal.
+    #[must_use]
+    pub fn with_unsealed_numbers(&self) -> Self {
+        Self { key: self.key.clone(), numbers: Numbers::MayBeUnsealed }
+    }
+
     /// Encrypts a number for its row.
     #[must_use]
     pub fn seal_number(&self, context: &IdentifierContext<'_>, identifier: &Identifier) -> Sealed {

@@ -5,8 +5,10 @@
 mod devices;
 mod enrolments;
 mod fields;
+mod forgetting;
 mod outcomes;
 mod recheck;
+mod references;
 mod replays;
 mod support;
 mod tampering;

@@ -13,7 +13,7 @@ use super::*;
 use crate::{
     store::sqlite::SqliteStore,
     surroundings::Fixed,
-    vault::{KeyEncryptionKey, Vault},
+    vault::{KeyEncryptionKey, Numbers, Vault},
 };
 
 /// Mean of red, green and blue over the picture; a black one has no face. Counts how often it was asked.
@@ -218,6 +218,72 @@ async fn two_desks_that_enrol_one_person_at_a_time_make_one_person() {
     assert_eq!(outcomes.iter().filter(|outcome| *outcome == "enrolled").count(), 1, "{outcomes:?}");
     assert_eq!(outcomes.iter().filter(|outcome| *outcome == "replaced").count(), 7, "{outcomes:?}");
     assert_eq!(desk.template("330203001").await, desk.template("330203002").await);
+}
+
+/// A person as a release enrolled them whose numbers had no seal.
+async fn unseal(desk: &Desk, number: &str) {
+    let claim = Claim::new(&desk.center, &[card(number)]).unwrap();
+    let stored = desk.center.store.subject_of(claim.first_key()).await.unwrap().unwrap();
+    let key = desk.center.vault.unwrap_data_key(stored.subject, &stored.data_key).unwrap();
+    let wrapped = desk.center.vault.wrap(stored.subject, &key.with_unsealed_numbers());
+    let database = rusqlite::Connection::open(desk._dir.path().join("center.db")).unwrap();
+    database.execute("UPDATE data_key SET wrapped = ?2 WHERE subject_id = ?1", rusqlite::params![stored.subject.0, wrapped.0]).unwrap();
+    database.execute("UPDATE identifier SET number = NULL, lookup_key_id = '' WHERE subject_id = ?1", [stored.subject.0]).unwrap();
+}
+
+async fn numbers(desk: &Desk, number: &str) -> Numbers {
+    let claim = Claim::new(&desk.center, &[card(number)]).unwrap();
+    let stored = desk.center.store.subject_of(claim.first_key()).await.unwrap().unwrap();
+    desk.center.vault.unwrap_data_key(stored.subject, &stored.data_key).unwrap().numbers()
+}
+
+#[tokio::test]
+async fn numbers_of_an_older_release_are_sealed_when_the_person_is_enrolled_again() {
+    let desk = Desk::new();
+    desk.enrol(command(&["330203001", "330203002"], photo(RED))).await;
+    unseal(&desk, "330203001").await;
+    assert_eq!(desk.center.store.unbound_identifiers().await.unwrap(), 2);
+    assert_eq!(desk.enrol(command(&["330203001"], photo(RED))).await, "replaced");
+    let some = (desk.center.store.unbound_identifiers().await.unwrap(), numbers(&desk, "330203002").await);
+    assert_eq!(some, (1, Numbers::MayBeUnsealed), "the other is still trusted");
+    assert_eq!(desk.enrol(command(&["330203002", "330203001"], photo(RED))).await, "replaced");
+    let all = (desk.center.store.unbound_identifiers().await.unwrap(), numbers(&desk, "330203001").await);
+    assert_eq!(all, (0, Numbers::Sealed), "from now on no row without a seal is this person's");
+    assert_eq!(desk.enrol(command(&["330203002", "330203001"], photo(RED))).await, "unchanged");
+    let claim = Claim::new(&desk.center, &[card("330203001")]).unwrap();
+    let stored = desk.center.store.subject_of(claim.first_key()).await.unwrap().unwrap();
+    assert_eq!(stored.references.len(), 1, "the very same photo is kept once");
+}
+
+#[tokio::test]
+async fn a_row_that_is_pointed_at_somebody_else_enrols_nobody() {
+    let desk = Desk::new();
+    desk.enrol(command(&["330203001"], photo(RED))).await;
+    desk.enrol(command(&["330203002"], photo(BLUE))).await;
+    let database = rusqlite::Connection::open(desk._dir.path().join("center.db")).unwrap();
+    database.execute("UPDATE identifier SET subject_id = (SELECT max(subject_id) FROM subject)", []).unwrap();
+    let outcomes = [
+        enrol_one(&desk.center, &desk.model, command(&["330203001"], photo(RED)), &desk.surroundings).await,
+        enrol_one(&desk.center, &desk.model, command(&["330203002"], photo(RED)), &desk.surroundings).await,
+    ];
+    assert_eq!(outcomes.iter().filter(|outcome| matches!(outcome, Err(EnrolError::Binding))).count(), 1, "{outcomes:?}");
+}
+
+#[tokio::test]
+async fn photos_of_several_sources_stand_beside_each_other() {
+    let desk = Desk::new();
+    let of = |source, colour| {
+        let about = PhotoFacts { source, ..PhotoFacts::default() };
+        EnrolCommand { about, birth: Some(Birth::new("1949").unwrap()), ..command(&["330203001"], photo(colour)) }
+    };
+    assert_eq!(desk.enrol(of(ReferenceSource::CardPhoto, RED)).await, "enrolled");
+    assert_eq!(desk.enrol(of(ReferenceSource::DocumentChip, RED)).await, "added");
+    assert_eq!(desk.enrol(of(ReferenceSource::CardPhoto, RED)).await, "unchanged");
+    assert_eq!(desk.enrol(of(ReferenceSource::CardPhoto, BLUE)).await, "replaced");
+    let claim = Claim::new(&desk.center, &[card("330203001")]).unwrap();
+    let stored = desk.center.store.subject_of(claim.first_key()).await.unwrap().unwrap();
+    assert_eq!(stored.references.len(), 3);
+    assert!(stored.birth.is_some());
 }
 
 #[test]

@@ -108,6 +108,47 @@ mod tests {
     }
 
     #[test]
+    fn references_of_the_first_schema_are_carried_over_with_their_photos_and_probes() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.pragma_update(None, "foreign_keys", 1).unwrap();
+        for file in FILES.iter().take_while(|file| !file.contains("CREATE TABLE enrolment (")) {
+            connection.execute_batch(file).unwrap();
+        }
+        let before = FILES.iter().position(|file| file.contains("CREATE TABLE enrolment (")).unwrap();
+        connection.pragma_update(None, "user_version", before as u32).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO subject VALUES (zeroblob(16), 1), (x'01000000000000000000000000000000', 1);
+                 INSERT INTO data_key VALUES (zeroblob(16), x'aa'), (x'01000000000000000000000000000000', x'bb');
+                 INSERT INTO identifier VALUES ('social_security_card', '', zeroblob(32), zeroblob(16));
+                 INSERT INTO reference VALUES (zeroblob(16), x'02000000000000000000000000000000', 'm@1', 'r@1', x'cc', zeroblob(32), 77, '2020-02-29');
+                 INSERT INTO enrolment_photo VALUES (zeroblob(16), x'dd', NULL);
+                 INSERT INTO verification SELECT zeroblob(16), zeroblob(16), 1, 'i', 't', 1, zeroblob(32), 'd', 'c', 1, 'settlement', '', '',
+                     'social_security_card', '', zeroblob(32), '', 5, 6, 'match', '[]', 'settle', 1, 1, 1, 'm@1', 1, 'p', 0;
+                 INSERT INTO probe VALUES (zeroblob(16), zeroblob(16), x'ee', x'ff');
+                 INSERT INTO recheck VALUES (zeroblob(16), zeroblob(16), 'm@1', 'r@1', 1, 0, NULL, NULL, NULL);",
+            )
+            .unwrap();
+        migrate(&mut connection).unwrap();
+        let text = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+        let enrolment = "SELECT source || state || changed_at || enrolled_at || photo_taken_on || hex(photo_id) FROM enrolment";
+        let id = "02000000000000000000000000000000";
+        assert_eq!(text(enrolment), format!("card_photoactive77772020-02-29{id}"));
+        assert_eq!(text("SELECT hex(record_id) || hex(photo_id) || model || hex(template) FROM reference"), format!("{id}{id}m@1CC"));
+        assert_eq!(text("SELECT hex(photo_id) || hex(photo) FROM enrolment_photo"), format!("{id}DD"));
+        assert_eq!(text("SELECT hex(template) || hex(sample) || decided_at FROM probe"), "EEFF6");
+        assert_eq!(text("SELECT count(*) || '' FROM recheck"), "1");
+        assert_eq!(text("SELECT count(number) || lookup_key_id FROM identifier"), "0");
+        let broken: Vec<String> = {
+            let mut statement = connection.prepare("SELECT \"table\" FROM pragma_foreign_key_check").unwrap();
+            statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        };
+        assert_eq!(broken, [] as [String; 0]);
+        connection.execute("DELETE FROM enrolment", []).unwrap();
+        assert_eq!(text("SELECT (SELECT count(*) FROM reference) || (SELECT count(*) FROM enrolment_photo)"), "00");
+    }
+
+    #[test]
     fn a_newer_database_is_refused() {
         let mut connection = migrated();
         connection.pragma_update(None, "user_version", VERSION + 1).unwrap();
