@@ -1,6 +1,6 @@
 //! The command line: what can be asked of `matcher`.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use clap_complete::Shell;
@@ -34,6 +34,19 @@ impl Cli {
             || Self::command().error(ErrorKind::MissingRequiredArgument, "give the data folder: --data DIR, or COUNTERSIGN_DATA=DIR");
         self.data.clone().unwrap_or_else(|| missing().exit())
     }
+}
+
+/// The words of the command that a command line asks for, without its arguments; empty when it asks for none.
+#[must_use]
+pub fn command_words(arguments: impl IntoIterator<Item = OsString>) -> String {
+    let Ok(matches) = Cli::command().try_get_matches_from(arguments) else { return String::new() };
+    let mut words = vec!["matcher"];
+    let mut matches = &matches;
+    while let Some((word, below)) = matches.subcommand() {
+        words.push(word);
+        matches = below;
+    }
+    words.join(" ")
 }
 
 /// What can be asked.
@@ -88,6 +101,13 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_words_of_a_command_are_without_its_arguments() {
+        let line = ["matcher", "--data", "/d", "device", "revoke", "till-1"];
+        assert_eq!(command_words(line.map(OsString::from)), "matcher device revoke");
+        assert_eq!(command_words(["something-else", "--at-all"].map(OsString::from)), "");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow};
 use clap::{CommandFactory, Parser};
 use matcher::{
     center::{Center, OpenError},
-    cli::{Cli, Command, DeviceCommand},
+    cli::{self, Cli, Command, DeviceCommand},
     config::{Config, ConfigError, LogConfig, LogFormat},
     data_dir::{DataDir, DataDirError},
     device,
@@ -16,7 +16,7 @@ use matcher::{
     networks, out,
     serve::{self, ServeError},
     subject,
-    surroundings::{Surroundings, System},
+    surroundings::{self, Surroundings, System},
 };
 use models::manifest::ManifestError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -26,7 +26,9 @@ use tracing_subscriber::EnvFilter;
 const BAD_CONFIGURATION: u8 = 64;
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
+    let cli = Cli::parse();
+    surroundings::set_command(cli::command_words(std::env::args_os()));
+    match run(&cli) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("matcher: {error:#}");

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use matcher_core::{Decision, Disposition, FlagKind, IdentifierKind, RecheckOutcome, Scene};
 use thiserror::Error;
 
+pub mod audit;
 #[cfg(test)]
 pub(crate) mod contract;
 pub mod sqlite;
@@ -340,7 +341,7 @@ pub struct Listing {
 
 /// The operations the use cases need.
 #[async_trait]
-pub trait Store: Subjects + Send + Sync {
+pub trait Store: Subjects + audit::AuditLog + Send + Sync {
     /// Adds or replaces a device.
     async fn put_device(&self, device: Device) -> Result<(), StoreError>;
     /// Marks a device revoked; false when there is none.

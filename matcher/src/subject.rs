@@ -21,7 +21,7 @@ use crate::{
     durable,
     listing::Until,
     out,
-    store::{RecordId, StoreError, SubjectId, subjects::Hold},
+    store::{RecordId, StoreError, SubjectId, audit::events, subjects::Hold},
     surroundings::{Surroundings, System},
 };
 
@@ -273,6 +273,8 @@ async fn write_archive(center: &Center, who: &Who, out: &PathBuf) -> Result<(), 
     let (file, key) = subjects::open(center, who.find(center).await?).await.map_err(CommandError::Subject)?;
     let models: Vec<String> = center.policy.models().map(|(model, _)| model.to_string()).collect();
     let (archive, unreadable) = export::archive(&file, &key, &models, System.now_ms()).map_err(CommandError::Export)?;
+    // Written down before it is handed out: nobody gets everything about a person unnoticed.
+    center.store.record_audit(events::subject_exported(file.subject.subject, System.now_ms())).await.map_err(CommandError::Store)?;
     durable::write_new(out, &archive).map_err(|source| CommandError::Write { path: out.clone(), source })?;
     let unreadable = if unreadable == 0 { String::new() } else { format!("; {unreadable} records did not open, see person.json") };
     print(&format!("Wrote {}{unreadable}. It is readable: hand it over and delete it", out.display()))

@@ -2,9 +2,13 @@
 //!
 //! Not here: nonces and keys, which are always the operating system's random bytes (`crate::vault`).
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    os::unix::fs::MetadataExt,
+    sync::OnceLock,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
-use crate::store::{RecordId, SubjectId, TimeMs};
+use crate::store::{RecordId, SubjectId, TimeMs, audit::Process};
 
 /// Where a use case gets the time and its ids from.
 pub trait Surroundings: Send + Sync {
@@ -48,6 +52,31 @@ pub(crate) fn os_random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     let Ok(()) = getrandom::fill(&mut bytes) else { unreachable!("the operating system gives random bytes") };
     bytes
+}
+
+static COMMAND: OnceLock<String> = OnceLock::new();
+
+/// Says once which command this process runs, its words alone: arguments may name a person.
+pub fn set_command(words: String) {
+    let _ = COMMAND.set(words);
+}
+
+/// This process, as audit entries name it. What the system does not say is empty.
+#[must_use]
+pub fn process() -> Process {
+    let program = || std::env::current_exe().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+    let command = COMMAND.get().cloned().or_else(program).unwrap_or_default();
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
+    // The folder of a process belongs to the user it acts as.
+    let user = std::fs::metadata("/proc/self").map(|process| user(process.uid())).unwrap_or_default();
+    Process { command, user, host, pid: std::process::id() }
+}
+
+fn user(id: u32) -> String {
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let mut fields = users.lines().map(|line| line.split(':'));
+    let name = fields.find_map(|mut of_user| Some((of_user.next()?, of_user.nth(1)?)).filter(|(_, number)| *number == id.to_string()));
+    name.map_or_else(|| id.to_string(), |(name, _)| format!("{id} {name}"))
 }
 
 /// A clock that stands where it is put, and ids that count up from 1.

@@ -4,6 +4,7 @@
 //! (`matcher::store`), how they are encrypted (`matcher::vault`), how they travel (`proto`), and the
 //! comparison itself (`models_core::compare`, shared with agents and the evaluation).
 
+pub mod audit;
 pub mod birth;
 pub mod decision;
 pub mod flag;
@@ -12,6 +13,7 @@ pub mod policy;
 pub mod recheck;
 pub mod reference;
 
+pub use audit::AuditAction;
 pub use birth::{AgeBand, Birth, BirthError};
 pub use decision::{
     AcquisitionFailure, Comparison, Decision, Disposition, Earlier, Evidence, NoDecision, ReferenceState, Scene, Verdict, decide,

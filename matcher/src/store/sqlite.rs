@@ -15,9 +15,11 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{
     Device, DueRecheck, Flag, Listing, NewVerification, RecheckDone, Recorded, RequestKey, Store, StoreError, Taken, TimeMs, Verification,
+    audit::Process,
 };
-use crate::durable;
+use crate::{durable, surroundings};
 
+mod audit;
 mod columns;
 mod devices;
 mod enrolments;
@@ -47,12 +49,22 @@ impl SqliteStore {
     /// [`StoreError::TooNew`] when a newer program made it; [`StoreError::Unavailable`] when it cannot be opened,
     /// made durable or is no database.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_as(path, surroundings::process())
+    }
+
+    /// Opens the store in a file for a process that audit entries are to name.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub fn open_as(path: &Path, process: Process) -> Result<Self, StoreError> {
         durable::ensure_file(path).map_err(unavailable)?;
         let mut connection = connect(path)?;
         schema::guard(&connection)?;
         prepare_for_writing(&connection)?;
         schema::migrate(&mut connection)?;
-        Ok(Self { path: path.to_owned(), readers: readers::Readers::open(path)?, writer: writer::Writer::start(connection)? })
+        audit::prepare(&connection)?;
+        let chain = audit::Chain::new(process);
+        Ok(Self { path: path.to_owned(), readers: readers::Readers::open(path)?, writer: writer::Writer::start(connection, chain)? })
     }
 }
 

@@ -2,8 +2,11 @@
 
 use rusqlite::{Connection, params};
 
-use super::columns::{Columns, execute, query, query_one};
-use crate::store::{Device, DeviceRole, StoreError, Taken, TimeMs};
+use super::{
+    audit,
+    columns::{Columns, execute, query, query_one},
+};
+use crate::store::{Device, DeviceRole, StoreError, Taken, TimeMs, audit::events};
 
 const SELECT: &str = "SELECT id, institution, counter, role, public_key, certificate_sha256, certificate_expires_at, issued_at, revoked_at
      FROM device";
@@ -29,13 +32,18 @@ pub(super) fn put(connection: &Connection, device: &Device) -> Result<(), StoreE
              public_key = excluded.public_key, certificate_sha256 = excluded.certificate_sha256,
              certificate_expires_at = excluded.certificate_expires_at, issued_at = excluded.issued_at,
              revoked_at = excluded.revoked_at";
-    execute(connection, sql, values, "device certificate").map(drop)
+    execute(connection, sql, values, "device certificate")?;
+    audit::append(connection, &events::device_issued(device))
 }
 
 /// Marks a device revoked; the first time it was stays.
 pub(super) fn revoke(connection: &Connection, id: &str, at: TimeMs) -> Result<bool, StoreError> {
     let sql = "UPDATE device SET revoked_at = coalesce(revoked_at, ?2) WHERE id = ?1";
-    Ok(execute(connection, sql, params![id, at], "device")? == 1)
+    let found = execute(connection, sql, params![id, at], "device")? == 1;
+    if found {
+        audit::append(connection, &events::device_revoked(id, at))?;
+    }
+    Ok(found)
 }
 
 /// The device of a name.

@@ -4,12 +4,14 @@ use matcher_core::{IdentifierKind, Life, PhotoState, REFERENCES_MAX, ReferenceSo
 use rusqlite::{Connection, params};
 
 use super::{
+    audit,
     columns::{Columns, execute, query, query_one},
     unavailable,
     writer::undoable,
 };
 use crate::store::{
-    BoundIdentifier, Enrolled, IdentifierKey, NewEnrolment, RecordId, Sealed, StoreError, StoredReference, StoredSubject, SubjectId, TimeMs,
+    BoundIdentifier, Enrolled, IdentifierKey, NewEnrolment, RecordId, Sealed, StoreError, StoredReference, StoredSubject, SubjectId,
+    TimeMs, audit::events,
 };
 
 const REFERENCES: &str = "SELECT subject_id, record_id, photo_id, model, recipe, template, source, state, changed_at, enrolled_at, valid_from, \
@@ -69,11 +71,13 @@ fn put(connection: &Connection, new: &NewEnrolment) -> Result<Enrolled, StoreErr
     put_reference(connection, &new.reference, at)?;
     put_photo(connection, new)?;
     let in_use = keep_newest(connection, subject, new.reference.photo, at)?;
-    Ok(match (replaced, in_use) {
+    let done = match (replaced, in_use) {
         (1.., _) => Enrolled::Replaced,
         (0, ..=1) => Enrolled::New,
         (0, _) => Enrolled::Added,
-    })
+    };
+    audit::append(connection, &events::enrolled(new, done))?;
+    Ok(done)
 }
 
 /// Supersedes the photo of the same source. The very same photo is not kept twice.

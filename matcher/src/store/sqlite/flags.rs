@@ -3,8 +3,11 @@
 use matcher_core::FlagKind;
 use rusqlite::{Connection, params};
 
-use super::columns::{self, Columns, execute, query};
-use crate::store::{Flag, Listing, RecordId, StoreError};
+use super::{
+    audit,
+    columns::{self, Columns, execute, query},
+};
+use crate::store::{Flag, Listing, RecordId, StoreError, audit::events};
 
 /// All columns.
 pub(super) const SELECT: &str =
@@ -24,7 +27,8 @@ pub(super) fn put(connection: &Connection, flag: &Flag) -> Result<(), StoreError
     ];
     let sql = "INSERT INTO flag (id, kind, raised_at, verification_id, institution, device_id, transaction_id, identifier_masked)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    execute(connection, sql, values, "flag").map(drop)
+    execute(connection, sql, values, "flag")?;
+    audit::append(connection, &events::flag_raised(flag))
 }
 
 /// Flags, newest first.

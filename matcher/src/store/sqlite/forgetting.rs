@@ -3,15 +3,18 @@
 //! Every table that has a `subject_id` is either emptied of the person or kept under a pseudonym; a test compares the
 //! two lists below with the schema, so that a new table is put into one of them.
 
+use matcher_core::AuditAction;
 use rusqlite::{Connection, params};
 
 use super::{
+    audit,
     columns::{Columns, execute, query, query_one},
     enrolments,
     subjects::table_names,
 };
 use crate::store::{
     RecordId, StoreError, SubjectId, TimeMs,
+    audit::events,
     subjects::{Count, Forget, Forgotten, Hold, Withdrawal},
 };
 
@@ -48,7 +51,9 @@ pub(super) fn forget(connection: &Connection, forget: &Forget) -> Result<Forgott
              ON CONFLICT DO UPDATE SET forgotten_at = excluded.forgotten_at";
         execute(connection, sql, params![tombstone, key, forget.at], "tombstone")?;
     }
-    Ok(Forgotten::Done { deleted: delete(connection, subject, &DELETED)?, pseudonymised })
+    let deleted = delete(connection, subject, &DELETED)?;
+    audit::append(connection, &events::deleted(AuditAction::SubjectForgotten, subject, &deleted, forget.at))?;
+    Ok(Forgotten::Done { deleted, pseudonymised })
 }
 
 /// Deletes what is biometric and takes the data key away, unless a hold forbids it.
@@ -66,7 +71,9 @@ pub(super) fn withdraw(connection: &Connection, withdrawal: &Withdrawal) -> Resu
     }
     let sql = "UPDATE subject SET withdrawn_at = coalesce(withdrawn_at, ?2), birth = ?3 WHERE subject_id = ?1";
     execute(connection, sql, params![subject.0, withdrawal.at, withdrawal.birth.as_ref().map(|birth| &birth.0)], "person")?;
-    Ok(Forgotten::Done { deleted: delete(connection, subject, &BIOMETRIC)?, pseudonymised: Vec::new() })
+    let deleted = delete(connection, subject, &BIOMETRIC)?;
+    audit::append(connection, &events::deleted(AuditAction::ConsentWithdrawn, subject, &deleted, withdrawal.at))?;
+    Ok(Forgotten::Done { deleted, pseudonymised: Vec::new() })
 }
 
 fn obstacle(connection: &Connection, subject: SubjectId, now: TimeMs) -> Result<Option<Forgotten>, StoreError> {
@@ -142,13 +149,21 @@ pub(super) fn place_hold(connection: &Connection, subject: SubjectId, hold: &Hol
     let sql = "INSERT INTO legal_hold (subject_id, hold_id, reason, placed_by, placed_at, until)
          SELECT subject_id, ?2, ?3, ?4, ?5, ?6 FROM subject WHERE subject_id = ?1";
     let values = params![subject.0, hold.id.0, hold.reason, hold.placed_by, hold.placed_at, hold.until];
-    Ok(execute(connection, sql, values, "hold")? == 1)
+    let placed = execute(connection, sql, values, "hold")? == 1;
+    if placed {
+        audit::append(connection, &events::hold_placed(subject, hold))?;
+    }
+    Ok(placed)
 }
 
 /// Releases all holds of a person.
 pub(super) fn release_holds(connection: &Connection, subject: SubjectId, by: &str, at: TimeMs) -> Result<u64, StoreError> {
     let sql = "UPDATE legal_hold SET released_by = ?2, released_at = ?3 WHERE subject_id = ?1 AND released_at IS NULL";
-    Ok(execute(connection, sql, params![subject.0, by, at], "hold")? as u64)
+    let released = execute(connection, sql, params![subject.0, by, at], "hold")? as u64;
+    if released > 0 {
+        audit::append(connection, &events::holds_lifted(subject, by, released, at))?;
+    }
+    Ok(released)
 }
 
 #[cfg(test)]

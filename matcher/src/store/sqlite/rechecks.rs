@@ -3,10 +3,13 @@
 use rusqlite::{Connection, params};
 
 use super::{
+    audit,
     columns::{Columns, execute, query_one},
     flags, verifications,
 };
-use crate::store::{DueRecheck, MadeBy, RecheckDone, RecordId, Sealed, SealedProbe, StoreError, SubjectId, TimeMs, Verification};
+use crate::store::{
+    DueRecheck, MadeBy, RecheckDone, RecordId, Sealed, SealedProbe, StoreError, SubjectId, TimeMs, Verification, audit::events,
+};
 
 const TABLE: &str = "recheck";
 
@@ -54,5 +57,6 @@ pub(super) fn finish(connection: &Connection, done: &RecheckDone) -> Result<bool
     if let Some(flag) = &done.flag {
         flags::put(connection, flag)?;
     }
+    audit::append(connection, &events::rechecked(done))?;
     Ok(true)
 }

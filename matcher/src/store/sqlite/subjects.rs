@@ -5,13 +5,14 @@ use matcher_core::{PhotoState, ReferenceSource};
 use rusqlite::{Connection, params};
 
 use super::{
-    SqliteStore,
+    SqliteStore, audit,
     columns::{Columns, execute, query, query_one},
     enrolments, flags, forgetting, unavailable, verifications,
 };
 use crate::store::{
     BoundIdentifier, Enrolled, Flag, IdentifierKey, NewEnrolment, RecordId, Sealed, SealedProbe, StoreError, StoredSubject, SubjectId,
     Subjects, TimeMs, Verification,
+    audit::events,
     subjects::{Count, Forget, Forgotten, Hold, StoredPhoto, SubjectFile, Withdrawal},
 };
 
@@ -54,7 +55,14 @@ impl Subjects for SqliteStore {
     }
 
     async fn revoke_photo(&self, subject: SubjectId, photo: RecordId, at: TimeMs) -> Result<bool, StoreError> {
-        self.writer.write(move |connection| enrolments::set_state(connection, subject, photo, PhotoState::Revoked, at)).await
+        let revoke = move |connection: &Connection| {
+            let revoked = enrolments::set_state(connection, subject, photo, PhotoState::Revoked, at)?;
+            if revoked {
+                audit::append(connection, &events::reference_revoked(subject, photo, at))?;
+            }
+            Ok(revoked)
+        };
+        self.writer.write(revoke).await
     }
 
     async fn place_hold(&self, subject: SubjectId, hold: Hold) -> Result<bool, StoreError> {

@@ -4,10 +4,13 @@ use matcher_core::{Decision, Disposition, NoDecision, Scene};
 use rusqlite::{Connection, params};
 
 use super::{
+    audit,
     columns::{self, Columns, execute, query, query_one},
     devices, flags, rechecks,
 };
-use crate::store::{Listing, NewVerification, RecordId, Recorded, RequestKey, SealedProbe, StoreError, SubjectId, Taken, Verification};
+use crate::store::{
+    Listing, NewVerification, RecordId, Recorded, RequestKey, SealedProbe, StoreError, SubjectId, Taken, Verification, audit::events,
+};
 
 const TABLE: &str = "verification";
 const SELECT: &str = "SELECT v.subject_id, v.id, v.known, v.institution, v.transaction_id, v.attempt, v.envelope_digest, v.device_id, v.counter, \
@@ -73,6 +76,7 @@ pub(super) fn record(connection: &Connection, new: &NewVerification) -> Result<R
     for flag in &new.flags {
         flags::put(connection, flag)?;
     }
+    audit::append(connection, &events::verified(record))?;
     Ok(Recorded::Stored)
 }
 

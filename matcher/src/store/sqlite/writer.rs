@@ -38,6 +38,16 @@ pub(super) enum CommitError {
     /// A full disk and the like make the database undo a transaction by itself, neighbours and all.
     #[error("the database undid the transaction")]
     Undone,
+    #[error("what goes with the commit could not be written")]
+    With(#[source] StoreError),
+}
+
+/// What goes with every commit: it sees all that the commit is to make durable, and hears what came of it.
+pub(super) trait WithCommit: Send + 'static {
+    /// Writes the last of the transaction; an error fails all of it.
+    fn before(&mut self, connection: &Connection) -> Result<(), StoreError>;
+    /// Hears whether it was committed.
+    fn after(&mut self, committed: bool);
 }
 
 /// A change that waits for its commit.
@@ -56,9 +66,9 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread.
-    pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
+    pub(super) fn start(connection: Connection, with: impl WithCommit) -> Result<Self, StoreError> {
         let (queue, waiting) = mpsc::channel(QUEUE_LEN_MAX);
-        let run = move || run(connection, waiting);
+        let run = move || run(connection, waiting, with);
         let thread = thread::Builder::new().name("store-writer".into()).spawn(run).map_err(unavailable)?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
@@ -88,7 +98,7 @@ impl Drop for Writer {
     }
 }
 
-fn run(mut connection: Connection, mut waiting: mpsc::Receiver<Box<dyn Change>>) {
+fn run(mut connection: Connection, mut waiting: mpsc::Receiver<Box<dyn Change>>, mut with: impl WithCommit) {
     let mut batch = Vec::new();
     while let Some(first) = waiting.blocking_recv() {
         batch.push(first);
@@ -97,7 +107,8 @@ fn run(mut connection: Connection, mut waiting: mpsc::Receiver<Box<dyn Change>>)
         {
             batch.push(next);
         }
-        let committed = commit(&mut connection, &mut batch).map_err(Arc::new);
+        let committed = commit(&mut connection, &mut batch, &mut with).map_err(Arc::new);
+        with.after(committed.is_ok());
         if let Err(error) = &committed {
             tracing::error!(error = error.as_ref() as &dyn std::error::Error, changes = batch.len(), "a commit failed");
         }
@@ -107,12 +118,13 @@ fn run(mut connection: Connection, mut waiting: mpsc::Receiver<Box<dyn Change>>)
     }
 }
 
-/// One transaction, a savepoint for each change, one commit.
-fn commit(connection: &mut Connection, batch: &mut [Box<dyn Change>]) -> Result<(), CommitError> {
+/// One transaction, a savepoint for each change, what goes with the commit, one commit.
+fn commit(connection: &mut Connection, batch: &mut [Box<dyn Change>], with: &mut impl WithCommit) -> Result<(), CommitError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(CommitError::Sqlite)?;
     for change in batch {
         undoable(&transaction, |connection| if change.apply(connection) { Ok(()) } else { Err(()) })?.ok();
     }
+    with.before(&transaction).map_err(CommitError::With)?;
     transaction.commit().map_err(CommitError::Sqlite)
 }
 

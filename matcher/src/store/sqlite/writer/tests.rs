@@ -4,6 +4,16 @@ use std::sync::mpsc as blocking;
 
 use super::*;
 
+struct Nothing;
+
+impl WithCommit for Nothing {
+    fn before(&mut self, _: &Connection) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn after(&mut self, _: bool) {}
+}
+
 fn database() -> (tempfile::TempDir, Connection) {
     let dir = tempfile::tempdir().unwrap();
     let connection = Connection::open(dir.path().join("test.db")).unwrap();
@@ -37,7 +47,7 @@ type AnyChange = Box<dyn FnOnce(&Connection) -> Result<(), StoreError> + Send>;
 
 /// Starts a writer that is inside its first change, with these waiting behind it; they share one commit.
 async fn together<const N: usize>(connection: Connection, changes: [AnyChange; N]) -> Vec<Result<(), StoreError>> {
-    let writer = Arc::new(Writer::start(connection).unwrap());
+    let writer = Arc::new(Writer::start(connection, Nothing).unwrap());
     let (change, release, arrived) = hold();
     let first = tokio::spawn({
         let writer = Arc::clone(&writer);
@@ -94,7 +104,7 @@ async fn a_transaction_the_database_undid_answers_everyone_unavailable_and_the_n
     let answers = together(connection, [Box::new(insert(1)), Box::new(undone), Box::new(insert(2))]).await;
     assert!(answers.iter().all(|answer| matches!(answer, Err(StoreError::Unavailable(_)))), "{answers:?}");
     assert_eq!(stored(&dir), [0_i64; 0]);
-    let writer = Writer::start(Connection::open(dir.path().join("test.db")).unwrap()).unwrap();
+    let writer = Writer::start(Connection::open(dir.path().join("test.db")).unwrap(), Nothing).unwrap();
     let undone = |connection: &Connection| connection.execute_batch("ROLLBACK").map_err(unavailable);
     assert!(writer.write(undone).await.is_err());
     writer.write(insert(3)).await.unwrap();
@@ -104,7 +114,7 @@ async fn a_transaction_the_database_undid_answers_everyone_unavailable_and_the_n
 #[tokio::test]
 async fn a_full_queue_answers_at_once() {
     let (_dir, connection) = database();
-    let writer = Arc::new(Writer::start(connection).unwrap());
+    let writer = Arc::new(Writer::start(connection, Nothing).unwrap());
     let (change, release, arrived) = hold();
     let first = tokio::spawn({
         let writer = Arc::clone(&writer);
@@ -129,7 +139,7 @@ async fn a_full_queue_answers_at_once() {
 #[tokio::test]
 async fn a_change_whose_caller_went_away_before_its_turn_is_left_out() {
     let (dir, connection) = database();
-    let writer = Arc::new(Writer::start(connection).unwrap());
+    let writer = Arc::new(Writer::start(connection, Nothing).unwrap());
     let (change, release, arrived) = hold();
     let first = tokio::spawn({
         let writer = Arc::clone(&writer);

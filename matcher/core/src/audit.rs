@@ -1,0 +1,80 @@
+//! Audit: what happened at the center, in an order that cannot be changed unnoticed.
+//!
+//! Here: the closed words of what can happen, and the [chain] that entries are put in. Everything is pure:
+//! salts, times and hashes come in and go out. Not here: where entries are kept (`matcher::store`).
+
+use crate::decision::words;
+
+pub mod chain;
+
+pub use chain::{EntryContent, EpochId, EpochOpening, Hash, Head, Salt};
+
+words! {
+    /// What happened.
+    AuditAction {
+        /// A device was let in, or its certificate renewed.
+        DeviceIssued = "device_issued",
+        /// A device was put out.
+        DeviceRevoked = "device_revoked",
+        /// A reference was written.
+        Enrolled = "enrolled",
+        /// A reference was withdrawn without another in its place.
+        ReferenceRevoked = "reference_revoked",
+        /// A verification was decided.
+        Verified = "verified",
+        /// A flag was raised.
+        FlagRaised = "flag_raised",
+        /// An agent's template was made again from its sample.
+        Rechecked = "rechecked",
+        /// Somebody looked at a face.
+        FaceViewed = "face_viewed",
+        /// Somebody searched for a face among several cards.
+        FaceSearched = "face_searched",
+        /// A policy came into force.
+        PolicyApplied = "policy_applied",
+        /// The policy's mode changed.
+        ModeChanged = "mode_changed",
+        /// A receipt was issued.
+        ReceiptIssued = "receipt_issued",
+        /// A receipt was confirmed by its settlement.
+        ReceiptConfirmed = "receipt_confirmed",
+        /// A receipt was reversed.
+        ReceiptReversed = "receipt_reversed",
+        /// A case was opened.
+        CaseOpened = "case_opened",
+        /// A case was claimed by somebody.
+        CaseClaimed = "case_claimed",
+        /// A case was decided.
+        CaseDecided = "case_decided",
+        /// A case was closed.
+        CaseClosed = "case_closed",
+        /// A case was opened again.
+        CaseReopened = "case_reopened",
+        /// A blind draw was judged.
+        DrawJudged = "draw_judged",
+        /// Everything about a person was handed out.
+        SubjectExported = "subject_exported",
+        /// A person was forgotten.
+        SubjectForgotten = "subject_forgotten",
+        /// A consent was withdrawn.
+        ConsentWithdrawn = "consent_withdrawn",
+        /// A legal hold was placed.
+        HoldPlaced = "hold_placed",
+        /// A legal hold was lifted.
+        HoldLifted = "hold_lifted",
+        /// Retention deleted what its time was over for.
+        RetentionRun = "retention_run",
+        /// References were made again under another model or recipe.
+        ReferencesReextracted = "references_reextracted",
+        /// The model in use was switched, or switched back.
+        ModelSwitched = "model_switched",
+        /// A key was rotated, or an older one dropped.
+        KeyRotated = "key_rotated",
+        /// Keys were written to a backup, or put back from one.
+        KeysBackedUp = "keys_backed_up",
+        /// The store was copied.
+        StoreBackedUp = "store_backed_up",
+        /// The audit log itself was handed out.
+        AuditExported = "audit_exported",
+    }
+}

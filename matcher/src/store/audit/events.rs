@@ -1,0 +1,183 @@
+//! The entries that the store's own writes append, and the digests by which an entry covers a record.
+//!
+//! A digest is over the record's values, not over its row: a column that is added later changes nothing. What
+//! names the person stands apart, because forgetting a person takes it out of a record that stays.
+
+use matcher_core::AuditAction;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::AuditEvent;
+use crate::{
+    keys::hex,
+    store::{
+        Device, Enrolled, Flag, NewEnrolment, RecheckDone, RecordId, SubjectId, TimeMs, Verification,
+        subjects::{Count, Hold},
+    },
+};
+
+/// First of a covering digest: which values of a record it is over, and in which order.
+const VERSION: &str = "1:";
+
+/// A device was let in, or its certificate renewed.
+pub(crate) fn device_issued(device: &Device) -> AuditEvent {
+    let detail = json!({
+        "institution": device.institution,
+        "counter": device.counter,
+        "certificate": hex(&device.certificate_sha256),
+    });
+    event(device.issued_at, AuditAction::DeviceIssued, device.id.clone(), &detail)
+}
+
+/// A device was put out.
+pub(crate) fn device_revoked(id: &str, at: TimeMs) -> AuditEvent {
+    event(at, AuditAction::DeviceRevoked, id.to_owned(), &Value::Null)
+}
+
+/// A reference was written.
+pub(crate) fn enrolled(new: &NewEnrolment, done: Enrolled) -> AuditEvent {
+    let reference = &new.reference;
+    let detail = json!({
+        "subject": id(reference.subject),
+        "model": reference.model,
+        "source": reference.source.word(),
+        "replaced": done == Enrolled::Replaced,
+    });
+    event(reference.life.enrolled_at, AuditAction::Enrolled, reference.record.to_string(), &detail)
+}
+
+/// A photo and what was made of it were revoked.
+pub(crate) fn reference_revoked(subject: SubjectId, photo: RecordId, at: TimeMs) -> AuditEvent {
+    event(at, AuditAction::ReferenceRevoked, photo.to_string(), &json!({ "subject": id(subject) }))
+}
+
+/// Everything about a person was handed out.
+pub(crate) fn subject_exported(subject: SubjectId, at: TimeMs) -> AuditEvent {
+    event(at, AuditAction::SubjectExported, id(subject), &Value::Null)
+}
+
+/// A person was forgotten, or what is biometric was destroyed because consent was withdrawn.
+pub(crate) fn deleted(action: AuditAction, subject: SubjectId, deleted: &[Count], at: TimeMs) -> AuditEvent {
+    let counts: serde_json::Map<String, Value> = deleted.iter().map(|(table, rows)| (table.clone(), (*rows).into())).collect();
+    event(at, action, id(subject), &json!({ "deleted": counts }))
+}
+
+/// A hold was placed.
+pub(crate) fn hold_placed(subject: SubjectId, hold: &Hold) -> AuditEvent {
+    let detail = json!({ "hold": hold.id.to_string(), "until": hold.until });
+    AuditEvent { by: hold.placed_by.clone(), ..event(hold.placed_at, AuditAction::HoldPlaced, id(subject), &detail) }
+}
+
+/// All holds of a person were lifted.
+pub(crate) fn holds_lifted(subject: SubjectId, by: &str, holds: u64, at: TimeMs) -> AuditEvent {
+    AuditEvent { by: by.to_owned(), ..event(at, AuditAction::HoldLifted, id(subject), &json!({ "holds": holds })) }
+}
+
+/// A verification was decided.
+pub(crate) fn verified(record: &Verification) -> AuditEvent {
+    let detail = json!({
+        "leads": hex(&leading_id(record)),
+        "record": verification_digest(record),
+        "person": person_digest(record),
+    });
+    let mut event = event(record.decided_at, AuditAction::Verified, record.id.to_string(), &detail);
+    event.by.clone_from(&record.device);
+    event
+}
+
+/// A flag was raised.
+pub(crate) fn flag_raised(flag: &Flag) -> AuditEvent {
+    let detail = json!({ "kind": flag.kind.word(), "record": flag_digest(flag) });
+    event(flag.raised_at, AuditAction::FlagRaised, flag.id.to_string(), &detail)
+}
+
+/// An agent's template was made again.
+pub(crate) fn rechecked(done: &RecheckDone) -> AuditEvent {
+    let detail = json!({ "outcome": done.outcome.word(), "agreement": done.agreement, "attempt": done.attempt });
+    event(done.done_at, AuditAction::Rechecked, done.verification.to_string(), &detail)
+}
+
+fn event(at: TimeMs, action: AuditAction, object: String, detail: &Value) -> AuditEvent {
+    let detail = if detail.is_null() { String::new() } else { detail.to_string() };
+    AuditEvent { at, action, by: String::new(), object, detail }
+}
+
+fn id(subject: SubjectId) -> String {
+    RecordId(subject.0).to_string()
+}
+
+/// What a verification's row is found under.
+fn leading_id(record: &Verification) -> [u8; 16] {
+    record.subject.map_or(record.id.0, |subject| subject.0)
+}
+
+/// Covers a verification, its person apart.
+pub(crate) fn verification_digest(record: &Verification) -> String {
+    let mut covered = Covered::new("verification");
+    covered.bytes(&record.id.0).text(&record.request.institution).text(&record.request.transaction);
+    covered.number(record.request.attempt.into()).bytes(&record.request_digest).text(&record.device).text(&record.counter);
+    covered.bytes(&record.sequence.to_le_bytes()).text(record.scene.word()).text(&record.operator).text(&record.notice);
+    covered.number(record.captured_at).number(record.decided_at).text(record.decision.policy_key());
+    covered.number(i64::try_from(record.reasons.len()).unwrap_or(i64::MAX));
+    for reason in &record.reasons {
+        covered.text(reason);
+    }
+    covered.text(record.disposition.word());
+    covered.single(record.score).single(record.match_threshold).single(record.non_match_threshold).text(&record.model);
+    covered.single(record.live).text(&record.policy_version).number(record.provisional.into());
+    covered.done()
+}
+
+/// Covers what names the person of a verification.
+pub(crate) fn person_digest(record: &Verification) -> String {
+    let mut covered = Covered::new("verification person");
+    covered.bytes(&record.id.0).bytes(&leading_id(record)).number(record.subject.is_some().into());
+    covered.text(record.identifier.kind.word()).text(&record.identifier.region).bytes(&record.identifier.hash);
+    covered.text(&record.identifier_masked);
+    covered.done()
+}
+
+/// Covers a flag.
+pub(crate) fn flag_digest(flag: &Flag) -> String {
+    let mut covered = Covered::new("flag");
+    covered.bytes(&flag.id.0).text(flag.kind.word()).number(flag.raised_at);
+    covered.bytes(flag.verification.as_ref().map_or(&[][..], |id| &id.0));
+    covered.text(&flag.institution).text(&flag.device).text(&flag.transaction);
+    covered.done()
+}
+
+/// Hashes values one after another, each so that no two lists have the same bytes.
+struct Covered(Sha256);
+
+impl Covered {
+    fn new(what: &str) -> Self {
+        let mut covered = Self(Sha256::new());
+        covered.text(what);
+        covered
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.update((bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+        self
+    }
+
+    fn text(&mut self, text: &str) -> &mut Self {
+        self.bytes(text.as_bytes())
+    }
+
+    fn number(&mut self, number: i64) -> &mut Self {
+        self.bytes(&number.to_le_bytes())
+    }
+
+    fn single(&mut self, number: Option<f32>) -> &mut Self {
+        match number {
+            Some(number) => self.bytes(&number.to_le_bytes()),
+            None => self.bytes(&[]),
+        }
+    }
+
+    fn done(self) -> String {
+        format!("{VERSION}{}", hex(&self.0.finalize()))
+    }
+}
