@@ -5,7 +5,9 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use clap_complete::Shell;
 
-use crate::{device::IssueArgs, import::EnrolArgs, init::InitArgs, listing::ListingArgs, subject::SubjectCommand};
+use crate::{
+    device::IssueArgs, import::EnrolArgs, init::InitArgs, listing::ListingArgs, retention::RetentionCommand, subject::SubjectCommand,
+};
 
 /// The center of Countersign: enrols references, verifies captures, flags mismatches.
 #[derive(Debug, Parser)]
@@ -68,6 +70,9 @@ pub enum Command {
     /// Show, export, forget or hold what is stored about a person
     #[command(subcommand)]
     Subject(SubjectCommand),
+    /// Delete what is kept no longer, and report about it
+    #[command(subcommand)]
+    Retention(RetentionCommand),
     /// Print completions for a shell
     Completions {
         /// Which shell.

@@ -9,7 +9,7 @@ use figment::{
     Figment,
     providers::{Env, Format, Toml},
 };
-use matcher_core::RecheckRule;
+use matcher_core::{RecheckRule, RetentionRule};
 use models::manifest::{Manifest, ManifestError};
 use serde::Deserialize;
 use thiserror::Error;
@@ -48,6 +48,8 @@ pub struct Config {
     pub devices: DevicesConfig,
     /// Making agents' templates again.
     pub recheck: RecheckConfig,
+    /// How long what is kept.
+    pub retention: RetentionConfig,
     /// Models.
     pub models: ModelsConfig,
     /// Logs.
@@ -129,6 +131,42 @@ impl RecheckConfig {
     #[must_use]
     pub fn rule(self) -> RecheckRule {
         RecheckRule { share: self.share, agreement_min: self.agreement_min }
+    }
+}
+
+/// Settings of how long what is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionConfig {
+    match_sample_days: u32,
+    evidence_days: u32,
+    disputed_days: u32,
+    superseded_days: u32,
+    decision_days: u32,
+    forgotten_days: u32,
+    every_minutes: u32,
+    /// Whether this process does it.
+    pub here: bool,
+}
+
+impl RetentionConfig {
+    /// The rule of these settings.
+    #[must_use]
+    pub fn rule(self) -> RetentionRule {
+        RetentionRule {
+            match_sample_days: self.match_sample_days,
+            evidence_days: self.evidence_days,
+            disputed_days: self.disputed_days,
+            superseded_days: self.superseded_days,
+            decision_days: self.decision_days,
+            forgotten_days: self.forgotten_days,
+        }
+    }
+
+    /// Time from one run to the next.
+    #[must_use]
+    pub fn every(self) -> Duration {
+        Duration::from_secs(u64::from(self.every_minutes) * 60)
     }
 }
 
@@ -219,6 +257,8 @@ impl Config {
         within("freshness.past_max_seconds", freshness.past_max_seconds, 1..=86_400)?;
         within("freshness.future_max_seconds", freshness.future_max_seconds, 0..=3_600)?;
         within("devices.certificate_days", self.devices.certificate_days, 1..=3_650)?;
+        within("retention.every_minutes", self.retention.every_minutes, 1..=1_440)?;
+        self.retention.rule().check().map_err(|(name, expected)| ConfigError::Field { field: retention_field(name), expected })?;
         for (field, share) in [("recheck.share", self.recheck.share), ("recheck.agreement_min", self.recheck.agreement_min.into())] {
             if !(0.0..=1.0).contains(&share) {
                 return Err(ConfigError::Field { field, expected: format!("0 to 1, got {share}") });
@@ -228,6 +268,18 @@ impl Config {
             return Err(ConfigError::Field { field: "log.filter", expected: "a level, or rules such as info,matcher::grpc=debug".into() });
         }
         Ok(())
+    }
+}
+
+/// The path of a setting of `[retention]`.
+fn retention_field(name: &'static str) -> &'static str {
+    match name {
+        "match_sample_days" => "retention.match_sample_days",
+        "evidence_days" => "retention.evidence_days",
+        "disputed_days" => "retention.disputed_days",
+        "superseded_days" => "retention.superseded_days",
+        "decision_days" => "retention.decision_days",
+        _ => "retention.forgotten_days",
     }
 }
 
@@ -276,6 +328,7 @@ mod tests {
         check("[sever]\nlisten = '127.0.0.1:1'", "sever");
         check("[server]\nrequests_max = 0", "server.requests_max: expected a number from 1 to 100000, got 0");
         check("[freshness]\npast_max_seconds = -1", "past_max_seconds");
+        check("[retention]\ndecision_days = 365", "retention.decision_days: expected a number from 1095 to 36500, got 365");
         check("[log]\nfilter = 'a=b=c'", "log.filter: expected");
         check("[log]\nformat = 'xml'", "format");
         check("[log", "configuration:");

@@ -20,6 +20,7 @@ pub mod listing;
 pub mod networks;
 pub mod out;
 pub mod pki;
+pub mod retention;
 pub mod serve;
 pub mod store;
 pub mod subject;

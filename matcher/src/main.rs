@@ -13,7 +13,7 @@ use matcher::{
     import::{self, EnrolArgs},
     init,
     listing::{self, ListingArgs},
-    networks, out,
+    networks, out, retention,
     serve::{self, ServeError},
     subject,
     surroundings::{self, Surroundings, System},
@@ -45,6 +45,10 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Flags(args) => block_on(listing(&load(cli)?, args, Records::Flags))?,
         Command::Verifications(args) => block_on(listing(&load(cli)?, args, Records::Verifications))?,
         Command::Subject(command) => return block_on(async { Ok(subject::run(command, &load(cli)?.0).await?) }),
+        Command::Retention(command) => block_on(async {
+            let (dir, config) = load(cli)?;
+            Ok(retention::run(command, &dir, &config).await?)
+        })?,
         Command::Serve => block_on(serve(&load(cli)?))?,
         Command::Completions { shell } => {
             let mut script = Vec::new();

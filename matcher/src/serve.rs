@@ -22,7 +22,7 @@ use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tracing::{info, warn};
 
 use crate::{
-    app::{admission::Admission, freshness::Freshness, health::Health, recheck::Rechecker, verify::Verifier},
+    app::{admission::Admission, freshness::Freshness, health::Health, recheck::Rechecker, retention::Retainer, verify::Verifier},
     center::{Center, OpenError},
     config::{Config, FreshnessConfig, ServerConfig},
     data_dir::DataDir,
@@ -119,6 +119,7 @@ struct Services {
     enrolments: Enrolments,
     devices: Devices,
     rechecker: Option<Rechecker>,
+    retainer: Option<Retainer>,
 }
 
 impl std::fmt::Debug for Services {
@@ -196,6 +197,12 @@ async fn serve(
             None => std::future::pending().await,
         }
     };
+    let retaining = async {
+        match services.retainer {
+            Some(retainer) => retainer.run().await,
+            None => std::future::pending().await,
+        }
+    };
     let signal = async {
         stop.await;
         info!("stopping: no new connections; calls under way are finished");
@@ -211,6 +218,7 @@ async fn serve(
     tokio::select! {
         done = router.serve_with_incoming_shutdown(listener.into_stream(), signal) => done.map_err(ServeError::Broken),
         () = rechecking => Ok(()),
+        () = retaining => Ok(()),
         () = too_long => {
             warn!("some calls or connections did not end in time and were cut off");
             Ok(())
@@ -253,12 +261,16 @@ fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError> {
     let enrolments = Enrolments::new(center.clone(), admission.clone(), freshness, networks.clone(), gate.clone());
     let (rule, surroundings) = (config.recheck.rule(), Arc::new(System));
     let rechecker = config.recheck.here.then(|| Rechecker { center: center.clone(), networks, surroundings, rule });
+    let (retention, surroundings) = (config.retention, Arc::new(System));
+    let retaining = || Retainer { center: center.clone(), surroundings, rule: retention.rule(), every: retention.every() };
+    let retainer = retention.here.then(retaining);
     let verifier = Verifier { center, admission, freshness, recheck: rule };
     Ok(Services {
         verifications: Verifications { app: verifier, models, gate: gate.clone() },
         enrolments,
         devices: Devices { app: health, gate },
         rechecker,
+        retainer,
     })
 }
 

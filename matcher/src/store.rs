@@ -13,6 +13,7 @@ use thiserror::Error;
 pub mod audit;
 #[cfg(test)]
 pub(crate) mod contract;
+pub mod retention;
 pub mod sqlite;
 pub mod subjects;
 
@@ -341,7 +342,7 @@ pub struct Listing {
 
 /// The operations the use cases need.
 #[async_trait]
-pub trait Store: Subjects + audit::AuditLog + Send + Sync {
+pub trait Store: Subjects + retention::Retention + audit::AuditLog + Send + Sync {
     /// Adds or replaces a device.
     async fn put_device(&self, device: Device) -> Result<(), StoreError>;
     /// Marks a device revoked; false when there is none.

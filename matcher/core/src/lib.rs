@@ -12,6 +12,7 @@ pub mod identifier;
 pub mod policy;
 pub mod recheck;
 pub mod reference;
+pub mod retention;
 
 pub use audit::AuditAction;
 pub use birth::{AgeBand, Birth, BirthError};
@@ -23,3 +24,4 @@ pub use identifier::{Identifier, IdentifierError, IdentifierKind, LookupKey, Reg
 pub use policy::{AttackRule, Policy, PolicyError};
 pub use recheck::{RecheckOutcome, RecheckRule};
 pub use reference::{Life, PhotoState, REFERENCES_MAX, ReferenceSource};
+pub use retention::{RetentionKind, RetentionRule};

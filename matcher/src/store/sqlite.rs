@@ -27,6 +27,7 @@ mod flags;
 pub mod forgetting;
 mod readers;
 mod rechecks;
+mod retention;
 mod schema;
 mod subjects;
 mod verifications;

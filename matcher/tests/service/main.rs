@@ -10,5 +10,6 @@ mod outcomes;
 mod recheck;
 mod references;
 mod replays;
+mod retention;
 mod support;
 mod tampering;

@@ -55,6 +55,7 @@ impl TestCenter {
         config.server.listen = "127.0.0.1:0".parse().unwrap();
         // Tests that want it do it themselves, when they want it.
         config.recheck.here = false;
+        config.retention.here = false;
         change(&mut config);
         let bound = serve::bind(&dir, &config).await.unwrap();
         let address = format!("https://{}", bound.address());

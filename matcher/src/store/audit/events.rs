@@ -62,6 +62,11 @@ pub(crate) fn deleted(action: AuditAction, subject: SubjectId, deleted: &[Count]
     event(at, action, id(subject), &json!({ "deleted": counts }))
 }
 
+/// Retention deleted what was over.
+pub(crate) fn retention_run(run: RecordId, counts: &str, at: TimeMs) -> AuditEvent {
+    AuditEvent { detail: counts.to_owned(), ..event(at, AuditAction::RetentionRun, run.to_string(), &Value::Null) }
+}
+
 /// A hold was placed.
 pub(crate) fn hold_placed(subject: SubjectId, hold: &Hold) -> AuditEvent {
     let detail = json!({ "hold": hold.id.to_string(), "until": hold.until });
