@@ -94,7 +94,7 @@ async fn faces_go_first_and_decisions_last() {
     assert_eq!(years.run_after(31).await, counts(&[("match_templates", 1)]));
     assert_eq!((count("probe"), count("verification"), count("recheck")), (4, 5, 2));
     assert_eq!(years.run_after(91).await, counts(&[("disputed_probes", 4)]));
-    assert_eq!((count("probe"), count("recheck"), count("verification"), count("flag")), (0, 0, 5, 4));
+    assert_eq!((count("probe"), count("recheck"), count("verification"), count("flag")), (0, 0, 5, 3));
     assert_eq!(years.run_after(1_094).await, []);
     assert_eq!(years.run_after(1_096).await, counts(&[("decisions", 5)]));
     assert_eq!((count("verification"), count("request"), count("flag"), count("reference")), (0, 0, 0, 1));
