@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "countersign/v1/envelope.proto",
     "countersign/v1/capture.proto",
     "countersign/v1/verification.proto",
     "countersign/v1/enrolment.proto",
     "countersign/v1/device.proto",
+    "countersign/v1/policy.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -4,7 +4,7 @@ mod run;
 
 use std::path::PathBuf;
 
-use capture_core::{Attempt, IdentifierKind, IdentifierNumber, Notice, Operator, Region, Scene, TransactionId};
+use capture_core::{Attempt, Consent, IdentifierKind, IdentifierNumber, Notice, Operator, Region, Scene, TransactionId};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -80,7 +80,7 @@ pub struct VerifyArgs {
     /// Administrative division that issued the card, 6 digits; the center's own when left out.
     #[arg(long, value_name = "DIVISION", default_value = "")]
     region: Region,
-    /// Where in the visit: settlement or reception.
+    /// Where in the visit: registration, reception, settlement, admission, discharge or transfer.
     #[arg(long)]
     scene: Scene,
     /// The institution's transaction id, 1 to 64 printable ASCII characters.
@@ -92,9 +92,12 @@ pub struct VerifyArgs {
     /// Who operates the counter.
     #[arg(long, default_value = "")]
     operator: Operator,
-    /// Reference to the notice shown or the consent given.
+    /// Version of the notice shown; the policy's when left out.
     #[arg(long, default_value = "")]
     notice: Notice,
+    /// Version of the consent given, where the scene asks for one.
+    #[arg(long, default_value = "")]
+    consent: Consent,
     /// Prints JSON.
     #[arg(long)]
     json: bool,
@@ -102,8 +105,8 @@ pub struct VerifyArgs {
 
 impl VerifyArgs {
     fn command(self) -> (VerifyCommand, bool) {
-        let Self { card, id_kind, region, scene, transaction, attempt, operator, notice, json } = self;
-        (VerifyCommand { transaction, attempt, scene, id_kind, number: card, region, operator, notice }, json)
+        let Self { card, id_kind, region, scene, transaction, attempt, operator, notice, consent, json } = self;
+        (VerifyCommand { transaction, attempt, scene, id_kind, number: card, region, operator, notice, consent }, json)
     }
 }
 

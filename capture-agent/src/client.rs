@@ -11,8 +11,8 @@ use std::{
 
 use backon::{ExponentialBuilder, Retryable};
 use proto::v1::{
-    Envelope, ReportHealthRequest, ReportHealthResponse, VerifyRequest, VerifyResponse, device_service_client::DeviceServiceClient,
-    verification_service_client::VerificationServiceClient,
+    Envelope, FetchPolicyRequest, FetchPolicyResponse, ReportHealthRequest, ReportHealthResponse, VerifyRequest, VerifyResponse,
+    device_service_client::DeviceServiceClient, verification_service_client::VerificationServiceClient,
 };
 use thiserror::Error;
 use tonic::{
@@ -130,6 +130,15 @@ impl CenterClient {
     pub async fn report_health(&self, report: ReportHealthRequest) -> Result<ReportHealthResponse, CallError> {
         let mut client = DeviceServiceClient::new(self.channel.clone()).max_decoding_message_size(proto::MESSAGE_LEN_MAX);
         self.bounded(report, async |request| client.report_health(request).await).await
+    }
+
+    /// Brings the policy in force, once.
+    ///
+    /// # Errors
+    /// When the center does not answer, refuses, or fails.
+    pub async fn fetch_policy(&self) -> Result<FetchPolicyResponse, CallError> {
+        let mut client = DeviceServiceClient::new(self.channel.clone()).max_decoding_message_size(proto::MESSAGE_LEN_MAX);
+        self.bounded(FetchPolicyRequest {}, async |request| client.fetch_policy(request).await).await
     }
 
     fn pauses(&self) -> ExponentialBuilder {

@@ -1,6 +1,6 @@
 //! What a till or an operator asks for: verify who stands here against this card.
 
-use capture_core::{Attempt, IdentifierKind, IdentifierNumber, Notice, Operator, Region, Scene, TransactionId};
+use capture_core::{Attempt, Consent, IdentifierKind, IdentifierNumber, Notice, Operator, Region, Scene, TransactionId};
 use proto::v1;
 
 use crate::mac;
@@ -22,8 +22,10 @@ pub struct VerifyCommand {
     pub region: Region,
     /// Who operates the counter.
     pub operator: Operator,
-    /// The notice shown or the consent given.
+    /// The notice shown; where it is empty, the policy's.
     pub notice: Notice,
+    /// The consent given; empty where none was asked for.
+    pub consent: Consent,
 }
 
 impl VerifyCommand {
@@ -49,8 +51,12 @@ impl VerifyCommand {
     #[must_use]
     pub fn wire_scene(&self) -> v1::Scene {
         match self.scene {
-            Scene::Settlement => v1::Scene::Settlement,
+            Scene::Registration => v1::Scene::Registration,
             Scene::Reception => v1::Scene::Reception,
+            Scene::Settlement => v1::Scene::Settlement,
+            Scene::Admission => v1::Scene::Admission,
+            Scene::Discharge => v1::Scene::Discharge,
+            Scene::Transfer => v1::Scene::Transfer,
         }
     }
 }
@@ -69,6 +75,7 @@ pub(crate) mod tests {
             region: Region::new("").unwrap(),
             operator: Operator::new("").unwrap(),
             notice: Notice::new("").unwrap(),
+            consent: Consent::new("").unwrap(),
         }
     }
 

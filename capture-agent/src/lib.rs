@@ -20,6 +20,7 @@ pub mod identity;
 mod mac;
 pub mod outbox;
 pub mod output;
+pub mod policy;
 pub mod serve;
 pub mod verify;
 pub mod vision;

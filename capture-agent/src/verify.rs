@@ -32,6 +32,7 @@ use crate::{
     config::Config,
     identity::Identity,
     outbox::{CenterFacts, Kept, Outbox, OutboxError},
+    policy::{DevicePolicy, SceneRules},
     vision::FaceReader,
 };
 
@@ -55,6 +56,7 @@ pub struct Verifier {
     wait_for: Duration,
     health_every: Duration,
     center: Mutex<Option<CenterFacts>>,
+    policy: Mutex<Option<Arc<DevicePolicy>>>,
     camera_state: Mutex<CameraState>,
 }
 
@@ -79,10 +81,13 @@ impl Verifier {
     ) -> Result<Self, StartError> {
         let client = CenterClient::new(&config.center, &identity).map_err(StartError::Client)?;
         let center = outbox.center().map_err(StartError::Outbox)?;
+        let kept = outbox.policy().map_err(StartError::Outbox)?;
+        let policy = identity.registration.policy_key.zip(kept).and_then(|(key, signed)| DevicePolicy::verify(&signed, &key).ok());
         Ok(Self {
             identity,
             outbox,
             client,
+            policy: Mutex::new(policy.map(Arc::new)),
             camera: Arc::new(camera),
             rule: config.acquisition.rule(reader.frames()).checked().map_err(StartError::Rule)?,
             reader,
@@ -138,6 +143,12 @@ impl Verifier {
         self.center.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The policy this device works by; nothing until the center gave one.
+    #[must_use]
+    pub fn policy(&self) -> Option<Arc<DevicePolicy>> {
+        self.policy.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The device's identifier in the center's registry.
     #[must_use]
     pub fn device(&self) -> &str {
@@ -159,13 +170,17 @@ impl Verifier {
 
     async fn capture(&self, command: &VerifyCommand, guide: Guide) -> Result<Kept, VerifyError> {
         self.check_model().await?;
+        let policy = self.policy();
+        let scene = policy.as_ref().and_then(|policy| policy.scene(command.scene));
+        check_scene(command, policy.as_deref(), scene)?;
         let _place = self.queue.try_acquire().map_err(|_| VerifyError::QueueFull)?;
         let _turn = self.wait_for_camera().await?;
         // While this request waited, an equal one may have been captured.
         if let Some(kept) = self.find(command).await? {
             return Ok(kept);
         }
-        let capture = self.acquire(guide).await?;
+        let rule = scene.map_or_else(|| self.rule.clone(), |scene| scene.rule(&self.rule));
+        let capture = self.acquire(rule, guide).await?;
         self.keep(command, capture).await
     }
 
@@ -176,9 +191,9 @@ impl Verifier {
         }
     }
 
-    async fn acquire(&self, guide: Guide) -> Result<Capture, VerifyError> {
+    async fn acquire(&self, rule: AcquisitionRule, guide: Guide) -> Result<Capture, VerifyError> {
         let (camera, reader) = (Arc::clone(&self.camera), Arc::clone(&self.reader));
-        let (rule, reopening, clock) = (self.rule.clone(), self.reopening, self.clock);
+        let (reopening, clock) = (self.reopening, self.clock);
         let job = tokio::task::spawn_blocking(move || acquire::acquire(&camera, &*reader, &rule, reopening, clock, &*guide));
         let outcome = job.await.map_err(|_| VerifyError::Internal("acquisition"))?;
         let state = match &outcome {
@@ -191,15 +206,21 @@ impl Verifier {
     }
 
     async fn keep(&self, command: &VerifyCommand, capture: Capture) -> Result<Kept, VerifyError> {
-        let facts = self.center();
+        let (facts, policy) = (self.center(), self.policy());
+        let notice = match (command.notice.as_str(), &policy) {
+            ("", Some(policy)) => policy.notice_version.as_str(),
+            (notice, _) => notice,
+        };
+        let policy = policy.as_ref();
         let body = v1::Capture {
             scene: command.wire_scene().into(),
             identifier: Some(command.identifier()),
             operator: command.operator.as_str().to_owned(),
             captured_at_ms: capture.captured_at_ms,
             clock_offset_ms: facts.as_ref().map_or(0, |facts| facts.clock_offset_ms),
-            policy_version: facts.as_ref().map(|facts| facts.policy_version.clone()).unwrap_or_default(),
-            notice: command.notice.as_str().to_owned(),
+            policy_version: policy.map(|policy| policy.version.clone()).unwrap_or_default(),
+            notice: notice.to_owned(),
+            consent: command.consent.as_str().to_owned(),
             outcome: Some(capture.into_wire()),
         };
         let opening_key = self.opening_key(facts);
@@ -246,6 +267,18 @@ impl Verifier {
         let outbox = Arc::clone(&self.outbox);
         tokio::task::spawn_blocking(move || work(&outbox)).await.unwrap_or(Err(OutboxError::Interrupted))
     }
+}
+
+/// What the policy asks before anybody is captured.
+fn check_scene(command: &VerifyCommand, policy: Option<&DevicePolicy>, scene: Option<&SceneRules>) -> Result<(), VerifyError> {
+    let (Some(policy), Some(scene)) = (policy, scene) else { return Ok(()) };
+    if scene.asks_consent && command.consent.as_str().is_empty() {
+        return Err(VerifyError::ConsentMissing { expected: policy.consent_version.clone() });
+    }
+    if command.attempt.get() > scene.attempts_max {
+        return Err(VerifyError::TooManyAttempts { max: scene.attempts_max });
+    }
+    Ok(())
 }
 
 /// The agent cannot be put together.

@@ -144,7 +144,7 @@ fn status(error: &VerifyError) -> StatusCode {
         "transaction_conflict" => StatusCode::CONFLICT,
         "answer_expired" => StatusCode::GONE,
         "camera_queue_full" => StatusCode::TOO_MANY_REQUESTS,
-        "request_refused" => StatusCode::UNPROCESSABLE_ENTITY,
+        "request_refused" | "consent_missing" | "attempts_spent" => StatusCode::UNPROCESSABLE_ENTITY,
         "device_refused" | "envelope_stale" | "center_failed" => StatusCode::BAD_GATEWAY,
         "center_unreachable" | "model_mismatch" | "outbox_full" => StatusCode::SERVICE_UNAVAILABLE,
         "camera_absent" | "camera_busy" | "camera_lost" | "camera_stalled" | "camera_failed" => StatusCode::SERVICE_UNAVAILABLE,

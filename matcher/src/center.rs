@@ -1,13 +1,14 @@
 //! A center opened from its data folder: what every command and the server share.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
-use matcher_core::{LookupKey, Policy, PolicyError};
+use matcher_core::LookupKey;
 use thiserror::Error;
 
 use crate::{
     data_dir::DataDir,
     keys::{KeyError, load_secret},
+    policy::{InForceError, Policies, PolicyKey},
     store::{Store, StoreError, sqlite::SqliteStore},
     vault::{KeyEncryptionKey, Vault},
 };
@@ -15,18 +16,9 @@ use crate::{
 /// A center that cannot be opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
-    /// The policy cannot be read.
-    #[error("could not read the policy {}", .path.display())]
-    ReadPolicy {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The policy is not in order.
+    /// There is no policy in force, or it is not in order.
     #[error(transparent)]
-    Policy(PolicyError),
+    Policy(InForceError),
     /// A key cannot be used.
     #[error(transparent)]
     Key(KeyError),
@@ -46,8 +38,8 @@ impl OpenError {
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::ReadPolicy { .. } | Self::Policy(_) => true,
-            Self::Key(_) | Self::Store { .. } => false,
+            Self::Policy(InForceError::None | InForceError::Policy(_)) => true,
+            Self::Policy(InForceError::Signature { .. } | InForceError::Store(_)) | Self::Key(_) | Self::Store { .. } => false,
         }
     }
 }
@@ -62,7 +54,7 @@ pub struct Center {
     /// Key of identifier look-ups.
     pub lookup: Arc<LookupKey>,
     /// The policy in force.
-    pub policy: Arc<Policy>,
+    pub policies: Arc<Policies>,
 }
 
 impl Center {
@@ -70,19 +62,18 @@ impl Center {
     ///
     /// # Errors
     /// When the policy, a key or the store is not in order.
-    pub fn open(dir: &DataDir) -> Result<Self, OpenError> {
-        let path = dir.policy();
-        let text = std::fs::read_to_string(&path).map_err(|source| OpenError::ReadPolicy { path, source })?;
-        let policy = Policy::from_toml(&text).map_err(OpenError::Policy)?;
+    pub async fn open(dir: &DataDir) -> Result<Self, OpenError> {
         let lookup = load_secret(&dir.lookup_key()).map_err(OpenError::Key)?;
         let kek = load_secret(&dir.key_encryption_key()).map_err(OpenError::Key)?;
         let path = dir.store();
-        let store = SqliteStore::open(&path).map_err(|source| OpenError::Store { path, source })?;
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path).map_err(|source| OpenError::Store { path, source })?);
+        let key = PolicyKey::load(&dir.policy_key()).map_err(OpenError::Key)?.public();
+        let policies = Policies::open(Arc::clone(&store), key).await.map_err(OpenError::Policy)?;
         Ok(Self {
-            store: Arc::new(store),
+            store,
             vault: Arc::new(Vault::new(KeyEncryptionKey::new(*kek))),
             lookup: Arc::new(LookupKey::new(*lookup)),
-            policy: Arc::new(policy),
+            policies: Arc::new(policies),
         })
     }
 }

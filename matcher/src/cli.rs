@@ -6,7 +6,8 @@ use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use clap_complete::Shell;
 
 use crate::{
-    device::IssueArgs, import::EnrolArgs, init::InitArgs, listing::ListingArgs, retention::RetentionCommand, subject::SubjectCommand,
+    device::IssueArgs, import::EnrolArgs, init::InitArgs, listing::ListingArgs, policy::command::PolicyCommand,
+    retention::RetentionCommand, subject::SubjectCommand,
 };
 
 /// The center of Countersign: enrols references, verifies captures, flags mismatches.
@@ -61,6 +62,9 @@ pub enum Command {
     Device(DeviceCommand),
     /// Enrol people from a table and a folder of photos
     Enrol(EnrolArgs),
+    /// What scores mean and what tills do about it: show, compare, try, apply
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Serve counters over gRPC by mutual TLS until stopped (SIGTERM, Ctrl-C)
     Serve,
     /// List flags, newest first

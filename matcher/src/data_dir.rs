@@ -52,10 +52,10 @@ impl DataDir {
         self.0.join("matcher.toml")
     }
 
-    /// The policy in force.
+    /// Ed25519 key that signs policies; serving needs its public half alone.
     #[must_use]
-    pub fn policy(&self) -> PathBuf {
-        self.0.join("policy.toml")
+    pub fn policy_key(&self) -> PathBuf {
+        self.0.join("keys/policy.pem")
     }
 
     /// Certificate of the authority that signs servers and devices.

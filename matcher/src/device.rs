@@ -16,6 +16,7 @@ use crate::{
     durable,
     keys::{KeyError, OpeningKeys, hex},
     pki::{Authority, DeviceCertificate, PkiError},
+    policy::PolicyKey,
     store::{Device, DeviceRole, Store, StoreError, TimeMs},
 };
 
@@ -121,6 +122,7 @@ struct Bundle<'a> {
     institution: &'a str,
     counter: &'a str,
     opening_key: String,
+    policy_key: String,
 }
 
 /// Signs a device's request, enters it in the registry and writes its bundle: `device.toml`, `device.crt`
@@ -135,7 +137,10 @@ pub async fn issue(dir: &DataDir, store: &dyn Store, args: &IssueArgs, valid_day
     };
     let ca = read(dir.authority_certificate())?;
     let authority = Authority::load(&ca, &read(dir.authority_key())?).map_err(DeviceError::Pki)?;
-    let opening = OpeningKeys::load(&dir.opening_keys()).map_err(DeviceError::Key)?;
+    let trusted = Trusted {
+        opening: OpeningKeys::load(&dir.opening_keys()).map_err(DeviceError::Key)?,
+        policy: PolicyKey::load(&dir.policy_key()).map_err(DeviceError::Key)?,
+    };
     let certificate = authority.device_certificate(&read(args.csr.clone())?, &id, now, valid_days).map_err(DeviceError::Pki)?;
     let earlier = store.device(&id).await.map_err(DeviceError::Store)?;
     let same = |earlier: &Device| earlier.public_key == certificate.public_key && earlier.revoked_at.is_none();
@@ -144,7 +149,7 @@ pub async fn issue(dir: &DataDir, store: &dyn Store, args: &IssueArgs, valid_day
     }
     let device = registered(id, args, &certificate, now);
     store.put_device(device.clone()).await.map_err(DeviceError::Store)?;
-    write_bundle(args, &device, &certificate.pem, &ca, &opening)?;
+    write_bundle(args, &device, &certificate.pem, &ca, &trusted)?;
     Ok(device)
 }
 
@@ -220,9 +225,16 @@ fn registered(id: String, args: &IssueArgs, certificate: &DeviceCertificate, now
     }
 }
 
-fn write_bundle(args: &IssueArgs, device: &Device, certificate: &str, ca: &str, opening: &OpeningKeys) -> Result<(), DeviceError> {
-    let opening_key = hex(opening.current().public().as_bytes());
-    let bundle = Bundle { device: &device.id, institution: &device.institution, counter: &device.counter, opening_key };
+/// What a device trusts beside the authority.
+struct Trusted {
+    opening: OpeningKeys,
+    policy: PolicyKey,
+}
+
+fn write_bundle(args: &IssueArgs, device: &Device, certificate: &str, ca: &str, trusted: &Trusted) -> Result<(), DeviceError> {
+    let opening_key = hex(trusted.opening.current().public().as_bytes());
+    let policy_key = hex(trusted.policy.public().as_bytes());
+    let bundle = Bundle { device: &device.id, institution: &device.institution, counter: &device.counter, opening_key, policy_key };
     let write_error = |path: PathBuf| move |source| DeviceError::Write { path, source };
     let text = toml::to_string(&bundle).map_err(|error| write_error(args.out.join("device.toml"))(io::Error::other(error)))?;
     durable::create_dir(&args.out).map_err(write_error(args.out.clone()))?;

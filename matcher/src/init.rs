@@ -7,16 +7,18 @@
 use std::{io, path::Path, path::PathBuf};
 
 use clap::Args;
-use matcher_core::policy::Policy;
+use matcher_core::policy::{Policy, PolicyError};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::{
     config,
     data_dir::DataDir,
-    durable, keys,
+    durable,
+    keys::{self, KeyError},
     pki::{self, Authority, PkiError},
-    store::{StoreError, TimeMs, sqlite::SqliteStore},
+    policy::PolicyKey,
+    store::{Policies, StoreError, TimeMs, sqlite::SqliteStore},
 };
 
 /// Version of the folder's layout.
@@ -28,6 +30,10 @@ pub struct InitArgs {
     /// Host name or address that counters reach this matcher under; give it once for each
     #[arg(long = "server-name", value_name = "NAME", default_values_t = ["localhost".to_owned(), "127.0.0.1".to_owned()])]
     pub server_names: Vec<String>,
+    /// Begin with a policy that tells its decisions although nothing was calibrated, to show and to rehearse; without it
+    /// the center begins in shadow mode
+    #[arg(long)]
+    pub demonstration: bool,
 }
 
 /// A folder that cannot be initialised.
@@ -60,9 +66,15 @@ pub enum InitError {
     /// A certificate cannot be made.
     #[error(transparent)]
     Pki(PkiError),
-    /// The receipt key cannot be encoded.
-    #[error("the receipt key could not be encoded")]
-    ReceiptKey(#[source] ed25519_dalek::pkcs8::Error),
+    /// A signing key cannot be encoded.
+    #[error("a signing key could not be encoded")]
+    SigningKey(#[source] ed25519_dalek::pkcs8::Error),
+    /// The policy key cannot be read back.
+    #[error(transparent)]
+    PolicyKey(KeyError),
+    /// The shipped policy is not in order, which a test rules out.
+    #[error(transparent)]
+    Policy(PolicyError),
     /// The store cannot be made.
     #[error("could not make the store")]
     Store(#[source] StoreError),
@@ -72,7 +84,7 @@ pub enum InitError {
 ///
 /// # Errors
 /// When the folder is a center's already, or something cannot be written.
-pub fn init(dir: &DataDir, args: &InitArgs, now: TimeMs) -> Result<(), InitError> {
+pub async fn init(dir: &DataDir, args: &InitArgs, now: TimeMs) -> Result<(), InitError> {
     if dir.marker().exists() {
         return Err(InitError::Initialised(dir.path().to_owned()));
     }
@@ -82,9 +94,8 @@ pub fn init(dir: &DataDir, args: &InitArgs, now: TimeMs) -> Result<(), InitError
     make_folders(dir)?;
     make_keys(dir)?;
     make_certificates(dir, &args.server_names, now)?;
-    write_once(&dir.policy(), || Ok(Zeroizing::new(Policy::SHIPPED.to_owned())))?;
     write_once(&dir.config(), || Ok(Zeroizing::new(config::SHIPPED.to_owned())))?;
-    SqliteStore::open(&dir.store()).map_err(InitError::Store)?;
+    apply_first_policy(dir, args, now).await?;
     write_once(&dir.marker(), || Ok(Zeroizing::new(LAYOUT.to_owned())))
 }
 
@@ -97,24 +108,44 @@ pub fn summary(dir: &DataDir, args: &InitArgs, now: TimeMs) -> String {
         "Initialised {path}
 
   matcher.toml                settings, with comments
-  policy.toml                 provisional policy: calibrate before a decision counts
   authority/ca.crt, ca.key    certificate authority of servers and devices, until {authority}
   server/server.crt, .key     certificate of the service for {names}, until {server}
   keys/key-encryption.key     wraps the data keys of persons
   keys/lookup.key             hashes card numbers for look-up
   keys/opening.key            opens envelopes from counters
   keys/receipt.pem            signs receipts
+  keys/policy.pem             signs policies
   center.db                   the store
 
 Back up authority/ and keys/ now, apart from the store: without keys/key-encryption.key and keys/lookup.key
 nothing in the store can be read or found, and whoever has them and the store has both. The server's
 certificate is not renewed by itself; note the day it ends.
 
+{mode}
+
 Next: matcher device issue --data {path} --csr FILE --institution I --counter C --out FOLDER",
+        mode = if args.demonstration {
+            "The policy in force is a demonstration: it tells decisions that rest on no calibration. Never settle by it."
+        } else {
+            "The center is in shadow mode: it records every decision and tells counters to settle. See `matcher policy show`."
+        },
         names = args.server_names.join(", "),
         authority = until(pki::AUTHORITY_DAYS),
         server = until(pki::SERVER_DAYS),
     )
+}
+
+/// A new center begins in shadow mode: it records, and tells nobody.
+async fn apply_first_policy(dir: &DataDir, args: &InitArgs, now: TimeMs) -> Result<(), InitError> {
+    let store = SqliteStore::open(&dir.store()).map_err(InitError::Store)?;
+    if store.policy_number().await.map_err(InitError::Store)? > 0 {
+        return Ok(());
+    }
+    let text = if args.demonstration { Policy::demonstration() } else { Policy::SHIPPED.to_owned() };
+    let policy = Policy::from_toml(&text).map_err(InitError::Policy)?;
+    let key = PolicyKey::load(&dir.policy_key()).map_err(InitError::PolicyKey)?;
+    store.apply_policy(0, key.sign(&policy, &text, now, "matcher init", "a new center")).await.map_err(InitError::Store)?;
+    Ok(())
 }
 
 fn make_folders(dir: &DataDir) -> Result<(), InitError> {
@@ -130,7 +161,8 @@ fn make_keys(dir: &DataDir) -> Result<(), InitError> {
     write_once(&dir.lookup_key(), || Ok(keys::new_secret("Hashes card numbers for look-up. Without it nobody can be found.")))?;
     let comment = "Opens envelopes. The first key seals new ones; keep older ones below until no counter holds an envelope to them.";
     write_once(&dir.opening_keys(), || Ok(keys::new_opening(comment)))?;
-    write_once(&dir.receipt_key(), || keys::new_signing().map_err(InitError::ReceiptKey))?;
+    write_once(&dir.policy_key(), || keys::new_signing().map_err(InitError::SigningKey))?;
+    write_once(&dir.receipt_key(), || keys::new_signing().map_err(InitError::SigningKey))?;
     write_once(&dir.authority_key(), || pki::new_key().map_err(InitError::Pki))?;
     write_once(&dir.server_key(), || pki::new_key().map_err(InitError::Pki))
 }

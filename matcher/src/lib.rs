@@ -20,6 +20,7 @@ pub mod listing;
 pub mod networks;
 pub mod out;
 pub mod pki;
+pub mod policy;
 pub mod retention;
 pub mod serve;
 pub mod store;

@@ -117,12 +117,20 @@ pub async fn verifications(args: &ListingArgs, store: &dyn Store) -> Result<(), 
     print(if args.json { json::verifications(&verifications) } else { Ok(table::verifications(&verifications, &TimeZone::system())) })
 }
 
+impl Since {
+    /// The time that is meant, as of now.
+    #[must_use]
+    pub fn time(self, now: TimeMs) -> TimeMs {
+        match self {
+            Self::Ago(ms) => now.saturating_sub(ms),
+            Self::At(at) => at,
+        }
+    }
+}
+
 impl ListingArgs {
     fn listing(&self, now: TimeMs) -> Listing {
-        let since = self.since.map(|since| match since {
-            Since::Ago(ms) => now.saturating_sub(ms),
-            Since::At(at) => at,
-        });
+        let since = self.since.map(|since| since.time(now));
         Listing { institution: self.institution.clone(), since, limit: self.limit }
     }
 }

@@ -13,7 +13,9 @@ use matcher::{
     import::{self, EnrolArgs},
     init,
     listing::{self, ListingArgs},
-    networks, out, retention,
+    networks, out,
+    policy::{self, command::PolicyCommand},
+    retention,
     serve::{self, ServeError},
     subject,
     surroundings::{self, Surroundings, System},
@@ -39,11 +41,12 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.command {
-        Command::Init(args) => initialise(&DataDir::new(cli.data()), args)?,
+        Command::Init(args) => block_on(initialise(&DataDir::new(cli.data()), args))?,
         Command::Device(command) => block_on(devices(&load(cli)?, command))?,
         Command::Enrol(args) => return block_on(enrol(&load(cli)?, args)),
         Command::Flags(args) => block_on(listing(&load(cli)?, args, Records::Flags))?,
         Command::Verifications(args) => block_on(listing(&load(cli)?, args, Records::Verifications))?,
+        Command::Policy(command) => return block_on(policies(&load(cli)?, command)),
         Command::Subject(command) => return block_on(async { Ok(subject::run(command, &load(cli)?.0).await?) }),
         Command::Retention(command) => block_on(async {
             let (dir, config) = load(cli)?;
@@ -59,14 +62,14 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn initialise(dir: &DataDir, args: &init::InitArgs) -> anyhow::Result<()> {
+async fn initialise(dir: &DataDir, args: &init::InitArgs) -> anyhow::Result<()> {
     let now = System.now_ms();
-    init::init(dir, args, now)?;
+    init::init(dir, args, now).await?;
     Ok(out::line(&init::summary(dir, args, now))?)
 }
 
 async fn devices((dir, config): &(DataDir, Config), command: &DeviceCommand) -> anyhow::Result<()> {
-    let store = Center::open(dir)?.store;
+    let store = Center::open(dir).await?.store;
     match command {
         DeviceCommand::Issue(args) => {
             let days = config.devices.certificate_days;
@@ -85,11 +88,15 @@ async fn devices((dir, config): &(DataDir, Config), command: &DeviceCommand) -> 
     }
 }
 
+async fn policies((dir, config): &(DataDir, Config), command: &PolicyCommand) -> anyhow::Result<ExitCode> {
+    Ok(policy::command::run(dir, config, command).await?)
+}
+
 async fn enrol((dir, config): &(DataDir, Config), args: &EnrolArgs) -> anyhow::Result<ExitCode> {
     let manifest = config.models.manifest()?;
     let networks =
         networks::load(&manifest, &config.models.cache_dir()).context("no networks to enrol with (`models fetch` brings them)")?;
-    Ok(import::run(args, &Center::open(dir)?, &networks).await?)
+    Ok(import::run(args, &Center::open(dir).await?, &networks).await?)
 }
 
 enum Records {
@@ -98,7 +105,7 @@ enum Records {
 }
 
 async fn listing((dir, _): &(DataDir, Config), args: &ListingArgs, records: Records) -> anyhow::Result<()> {
-    let store = Center::open(dir)?.store;
+    let store = Center::open(dir).await?.store;
     match records {
         Records::Flags => listing::flags(args, store.as_ref()).await?,
         Records::Verifications => listing::verifications(args, store.as_ref()).await?,

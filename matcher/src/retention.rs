@@ -63,7 +63,7 @@ pub enum CommandError {
 /// # Errors
 /// When another run is under way, or the store or the output fails.
 pub async fn run(command: &RetentionCommand, dir: &DataDir, config: &Config) -> Result<(), CommandError> {
-    let center = Center::open(dir).map_err(CommandError::Open)?;
+    let center = Center::open(dir).await.map_err(CommandError::Open)?;
     let text = match command {
         RetentionCommand::Run { dry_run, json } => {
             let every = Duration::ZERO;

@@ -31,11 +31,14 @@ use crate::{
     grpc::{Gate, device::Devices, enrolment::Enrolments, listener::Listener, verification::Verifications},
     keys::{KeyError, OpeningKeys},
     networks::Networks,
+    policy::Policies,
     surroundings::System,
 };
 
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a server looks whether another policy came into force.
+const POLICY_LOOK: Duration = Duration::from_secs(2);
 const HEADER_LIST_LEN_MAX: u32 = 16 * 1024;
 
 /// A server that cannot start, or that broke off.
@@ -50,9 +53,9 @@ pub enum ServeError {
     /// The manifest lacks a model.
     #[error(transparent)]
     Models(FeatureModelsError),
-    /// The policy has no thresholds for the feature model.
-    #[error("policy: thresholds: expected a table for model {model} and recipe {recipe}, which the manifest has")]
-    NoThresholds {
+    /// The manifest does not have what the policy asks agents for.
+    #[error("policy: model, recipe: expected a model and recipe of the manifest, got {model} and {recipe}")]
+    UnknownModel {
         /// The feature model.
         model: ModelId,
         /// Its recipe.
@@ -96,7 +99,7 @@ impl ServeError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Open(error) => error.is_configuration(),
-            Self::Manifest(_) | Self::Models(_) | Self::NoThresholds { .. } => true,
+            Self::Manifest(_) | Self::Models(_) | Self::UnknownModel { .. } => true,
             Self::Key(_) | Self::File { .. } | Self::Listen { .. } | Self::Tls(_) | Self::Reflection(_) | Self::Broken(_) => false,
         }
     }
@@ -120,6 +123,7 @@ struct Services {
     devices: Devices,
     rechecker: Option<Rechecker>,
     retainer: Option<Retainer>,
+    policies: Arc<Policies>,
 }
 
 impl std::fmt::Debug for Services {
@@ -135,7 +139,7 @@ impl std::fmt::Debug for Services {
 /// When something is not in order, another process serves the folder, or the port cannot be had.
 pub async fn bind(dir: &DataDir, config: &Config) -> Result<Bound, ServeError> {
     let tls = tls(dir, &config.server)?;
-    let services = services(dir, config)?;
+    let services = services(dir, config).await?;
     let listen = config.server.listen;
     let no_port = |source| ServeError::Listen { address: listen, source };
     let listener = Listener::bind(listen, config.server.connections_max).await.map_err(no_port)?;
@@ -151,6 +155,12 @@ impl Bound {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The policies this server works by, so that a test need not wait until it looks.
+    #[must_use]
+    pub fn policies(&self) -> Arc<Policies> {
+        Arc::clone(&self.services.policies)
     }
 
     /// Serves until `stop` is done, then drains.
@@ -203,6 +213,13 @@ async fn serve(
             None => std::future::pending().await,
         }
     };
+    let policies = services.policies;
+    let watching = async {
+        loop {
+            tokio::time::sleep(POLICY_LOOK).await;
+            policies.refresh().await;
+        }
+    };
     let signal = async {
         stop.await;
         info!("stopping: no new connections; calls under way are finished");
@@ -219,6 +236,7 @@ async fn serve(
         done = router.serve_with_incoming_shutdown(listener.into_stream(), signal) => done.map_err(ServeError::Broken),
         () = rechecking => Ok(()),
         () = retaining => Ok(()),
+        () = watching => Ok(()),
         () = too_long => {
             warn!("some calls or connections did not end in time and were cut off");
             Ok(())
@@ -244,18 +262,19 @@ fn server(tls: ServerTlsConfig, config: &ServerConfig) -> Result<Server, ServeEr
     Ok(server)
 }
 
-fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError> {
+async fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError> {
     let manifest = config.models.manifest().map_err(ServeError::Manifest)?;
     let models = Arc::new(FeatureModels::from_manifest(&manifest).map_err(ServeError::Models)?);
     let opening = Arc::new(OpeningKeys::load(&dir.opening_keys()).map_err(ServeError::Key)?);
-    let center = Center::open(dir).map_err(ServeError::Open)?;
-    let current = models.current();
-    if center.policy.thresholds(&current.model, &current.recipe).is_none() {
-        return Err(ServeError::NoThresholds { model: current.model.clone(), recipe: current.recipe.clone() });
+    let center = Center::open(dir).await.map_err(ServeError::Open)?;
+    let in_force = center.policies.current();
+    let policy = &in_force.policy;
+    if !models.named(policy.model().as_str()).any(|known| known.recipe == *policy.recipe()) {
+        return Err(ServeError::UnknownModel { model: policy.model().clone(), recipe: policy.recipe().clone() });
     }
     let gate = Gate::new(config.server.requests_max, config.server.request_timeout());
     let admission = Admission { store: Arc::clone(&center.store), opening, surroundings: Arc::new(System) };
-    let health = Health { admission: admission.clone(), policy: Arc::clone(&center.policy), models: Arc::clone(&models) };
+    let health = Health { admission: admission.clone(), policies: Arc::clone(&center.policies) };
     let freshness = freshness(config.freshness);
     let networks = Networks::new(manifest, config.models.cache_dir());
     let enrolments = Enrolments::new(center.clone(), admission.clone(), freshness, networks.clone(), gate.clone());
@@ -264,6 +283,7 @@ fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError> {
     let (retention, surroundings) = (config.retention, Arc::new(System));
     let retaining = || Retainer { center: center.clone(), surroundings, rule: retention.rule(), every: retention.every() };
     let retainer = retention.here.then(retaining);
+    let policies = Arc::clone(&center.policies);
     let verifier = Verifier { center, admission, freshness, recheck: rule };
     Ok(Services {
         verifications: Verifications { app: verifier, models, gate: gate.clone() },
@@ -271,6 +291,7 @@ fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError> {
         devices: Devices { app: health, gate },
         rechecker,
         retainer,
+        policies,
     })
 }
 

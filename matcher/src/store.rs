@@ -7,17 +7,20 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use matcher_core::{Decision, Disposition, FlagKind, IdentifierKind, RecheckOutcome, Scene};
+use matcher_core::{Decision, Disposition, FlagKind, IdentifierKind, Mode, RecheckOutcome, ReferenceFacts, Scene};
 use thiserror::Error;
 
 pub mod audit;
 #[cfg(test)]
 pub(crate) mod contract;
+pub mod policies;
 pub mod retention;
 pub mod sqlite;
 pub mod subjects;
 
 pub use subjects::{BoundIdentifier, Enrolled, NewEnrolment, StoredReference, StoredSubject, Subjects};
+
+pub use policies::{AppliedPolicy, NewPolicy, Policies};
 
 /// The store failed.
 #[derive(Debug, Error)]
@@ -181,8 +184,10 @@ pub struct Verification {
     pub scene: Scene,
     /// Operator as the institution names them; may be empty.
     pub operator: String,
-    /// Reference to the notice shown or the consent given; may be empty.
+    /// Version of the notice shown; may be empty.
     pub notice: String,
+    /// Version of the consent given; empty where none was asked for.
+    pub consent: String,
     /// Keyed hash of the identifier.
     pub identifier: IdentifierKey,
     /// The identifier, masked for people.
@@ -197,7 +202,7 @@ pub struct Verification {
     pub decision: Decision,
     /// Why.
     pub reasons: Vec<String>,
-    /// What the till was told to do.
+    /// What the policy says the till does; what it was told follows from the mode (`matcher_core::told`).
     pub disposition: Disposition,
     /// Score, where something was compared.
     pub score: Option<f32>,
@@ -207,14 +212,26 @@ pub struct Verification {
     pub non_match_threshold: Option<f32>,
     /// Feature model of the comparison; empty where nothing was compared.
     pub model: String,
+    /// Recipe of the comparison; empty where nothing was compared.
+    pub recipe: String,
+    /// What was known of the person and the reference.
+    pub facts: ReferenceFacts,
     /// The attack model's score, where there is one.
     pub live: Option<f32>,
     /// Version of the policy that decided.
     pub policy_version: String,
-    /// True while the policy is provisional.
-    pub provisional: bool,
     /// The reference the score was made with, where something was compared.
     pub reference: Option<RecordId>,
+    /// That policy's mode: in shadow mode the counter was told to settle, and nothing else.
+    pub mode: Mode,
+}
+
+impl Verification {
+    /// True unless decisions count.
+    #[must_use]
+    pub fn provisional(&self) -> bool {
+        self.mode != Mode::Live
+    }
 }
 
 /// A flag to be written with a verification, or of its own.
@@ -342,7 +359,7 @@ pub struct Listing {
 
 /// The operations the use cases need.
 #[async_trait]
-pub trait Store: Subjects + retention::Retention + audit::AuditLog + Send + Sync {
+pub trait Store: Subjects + retention::Retention + audit::AuditLog + Policies + Send + Sync {
     /// Adds or replaces a device.
     async fn put_device(&self, device: Device) -> Result<(), StoreError>;
     /// Marks a device revoked; false when there is none.

@@ -217,7 +217,7 @@ impl Who {
 /// # Errors
 /// When the center cannot be opened, nobody is found, a hold forbids it, or a file cannot be written.
 pub async fn run(command: &SubjectCommand, dir: &DataDir) -> Result<ExitCode, CommandError> {
-    let center = &Center::open(dir).map_err(CommandError::Open)?;
+    let center = &Center::open(dir).await.map_err(CommandError::Open)?;
     match command {
         SubjectCommand::Show { who, json } => {
             let (file, key) = subjects::open(center, who.find(center).await?).await.map_err(CommandError::Subject)?;
@@ -271,7 +271,7 @@ pub async fn run(command: &SubjectCommand, dir: &DataDir) -> Result<ExitCode, Co
 
 async fn write_archive(center: &Center, who: &Who, out: &PathBuf) -> Result<(), CommandError> {
     let (file, key) = subjects::open(center, who.find(center).await?).await.map_err(CommandError::Subject)?;
-    let models: Vec<String> = center.policy.models().map(|(model, _)| model.to_string()).collect();
+    let models: Vec<String> = center.policies.current().policy.models().map(|(model, _)| model.to_string()).collect();
     let (archive, unreadable) = export::archive(&file, &key, &models, System.now_ms()).map_err(CommandError::Export)?;
     // Written down before it is handed out: nobody gets everything about a person unnoticed.
     center.store.record_audit(events::subject_exported(file.subject.subject, System.now_ms())).await.map_err(CommandError::Store)?;

@@ -105,7 +105,7 @@ impl Site {
     /// # Errors
     /// When the command fails.
     pub fn init_center(&self) -> Result<()> {
-        run(&mut self.matcher(&["init", "--server-name", "localhost", "--server-name", "127.0.0.1"])?).map(drop)
+        run(&mut self.matcher(&["init", "--demonstration", "--server-name", "localhost", "--server-name", "127.0.0.1"])?).map(drop)
     }
 
     /// Joins the counter: its key is made there, its request signed by the center.

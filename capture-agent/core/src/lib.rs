@@ -12,4 +12,4 @@ pub use acquisition::{
     Acquisition, AcquisitionFailure, AcquisitionRule, Fingerprint, GoodFrame, Instruction, Observation, Progress, Search, Seen,
 };
 pub use moment::Moment;
-pub use request::{Attempt, FieldError, IdentifierKind, IdentifierNumber, Notice, Operator, Region, Scene, TransactionId};
+pub use request::{Attempt, Consent, FieldError, IdentifierKind, IdentifierNumber, Notice, Operator, Region, Scene, TransactionId};

@@ -96,11 +96,16 @@ text! {
     |text| text.chars().count() <= 64 && !text.chars().any(char::is_control)
 }
 text! {
-    /// Reference to the notice shown or the consent given.
+    /// Version of the notice shown.
     Notice, "notice", "at most 128 characters, none of them a control character",
     |text| text.chars().count() <= 128 && !text.chars().any(char::is_control)
 }
-shown!(TransactionId, Region, Notice);
+text! {
+    /// Version of the consent the person gave.
+    Consent, "consent", "at most 64 characters, none of them a control character",
+    |text| text.chars().count() <= 64 && !text.chars().any(char::is_control)
+}
+shown!(TransactionId, Region, Notice, Consent);
 redacted!(IdentifierNumber, Operator);
 
 /// Number of an attempt within its transaction, 1–99.
@@ -135,21 +140,36 @@ impl FromStr for Attempt {
 }
 
 /// Where in the visit a face is verified.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scene {
-    /// Paying at a pharmacy till or a cashier's desk.
-    Settlement,
+    /// Registration, before the visit.
+    Registration,
     /// Reception at a clinic, before the patient is seen.
     Reception,
+    /// Paying at a pharmacy till or a cashier's desk.
+    Settlement,
+    /// Admission to a ward.
+    Admission,
+    /// Discharge from it.
+    Discharge,
+    /// Transfer to another institution.
+    Transfer,
 }
 
 impl Scene {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Registration, Self::Reception, Self::Settlement, Self::Admission, Self::Discharge, Self::Transfer];
+
     /// The word for it in requests and records.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
-            Self::Settlement => "settlement",
+            Self::Registration => "registration",
             Self::Reception => "reception",
+            Self::Settlement => "settlement",
+            Self::Admission => "admission",
+            Self::Discharge => "discharge",
+            Self::Transfer => "transfer",
         }
     }
 }
@@ -158,11 +178,8 @@ impl FromStr for Scene {
     type Err = FieldError;
 
     fn from_str(text: &str) -> Result<Self, FieldError> {
-        match text {
-            "settlement" => Ok(Self::Settlement),
-            "reception" => Ok(Self::Reception),
-            _ => Err(FieldError { field: "scene", expected: "settlement or reception" }),
-        }
+        let expected = "registration, reception, settlement, admission, discharge or transfer";
+        Self::ALL.into_iter().find(|scene| scene.word() == text).ok_or(FieldError { field: "scene", expected })
     }
 }
 
@@ -234,7 +251,7 @@ mod tests {
 
     #[test]
     fn words_are_read_back() {
-        for scene in [Scene::Settlement, Scene::Reception] {
+        for scene in Scene::ALL {
             assert_eq!(scene.word().parse(), Ok(scene));
         }
         for kind in [IdentifierKind::SocialSecurityCard, IdentifierKind::ResidentIdentity] {

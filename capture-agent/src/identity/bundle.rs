@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
+use ed25519_dalek::VerifyingKey;
 use proto::envelope::OpeningPublicKey;
 use rustls::{
     RootCertStore,
@@ -31,6 +32,8 @@ pub struct Registration {
     pub counter: String,
     /// The key envelopes are sealed to, until the center says another.
     pub opening_key: OpeningPublicKey,
+    /// The key the center signs policies with; without it this device takes none.
+    pub policy_key: Option<VerifyingKey>,
 }
 
 #[derive(Deserialize)]
@@ -40,6 +43,7 @@ struct RegistrationFile {
     institution: String,
     counter: String,
     opening_key: String,
+    policy_key: Option<String>,
 }
 
 impl Registration {
@@ -54,7 +58,13 @@ impl Registration {
         let opening_key = from_hex(&file.opening_key)
             .and_then(|bytes| OpeningPublicKey::from_bytes(&bytes).ok())
             .ok_or_else(|| malformed("opening_key: 64 hexadecimal digits of an X25519 public key"))?;
-        Ok(Self { device: file.device, institution: file.institution, counter: file.counter, opening_key })
+        let policy_key = file.policy_key.as_deref().map(|hex| {
+            let bytes = from_hex(hex).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+            let key = bytes.and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok());
+            key.ok_or_else(|| malformed("policy_key: 64 hexadecimal digits of an Ed25519 public key"))
+        });
+        let policy_key = policy_key.transpose()?;
+        Ok(Self { device: file.device, institution: file.institution, counter: file.counter, opening_key, policy_key })
     }
 }
 

@@ -1,6 +1,9 @@
 //! What the center last said about itself, kept over restarts, and the numbers it has seen.
 
-use proto::{envelope::OpeningPublicKey, v1::ReportHealthResponse};
+use proto::{
+    envelope::OpeningPublicKey,
+    v1::{ReportHealthResponse, SignedPolicy},
+};
 use rusqlite::{OptionalExtension, params};
 
 use super::{Outbox, OutboxError};
@@ -77,6 +80,25 @@ impl Outbox {
     /// When the disk fails.
     pub fn forget_center(&self) -> Result<(), OutboxError> {
         self.lock().execute("DELETE FROM center", [])?;
+        Ok(())
+    }
+
+    /// The policy the center signed last, as it came.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn policy(&self) -> Result<Option<SignedPolicy>, OutboxError> {
+        let row = |row: &rusqlite::Row<'_>| Ok(SignedPolicy { policy: row.get(0)?, signature: row.get(1)?, key_id: row.get(2)? });
+        Ok(self.lock().query_row("SELECT policy, signature, key_id FROM policy", [], row).optional()?)
+    }
+
+    /// Keeps a policy, in place of the one before.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn remember_policy(&self, policy: &SignedPolicy) -> Result<(), OutboxError> {
+        let values = params![policy.policy, policy.signature, policy.key_id];
+        self.lock().execute("INSERT OR REPLACE INTO policy (one, policy, signature, key_id) VALUES (1, ?1, ?2, ?3)", values)?;
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use crate::durable;
 
 /// Name of the database in the state folder.
 const FILE: &str = "state.db";
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const TABLES: &str = "
 CREATE TABLE numbering (
@@ -45,6 +45,17 @@ CREATE TABLE center (
 PRAGMA user_version = 1;
 ";
 
+/// The policy the center signed last, as it came.
+const POLICY: &str = "
+CREATE TABLE policy (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    policy BLOB NOT NULL,
+    signature BLOB NOT NULL,
+    key_id TEXT NOT NULL
+) STRICT;
+PRAGMA user_version = 2;
+";
+
 /// Opens the database, making it where there is none.
 pub(super) fn open(dir: &Path) -> Result<Connection, OutboxError> {
     make_file(&dir.join(FILE)).map_err(OutboxError::File)?;
@@ -55,7 +66,8 @@ pub(super) fn open(dir: &Path) -> Result<Connection, OutboxError> {
     connection.pragma_update(None, "secure_delete", "on")?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     match transaction.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? {
-        0 => transaction.execute_batch(TABLES)?,
+        0 => transaction.execute_batch(&[TABLES, POLICY].concat())?,
+        1 => transaction.execute_batch(POLICY)?,
         VERSION => {}
         got => return Err(OutboxError::Version { expected: VERSION, got }),
     }

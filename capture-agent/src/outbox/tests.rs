@@ -179,7 +179,7 @@ fn commits_wait_for_the_disk() {
 #[test]
 fn a_later_versions_database_is_refused() {
     let folder = Folder::new();
-    folder.open().lock().pragma_update(None, "user_version", 2).unwrap();
+    folder.open().lock().pragma_update(None, "user_version", 3).unwrap();
     let error = Outbox::open(folder.dir.path(), &folder.key, CONFIG).unwrap_err();
-    assert!(matches!(error, OutboxError::Version { expected: 1, got: 2 }), "{error}");
+    assert!(matches!(error, OutboxError::Version { expected: 2, got: 3 }), "{error}");
 }

@@ -25,6 +25,18 @@ pub enum VerifyError {
         /// Model and recipe of the device.
         device: String,
     },
+    /// The scene rests on consent, and the request names none.
+    #[error("consent: expected the version of the consent the person gave ({expected}); without consent nobody is captured in this scene")]
+    ConsentMissing {
+        /// The version that is asked for.
+        expected: String,
+    },
+    /// The transaction has had its attempts.
+    #[error("attempt: expected at most {max} in this scene under the policy in force")]
+    TooManyAttempts {
+        /// The policy's cap.
+        max: u32,
+    },
     /// The camera or a network failed.
     #[error("{0}")]
     Acquire(AcquireError),
@@ -49,6 +61,8 @@ impl VerifyError {
         match self {
             Self::QueueFull => "camera_queue_full",
             Self::ModelDiffers { .. } => "model_mismatch",
+            Self::ConsentMissing { .. } => "consent_missing",
+            Self::TooManyAttempts { .. } => "attempts_spent",
             Self::Acquire(AcquireError::Camera(error)) => camera_code(error),
             Self::Acquire(AcquireError::Vision(_)) => "models_failed",
             Self::Outbox(error) => outbox_code(error),
@@ -65,6 +79,8 @@ impl VerifyError {
         match self.code() {
             "camera_queue_full" => "wait for the verification before this one to end, then send the same request again",
             "model_mismatch" => "install the models the center uses on this device (`models fetch`), or ask the center's operator",
+            "consent_missing" => "ask for the person's consent and name its version, or offer another way",
+            "attempts_spent" => "look at the person's document, or offer another way",
             "camera_absent" => "connect a camera; `capture-agent cameras` lists those the system knows; offer another way meanwhile",
             "camera_busy" => "close the other program that uses the camera, then send the same request again",
             "camera_lost" | "camera_stalled" => "check the camera's cable, then send the same request again",

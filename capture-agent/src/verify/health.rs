@@ -1,7 +1,10 @@
 //! Reporting the device's health, and what the center's answer is used for: the clock's offset, the opening
 //! key, the model and recipe to make, and the numbers it has already seen.
 
-use std::{sync::PoisonError, time::Duration};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use proto::v1::ReportHealthRequest;
 use thiserror::Error;
@@ -11,6 +14,7 @@ use super::{Verifier, VerifyError};
 use crate::{
     client::CallError,
     outbox::{CenterFacts, OutboxError},
+    policy::{DevicePolicy, PolicyError},
 };
 
 /// An offset of the clocks beyond this is worth a line in the log, in milliseconds.
@@ -71,7 +75,24 @@ impl Verifier {
         .await
         .map_err(HealthError::Outbox)?;
         *self.center.lock().unwrap_or_else(PoisonError::into_inner) = Some(facts.clone());
+        if let Err(error) = self.refresh_policy(&facts.policy_version).await {
+            warn!(error = &error as &dyn std::error::Error, "the center's policy could not be taken; the last one stays");
+        }
         Ok(facts)
+    }
+
+    /// Takes the policy in force from the center, where this device works by another one.
+    async fn refresh_policy(&self, version: &str) -> Result<(), PolicyError> {
+        let Some(key) = self.identity.registration.policy_key else { return Ok(()) };
+        if self.policy().is_some_and(|policy| policy.version == version) {
+            return Ok(());
+        }
+        let signed = self.client.fetch_policy().await.map_err(PolicyError::Call)?.policy.ok_or(PolicyError::Missing)?;
+        let policy = DevicePolicy::verify(&signed, &key)?;
+        self.with_outbox(move |outbox| outbox.remember_policy(&signed)).await.map_err(PolicyError::Outbox)?;
+        info!(policy.version = policy.version, "another policy is in force");
+        *self.policy.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(policy));
+        Ok(())
     }
 
     /// Reports for as long as the agent runs, and deletes what has been kept long enough.

@@ -1,6 +1,6 @@
 //! The body of `POST /v1/verifications`.
 
-use capture_core::{Attempt, IdentifierKind, Notice, Operator, Region};
+use capture_core::{Attempt, Consent, IdentifierKind, Notice, Operator, Region};
 use serde::Deserialize;
 
 use crate::command::VerifyCommand;
@@ -21,6 +21,8 @@ struct Request {
     operator: String,
     #[serde(default)]
     notice: String,
+    #[serde(default)]
+    consent: String,
 }
 
 /// Whether a content type is JSON's, parameters aside.
@@ -41,6 +43,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<VerifyCommand, String> {
         region: Region::new(&request.region).map_err(told)?,
         operator: Operator::new(&request.operator).map_err(told)?,
         notice: Notice::new(&request.notice).map_err(told)?,
+        consent: Consent::new(&request.consent).map_err(told)?,
     })
 }
 
@@ -81,7 +84,10 @@ mod tests {
             r#"{"transaction":"T 1","scene":"settlement","card":"1"}"#,
             "transaction: expected 1 to 64 printable ASCII characters without spaces",
         );
-        check(r#"{"transaction":"T1","scene":"ward","card":"1"}"#, "scene: expected settlement or reception");
+        check(
+            r#"{"transaction":"T1","scene":"ward","card":"1"}"#,
+            "scene: expected registration, reception, settlement, admission, discharge or transfer",
+        );
         check(r#"{"transaction":"T1","scene":"settlement","card":"1","attempt":0}"#, "attempt: expected a number from 1 to 99");
     }
 

@@ -8,12 +8,13 @@ use std::{
     time::Duration,
 };
 
-use ed25519_dalek::VerifyingKey;
+use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use prost::Message;
 use proto::{
     envelope::{OpeningKey, Parsed},
     v1::{
-        BodyKind, Capture, Decision, Disposition, Envelope, ReportHealthRequest, ReportHealthResponse, VerifyRequest, VerifyResponse,
+        BodyKind, Capture, Decision, DevicePolicy, Disposition, Envelope, FetchPolicyRequest, FetchPolicyResponse, ReportHealthRequest,
+        ReportHealthResponse, SignedPolicy, VerifyRequest, VerifyResponse,
         capture::Outcome,
         device_service_server::{DeviceService, DeviceServiceServer},
         verification_service_server::{VerificationService, VerificationServiceServer},
@@ -49,6 +50,7 @@ pub(crate) struct Records {
     answers: HashMap<(String, u32), (Vec<u8>, VerifyResponse)>,
     faults: VecDeque<Fault>,
     facts: ReportHealthResponse,
+    policy: Option<SignedPolicy>,
 }
 
 pub(crate) struct Center {
@@ -125,6 +127,15 @@ impl Center {
 
     pub(crate) fn next(&self, faults: &[Fault]) {
         self.records.lock().unwrap().faults.extend(faults);
+    }
+
+    /// Puts a policy in force, signed by a key.
+    pub(crate) fn applies(&self, policy: &DevicePolicy, key: &SigningKey) {
+        let bytes = policy.encode_to_vec();
+        let signature = key.sign(&[b"countersign device policy v1\0".as_slice(), &bytes].concat()).to_bytes().to_vec();
+        let mut records = self.records.lock().unwrap();
+        records.facts.policy_version.clone_from(&policy.version);
+        records.policy = Some(SignedPolicy { policy: bytes, signature, key_id: String::new() });
     }
 
     /// Changes what the center says about itself.
@@ -219,6 +230,10 @@ impl VerificationService for Service {
 
 #[tonic::async_trait]
 impl DeviceService for Service {
+    async fn fetch_policy(&self, _: Request<FetchPolicyRequest>) -> Result<Response<FetchPolicyResponse>, Status> {
+        Ok(Response::new(FetchPolicyResponse { policy: self.records.lock().unwrap().policy.clone() }))
+    }
+
     async fn report_health(&self, request: Request<ReportHealthRequest>) -> Result<Response<ReportHealthResponse>, Status> {
         let mut records = self.records.lock().unwrap();
         records.health.push(request.into_inner());

@@ -53,7 +53,12 @@ async fn a_device_is_made_and_installed_by_command() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_has_its_exit_code() {
     let empty = tempfile::tempdir().unwrap();
-    check(&run(empty.path(), "verify --card 100 --scene ward --transaction T1").await, 2, "", "expected settlement or reception");
+    check(
+        &run(empty.path(), "verify --card 100 --scene ward --transaction T1").await,
+        2,
+        "",
+        "expected registration, reception, settlement",
+    );
     check(&run(empty.path(), "verify").await, 2, "", "--card");
     check(&run(empty.path(), VERIFY).await, 64, "", "capture-agent init");
     check(&run(empty.path(), &format!("{VERIFY} --json")).await, 64, "\"code\":\"state_folder\"", "");

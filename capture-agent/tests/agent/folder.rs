@@ -41,6 +41,11 @@ impl Authority {
     }
 }
 
+/// The key that policies are signed with.
+pub(crate) fn policy_key() -> ed25519_dalek::SigningKey {
+    ed25519_dalek::SigningKey::from_bytes(&[9; 32])
+}
+
 /// A device that the authority has issued for, and pictures for its playback camera.
 pub(crate) struct Folder {
     pub(crate) dir: TempDir,
@@ -56,7 +61,10 @@ impl Folder {
         identity::init(folder.path()).unwrap();
         let request = fs::read_to_string(folder.path().join(identity::REQUEST_FILE)).unwrap();
         let hex: String = opening_key.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-        let registration = format!("device = \"counter-1\"\ninstitution = \"P001\"\ncounter = \"till 1\"\nopening_key = \"{hex}\"\n");
+        let registration = format!(
+            "device = \"counter-1\"\ninstitution = \"P001\"\ncounter = \"till 1\"\nopening_key = \"{hex}\"\npolicy_key = \"{}\"\n",
+            policy_key().verifying_key().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        );
         fs::write(folder.bundle.path().join("device.toml"), registration).unwrap();
         fs::write(folder.bundle.path().join("device.crt"), authority.issue(&request)).unwrap();
         fs::write(folder.bundle.path().join("ca.crt"), &authority.pem).unwrap();

@@ -11,4 +11,5 @@ mod eyes;
 mod faults;
 mod folder;
 mod http;
+mod policy;
 mod verify;

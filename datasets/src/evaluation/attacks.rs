@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use matcher_core::Scene;
 use models::{
     compare,
     manifest::{Claim, Model},
@@ -188,8 +189,10 @@ fn thresholds(model: &Model, given: Option<f32>) -> Vec<(String, f32)> {
 /// Presentations with their scores; those without an identity are each a subject of their own.
 fn look<'a>(setup: &Setup, presentations: &'a Presentations, acquired: &[Result<Acquired, &'static str>]) -> (Vec<Seen<'a>>, usize) {
     let of = |picture: usize| acquired.get(picture).and_then(|outcome| outcome.as_ref().ok());
-    let match_at_least =
-        setup.policy.thresholds(setup.pipeline.feature_model(), setup.pipeline.recipe()).map(|thresholds| thresholds.match_at_least);
+    let match_at_least = setup
+        .policy
+        .thresholds(Scene::Settlement, setup.pipeline.feature_model(), setup.pipeline.recipe())
+        .map(|thresholds| thresholds.match_at_least);
     let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
     let mut references: BTreeMap<&str, &Acquired> = BTreeMap::new();
     for presentation in presentations.presentations.iter().filter(|presentation| presentation.species.is_none()) {

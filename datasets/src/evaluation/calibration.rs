@@ -1,10 +1,10 @@
 //! From trials to a policy: the bands that keep target error rates, written into a policy's text.
 
-use matcher_core::{Policy, PolicyError};
+use matcher_core::{Mode, Policy, PolicyError, policy::Source};
 use models::{ModelId, RecipeId};
 use serde::Serialize;
 use thiserror::Error;
-use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
+use toml_edit::{ArrayOfTables, DocumentMut, InlineTable, Item, Table, value};
 
 use crate::metrics::{RESOLVED_ERRORS, Scores, per_comparison_fmr};
 
@@ -20,6 +20,9 @@ pub struct Target {
     pub attempts: u32,
     /// Largest false non-match rate at the lower band, 0–1.
     pub fnmr: f64,
+    /// Whose faces the trials are of.
+    #[serde(serialize_with = "word")]
+    pub source: Source,
     /// Whether thresholds that rest on fewer than 30 errors are taken all the same.
     pub accept_unresolved: bool,
 }
@@ -30,6 +33,10 @@ impl Target {
     pub fn per_comparison(&self) -> f64 {
         per_comparison_fmr(self.fmr, self.attempts)
     }
+}
+
+fn word<S: serde::Serializer>(source: &Source, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(source.word())
 }
 
 /// Bands, and what they rest on.
@@ -133,8 +140,9 @@ pub fn calibrate(mated: &Scores, nonmated: &Scores, target: Target) -> Result<Ca
     })
 }
 
-/// Writes bands into a policy's text. Everything else, comments too, stays, but for the warning that the thresholds
-/// are provisional when they no longer are. Without a version of the caller's the number at its end goes up by one.
+/// Writes bands, the trials they rest on and their targets into a policy's text. Everything else stays, comments and mode
+/// too. A non-match band is written where the policy may have it: from 30 local errors on, or to demonstrate. Without a
+/// version of the caller's the number at its end goes up by one.
 ///
 /// # Errors
 /// When the text is no policy, before or after.
@@ -148,9 +156,12 @@ pub fn policy_text(
     let mut document: DocumentMut = policy.parse().map_err(|error| CalibrationError::Toml(Box::new(error)))?;
     let old = document.get("version").and_then(Item::as_str).unwrap_or_default().to_owned();
     set(document.as_table_mut(), "version", version.map_or_else(|| next_version(&old), str::to_owned).into());
-    set(document.as_table_mut(), "provisional", (!calibration.resolved).into());
-    if calibration.resolved {
-        drop_warning(document.as_table_mut());
+    let demonstrates = document.get("mode").and_then(Item::as_str) == Some(Mode::Demonstration.word());
+    let allowed = demonstrates || (calibration.target.source == Source::Local && calibration.false_non_matches >= RESOLVED_ERRORS);
+    let calibration = &Calibration { non_match_below: calibration.non_match_below.filter(|_| allowed), ..*calibration };
+    if let Some(target) = document.get_mut("target").and_then(Item::as_table_like_mut) {
+        target.insert("match_fmr", value(calibration.target.fmr));
+        target.insert("non_match_fnmr", value(calibration.target.fnmr));
     }
     let tables = document.entry("thresholds").or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
     if let Some(tables) = tables.as_array_of_tables_mut() {
@@ -193,6 +204,15 @@ fn bands(table: &mut Table, calibration: &Calibration) {
             table.remove("non_match_below");
         }
     }
+    let mut trials = InlineTable::new();
+    let count = |number: u64| toml_edit::Value::from(i64::try_from(number).unwrap_or(i64::MAX));
+    trials.insert("source", target.source.word().into());
+    trials.insert("nonmated", count(*comparisons_nonmated));
+    trials.insert("nonmated_errors", count(*false_matches));
+    trials.insert("mated", count(*comparisons_mated));
+    // Without a band nothing lies below it.
+    trials.insert("mated_errors", count(if calibration.non_match_below.is_some() { *false_non_matches } else { 0 }));
+    set(table, "trials", trials.into());
 }
 
 /// Replaces a value and keeps the comment above it.
@@ -212,23 +232,6 @@ fn set(table: &mut Table, key: &str, mut new: toml_edit::Value) {
     }
 }
 
-/// Takes the paragraph that starts with PROVISIONAL out of the comment at the top.
-fn drop_warning(table: &mut Table) {
-    let Some(mut key) = table.key_mut("version") else { return };
-    let Some(comment) = key.leaf_decor().prefix().and_then(|prefix| prefix.as_str()) else { return };
-    let mut inside = false;
-    let kept: Vec<&str> = comment
-        .split_inclusive('\n')
-        .filter(|line| {
-            let text = line.trim_start_matches('#').trim();
-            inside = text.starts_with("PROVISIONAL") || (inside && !text.is_empty());
-            !inside
-        })
-        .collect();
-    let kept = kept.concat();
-    key.leaf_decor_mut().set_prefix(kept);
-}
-
 fn next_version(old: &str) -> String {
     let digits = old.len() - old.trim_end_matches(|c: char| c.is_ascii_digit()).len();
     let (name, number) = old.split_at(old.len() - digits);
@@ -240,6 +243,8 @@ fn next_version(old: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use matcher_core::Scene;
+
     use super::*;
     use crate::metrics::Comparison;
 
@@ -253,7 +258,7 @@ mod tests {
         (scores(steps().map(|score| 0.3 + score * 0.7)), scores(steps()))
     }
 
-    const TARGET: Target = Target { fmr: 0.01, attempts: 1, fnmr: 0.01, accept_unresolved: false };
+    const TARGET: Target = Target { fmr: 0.01, attempts: 1, fnmr: 0.01, source: Source::Local, accept_unresolved: false };
 
     #[test]
     fn bands_keep_their_targets() {
@@ -308,15 +313,19 @@ mod tests {
         let calibration = calibrate(&mated, &nonmated, TARGET).unwrap();
         let text = policy_text(Policy::SHIPPED, &model, &recipe, &calibration, None).unwrap();
         let policy = Policy::from_toml(&text).unwrap();
-        let bands = policy.thresholds(&model, &recipe).unwrap();
+        let bands = policy.thresholds(Scene::Settlement, &model, &recipe).unwrap();
         assert_eq!((bands.match_at_least, bands.non_match_below), (0.99, Some(0.307)));
-        assert!(!policy.provisional() && policy.version() != shipped.version());
-        assert!(text.contains("# At and above: match.") && text.contains("[scenes.reception.disposition]"), "{text}");
-        assert!(!text.contains("PROVISIONAL") && text.contains("# What scores mean"), "{text}");
+        assert!(policy.mode() == shipped.mode() && policy.version() != shipped.version());
+        assert!(bands.trials.fix_match(policy.target(), 1) && bands.trials.fix_non_match(policy.target()));
+        assert_eq!((policy.target().match_fmr, policy.target().non_match_fnmr), (0.01, 0.01));
+        assert!(
+            text.contains("# At and above: match.") && text.contains("[scenes.reception]") && text.contains("# What scores mean"),
+            "{text}"
+        );
     }
 
     #[test]
-    fn a_model_the_policy_did_not_have_gets_a_table_and_unresolved_stays_provisional() {
+    fn a_model_the_policy_did_not_have_gets_a_table() {
         let (mated, nonmated) = trials();
         let target = Target { fmr: 0.001, accept_unresolved: true, ..TARGET };
         let calibration = Calibration { non_match_below: None, ..calibrate(&mated, &nonmated, target).unwrap() };
@@ -324,13 +333,25 @@ mod tests {
         let text = policy_text(Policy::SHIPPED, &model, &recipe, &calibration, Some("site-7")).unwrap();
         let policy = Policy::from_toml(&text).unwrap();
         assert_eq!((policy.version(), policy.provisional(), policy.models().count()), ("site-7", true, 2));
-        assert_eq!(policy.thresholds(&model, &recipe).unwrap().non_match_below, None);
-        assert!(text.contains("PROVISIONAL"));
+        let bands = policy.thresholds(Scene::Settlement, &model, &recipe).unwrap();
+        assert_eq!((bands.non_match_below, bands.trials.nonmated_errors, bands.trials.mated_errors), (None, 10, 0));
+    }
+
+    #[test]
+    fn public_trials_give_no_non_match_band_but_to_demonstrate() {
+        let (mated, nonmated) = trials();
+        let calibration = calibrate(&mated, &nonmated, Target { source: Source::Public, ..TARGET }).unwrap();
+        let (model, recipe) = ids("other@3", "other-recipe@1");
+        let below = |text: &str| {
+            let policy = Policy::from_toml(&policy_text(text, &model, &recipe, &calibration, Some("x")).unwrap()).unwrap();
+            policy.thresholds(Scene::Settlement, &model, &recipe).unwrap().non_match_below
+        };
+        assert_eq!((below(Policy::SHIPPED), below(&Policy::demonstration())), (None, Some(0.307)));
     }
 
     #[test]
     fn versions_go_up() {
-        assert_eq!(next_version("provisional-1"), "provisional-2");
+        assert_eq!(next_version("shadow-1"), "shadow-2");
         assert_eq!(next_version("site"), "site-2");
         assert_eq!(next_version("2026"), "2027");
     }

@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use matcher_core::Scene;
 use models::{Template, compare};
 use serde::Serialize;
 
@@ -117,7 +118,7 @@ pub fn calibrate_cross(
     let governing = governed_by.and_then(|at| by_group.values().nth(at)).map(|comparisons| Scores::new(comparisons.clone()));
     let calibration = calibrate(&Scores::default(), governing.as_ref().unwrap_or(&all), target).map_err(CrossError::Calibration)?;
     let failures = Failures { pictures: Vec::new(), ..Failures::of(&stock.pictures, &acquired) };
-    let in_force = setup.policy.thresholds(setup.pipeline.feature_model(), setup.pipeline.recipe());
+    let in_force = setup.policy.thresholds(Scene::Settlement, setup.pipeline.feature_model(), setup.pipeline.recipe());
     let unknown =
         stock.references.iter().map(|reference| reference.household).chain(stock.captures.iter().map(|capture| capture.household));
     Ok(CrossResult {

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use matcher_core::{AcquisitionFailure, Decision, Earlier, Evidence, NoDecision, Policy, ReferenceState, Scene, decide};
+use matcher_core::{
+    AcquisitionFailure, Decision, Earlier, Evidence, NoDecision, Policy, Reference, ReferenceFacts, ReferenceState, Scene, decide,
+};
 use models::compare;
 use serde::Serialize;
 
@@ -225,7 +227,7 @@ pub struct Scored<'a> {
 /// When a picture cannot be read or a network fails.
 pub fn evaluate_verification(setup: &Setup, pairs: &Pairs, done: &(dyn Fn() + Sync)) -> Result<VerificationResult, AcquisitionError> {
     // A policy without a threshold for attacks suspects nothing: the score would be in vain.
-    let wanted = Wanted { plain: setup.plain, live: setup.policy.attack().is_some() };
+    let wanted = Wanted { plain: setup.plain, live: setup.policy.scene(Scene::Settlement).attack.is_some() };
     let acquired = acquire(setup, &pairs.pictures, wanted, done)?;
     let scored = score(&setup.policy, pairs, &acquired);
     let bootstrap = Bootstrap { replicates: setup.replicates, seed: setup.seed, subjects: pairs.subjects };
@@ -274,8 +276,9 @@ fn score<'a>(policy: &Policy, pairs: &'a Pairs, acquired: &[Result<Acquired, &'s
             Some(probe) => Evidence::Probe { template: &probe.template, live: probe.live },
             None => Evidence::FailureToAcquire(AcquisitionFailure::LowQuality, None),
         };
-        let reference = reference.map_or(ReferenceState::None, |reference| ReferenceState::Present(&reference.template));
-        let decision = decide(policy, Scene::Settlement, evidence, reference, Earlier::NOTHING).decision;
+        let references = reference.map(|reference| Reference { template: &reference.template, facts: ReferenceFacts::default() });
+        let state = if references.is_some() { ReferenceState::Present(references.as_slice()) } else { ReferenceState::None };
+        let decision = decide(policy, Scene::Settlement, evidence, state, Earlier::NOTHING).decision;
         let known = decision != Decision::NoDecision(NoDecision::ModelMismatch);
         Scored {
             trial,

@@ -8,7 +8,7 @@ use std::fmt;
 use jiff::{ToSpan, civil::Date};
 use thiserror::Error;
 
-use crate::decision::words;
+use crate::words::words;
 
 /// Age in years from which a face is taken to be grown.
 pub const ADULT_AT: i16 = 16;

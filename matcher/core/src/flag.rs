@@ -15,6 +15,8 @@ words! {
         TransactionReused = "transaction_reused",
         /// A device used one sequence number twice, or a stored record does not belong to its row.
         TamperingSuspected = "tampering_suspected",
+        /// The photo is too old for a low score to say anything: it should be renewed.
+        ReferenceTooOld = "reference_too_old",
     }
 }
 
@@ -26,6 +28,7 @@ pub fn flags_for(decision: Decision, earlier: &[Decision]) -> Vec<FlagKind> {
         Decision::Match if earlier.contains(&Decision::NonMatch) => vec![FlagKind::MatchAfterNonMatch],
         Decision::NoDecision(NoDecision::AttackSuspected) => vec![FlagKind::AttackSuspected],
         Decision::NoDecision(NoDecision::ReferenceUnreadable) => vec![FlagKind::TamperingSuspected],
+        Decision::NoDecision(NoDecision::ReferenceTooOld) => vec![FlagKind::ReferenceTooOld],
         Decision::Match
         | Decision::Review
         | Decision::NoDecision(
@@ -34,7 +37,10 @@ pub fn flags_for(decision: Decision, earlier: &[Decision]) -> Vec<FlagKind> {
             | NoDecision::SeveralFaces
             | NoDecision::LiveUnclear
             | NoDecision::LiveNotAssessed
-            | NoDecision::ModelMismatch,
+            | NoDecision::ModelMismatch
+            | NoDecision::ConsentMissing
+            | NoDecision::ConsentWithdrawn
+            | NoDecision::CenterUnreachable,
         ) => Vec::new(),
     }
 }

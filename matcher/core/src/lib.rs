@@ -7,21 +7,25 @@
 pub mod audit;
 pub mod birth;
 pub mod decision;
+pub mod dry_run;
 pub mod flag;
 pub mod identifier;
 pub mod policy;
 pub mod recheck;
 pub mod reference;
 pub mod retention;
+pub mod statistics;
+mod words;
 
 pub use audit::AuditAction;
 pub use birth::{AgeBand, Birth, BirthError};
 pub use decision::{
-    AcquisitionFailure, Comparison, Decision, Disposition, Earlier, Evidence, NoDecision, ReferenceState, Scene, Verdict, decide,
+    AcquisitionFailure, Compared, Comparison, Decision, Disposition, Earlier, Evidence, Finding, NoDecision, Reference, ReferenceFacts,
+    ReferenceState, Scene, Verdict, decide, judge, told,
 };
 pub use flag::{FlagKind, flags_for};
 pub use identifier::{Identifier, IdentifierError, IdentifierKind, LookupKey, Region};
-pub use policy::{AttackRule, Policy, PolicyError};
+pub use policy::{AttackRule, Basis, Mode, Policy, PolicyError, ScenePolicy};
 pub use recheck::{RecheckOutcome, RecheckRule};
 pub use reference::{Life, PhotoState, REFERENCES_MAX, ReferenceSource};
 pub use retention::{RetentionKind, RetentionRule};

@@ -1,56 +1,49 @@
 //! Policy: what scores mean, and what the till does about each decision, as data.
 //!
-//! Thresholds belong to one model and recipe. Every decision and reason of every scene has its
-//! disposition; a policy that leaves one out is refused when it is read, not at the counter.
+//! Thresholds belong to one model and recipe and say what they rest on: a match keeps a false match rate per
+//! transaction, a non-match exists only where enough local mated trials fix it. Every decision and reason of every scene
+//! has its disposition; a policy that leaves one out is refused when it is read, not at the counter. Not here: how its
+//! text is read and checked ([`file`]), how versions are kept and signed (`matcher`).
 
 use std::collections::BTreeMap;
 
-use models_core::{ModelId, RecipeId, SimilarityScore};
-use serde::Deserialize;
-use thiserror::Error;
+use models_core::{Gate, ModelId, RecipeId, SimilarityScore};
 
-use crate::decision::{Decision, Disposition, NoDecision, Scene};
+use crate::{
+    decision::{Decision, Disposition, Scene},
+    words::words,
+};
 
-/// A policy that is not in order. The message names the field.
-#[derive(Debug, Error)]
-pub enum PolicyError {
-    /// Not the TOML of a policy: a field is missing, unknown or of another type.
-    #[error("policy: {0}")]
-    Toml(String),
-    /// A field's value is out of order.
-    #[error("policy: {field}: expected {expected}")]
-    Field {
-        /// Path of the field.
-        field: String,
-        /// What was expected of it.
-        expected: String,
-    },
+pub mod difference;
+pub mod dispositions;
+mod file;
+pub mod thresholds;
+
+pub use file::PolicyError;
+pub use thresholds::{Source, Target, Thresholds, Trials};
+
+words! {
+    /// Whether decisions count.
+    Mode {
+        /// Everything is recorded, and the counter is told to settle whatever was decided: how a center begins.
+        Shadow = "shadow",
+        /// Decisions are told. Needs thresholds of the center's own data that somebody has accepted by name.
+        Live = "live",
+        /// Decisions are told although nothing was calibrated, and every answer says so: to show and to rehearse,
+        /// never to settle.
+        Demonstration = "demonstration",
+    }
 }
 
-fn wrong(field: impl Into<String>, expected: impl Into<String>) -> PolicyError {
-    PolicyError::Field { field: field.into(), expected: expected.into() }
-}
-
-/// The bands of one model and recipe.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Thresholds {
-    /// Score at and above which the decision is a match.
-    pub match_at_least: f32,
-    /// Score below which the decision is a non-match; without it there is no such band, only review.
-    pub non_match_below: Option<f32>,
-}
-
-impl Thresholds {
-    /// The band a score falls into.
-    #[must_use]
-    pub fn band(&self, score: SimilarityScore) -> Decision {
-        if score.get() >= self.match_at_least {
-            Decision::Match
-        } else if self.non_match_below.is_some_and(|below| score.get() < below) {
-            Decision::NonMatch
-        } else {
-            Decision::Review
-        }
+words! {
+    /// What the law lets a scene or a purpose rest on.
+    Basis {
+        /// A duty that a law lays on the institution or the center.
+        LegalDuty = "legal_duty",
+        /// What a public body needs to do its work.
+        PublicTask = "public_task",
+        /// The person's separate consent, which can be withdrawn.
+        Consent = "consent",
     }
 }
 
@@ -63,24 +56,128 @@ pub struct AttackRule {
     pub suspect_below: f32,
 }
 
+/// What a probe must reach, by component of quality.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ProbeRule {
+    /// At first.
+    pub gate: Gate,
+    /// For size, pose, eyes and mask, once they are no longer asked for.
+    pub floor: Gate,
+}
+
+/// For how long one receipt holds and how many settlements of a visit it may serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceiptRule {
+    /// Seconds it holds, 1–900.
+    pub valid_seconds: u32,
+    /// Settlements it may serve, 1–20.
+    pub settlements_max: u32,
+    /// Scenes whose settlements it serves; its own is always among them.
+    pub serves: Vec<Scene>,
+}
+
+/// How far a counter may work when the center does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DegradedRule {
+    /// Captures one lease allows, 0–100,000; 0 allows none.
+    pub captures_max: u32,
+    /// Hours one lease lasts, 1–168.
+    pub hours_max: u32,
+}
+
+/// What may be collected for another person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProxyRule {
+    /// Whether somebody may come in the card holder's place.
+    pub allowed: bool,
+    /// Different card holders one proxy may come for within a day, 1–20.
+    pub principals_per_day_max: u32,
+}
+
+/// What an operator may do in the machine's place before somebody looks at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OverrideRule {
+    /// Document checks recorded as *same person* by one operator within a day after a non-match; more are flagged. 0–1,000.
+    pub per_operator_per_day_max: u32,
+}
+
+/// What counts in one scene.
+#[derive(Debug, Clone)]
+pub struct ScenePolicy {
+    /// Attempts a transaction may have, 1–99.
+    pub attempts_max: u32,
+    /// What the scene rests on.
+    pub basis: Basis,
+    /// Days after which a photo is held against nobody any more.
+    pub reference_age_max_days: Option<u32>,
+    /// What attack scores mean; without it they are recorded and decide nothing.
+    pub attack: Option<AttackRule>,
+    /// What a probe must reach.
+    pub probe: ProbeRule,
+    /// Receipts.
+    pub receipt: ReceiptRule,
+    /// The line is down.
+    pub degraded: DegradedRule,
+    /// Somebody comes for the card holder.
+    pub proxy: ProxyRule,
+    /// The operator decides.
+    pub overrides: OverrideRule,
+    dispositions: BTreeMap<&'static str, Disposition>,
+}
+
+impl ScenePolicy {
+    /// What the till does after a decision.
+    #[must_use]
+    pub fn disposition(&self, decision: Decision) -> Disposition {
+        // A checked policy has every row.
+        self.dispositions.get(decision.policy_key()).copied().unwrap_or(Disposition::DocumentCheck)
+    }
+}
+
+/// Versions of what is read out or shown to the person.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Notices {
+    /// Version of the notice at the counter.
+    pub notice: String,
+    /// Version of the consent that is asked for where a scene rests on consent; may be empty where none does.
+    pub consent: String,
+}
+
+/// Searching one face among other people's: a purpose of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CrossCardSearch {
+    /// What it rests on; nothing while it is off, which it is until somebody says otherwise.
+    pub basis: Option<Basis>,
+}
+
+/// Who accepted that decisions count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acceptance {
+    /// Who, by name.
+    pub by: String,
+    /// The day, `YYYY-MM-DD`.
+    pub on: String,
+}
+
 /// A checked policy.
 #[derive(Debug, Clone)]
 pub struct Policy {
     version: String,
-    provisional: bool,
-    thresholds: BTreeMap<(ModelId, RecipeId), Thresholds>,
-    attack: Option<AttackRule>,
+    mode: Mode,
+    model: ModelId,
+    recipe: RecipeId,
+    target: Target,
+    accepted: Option<Acceptance>,
+    thresholds: Vec<thresholds::Entry>,
+    notices: Notices,
+    cross_card_search: CrossCardSearch,
     scenes: BTreeMap<Scene, ScenePolicy>,
-}
-
-#[derive(Debug, Clone)]
-struct ScenePolicy {
-    attempts_max: u32,
-    dispositions: BTreeMap<&'static str, Disposition>,
+    /// For a scene that is missing after all; a checked policy has them all.
+    fallback: ScenePolicy,
 }
 
 impl Policy {
-    /// The policy that a new center starts with, as commented TOML.
+    /// The policy that a new center starts with, as commented TOML: in shadow mode.
     pub const SHIPPED: &str = include_str!("../policy.toml");
 
     /// Reads and checks a policy.
@@ -88,21 +185,16 @@ impl Policy {
     /// # Errors
     /// With the path of the field and what was expected of it.
     pub fn from_toml(text: &str) -> Result<Self, PolicyError> {
-        let file: PolicyFile = toml::from_str(text).map_err(|error| PolicyError::Toml(error.to_string()))?;
-        let version_fits = (1..=64).contains(&file.version.len()) && file.version.chars().all(|c| c.is_ascii_graphic());
-        if !version_fits {
-            return Err(wrong("version", "1 to 64 printable ASCII characters"));
-        }
-        if file.thresholds.is_empty() {
-            return Err(wrong("thresholds", "at least one [[thresholds]] table"));
-        }
-        let thresholds = file.thresholds.iter().enumerate().map(|(i, t)| t.check(i)).collect::<Result<_, _>>()?;
-        let attack = file.attack.check()?;
-        let scenes = Scene::ALL.iter().map(|scene| Ok((*scene, file.scene(*scene)?))).collect::<Result<_, PolicyError>>()?;
-        if let Some(unknown) = file.scenes.keys().find(|name| Scene::from_word(name).is_none()) {
-            return Err(wrong(format!("scenes.{unknown}"), "a known scene: settlement, reception"));
-        }
-        Ok(Self { version: file.version, provisional: file.provisional, thresholds, attack, scenes })
+        file::read(text)
+    }
+
+    /// The shipped policy as a demonstration: it tells its decisions, with a non-match band that rests on nothing.
+    #[must_use]
+    pub fn demonstration() -> String {
+        Self::SHIPPED
+            .replacen("version = \"shadow-1\"", "version = \"demonstration-1\"", 1)
+            .replacen("mode = \"shadow\"", "mode = \"demonstration\"", 1)
+            .replacen("# non_match_below = 0.30", "non_match_below = 0.30", 1)
     }
 
     /// The policy's version.
@@ -111,191 +203,96 @@ impl Policy {
         &self.version
     }
 
-    /// True while the thresholds are not calibrated on the center's own data.
+    /// Whether decisions count.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// True unless decisions count and rest on accepted local trials: every answer says so.
     #[must_use]
     pub fn provisional(&self) -> bool {
-        self.provisional
+        self.mode != Mode::Live
     }
 
-    /// The bands of a model and recipe, when the policy has them.
+    /// The feature model that agents make probes with.
     #[must_use]
-    pub fn thresholds(&self, model: &ModelId, recipe: &RecipeId) -> Option<Thresholds> {
-        self.thresholds.get(&(model.clone(), recipe.clone())).copied()
+    pub fn model(&self) -> &ModelId {
+        &self.model
     }
 
-    /// The models and recipes the policy has thresholds for.
+    /// The recipe that agents make probes with.
+    #[must_use]
+    pub fn recipe(&self) -> &RecipeId {
+        &self.recipe
+    }
+
+    /// The error rates that thresholds are set by.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        self.target
+    }
+
+    /// Who accepted that decisions count.
+    #[must_use]
+    pub fn accepted(&self) -> Option<&Acceptance> {
+        self.accepted.as_ref()
+    }
+
+    /// The bands of a model and recipe in a scene, when the policy has them: the scene's own before those for all.
+    #[must_use]
+    pub fn thresholds(&self, scene: Scene, model: &ModelId, recipe: &RecipeId) -> Option<Thresholds> {
+        let fits = |entry: &&thresholds::Entry| entry.model == *model && entry.recipe == *recipe;
+        let fitting = || self.thresholds.iter().filter(fits);
+        let own = fitting().find(|entry| entry.scenes.contains(&scene));
+        own.or_else(|| fitting().find(|entry| entry.scenes.is_empty())).map(|entry| entry.thresholds)
+    }
+
+    /// The models and recipes the policy has thresholds for, each once.
     pub fn models(&self) -> impl Iterator<Item = (&ModelId, &RecipeId)> {
-        self.thresholds.keys().map(|(model, recipe)| (model, recipe))
+        let pairs = || self.thresholds.iter().map(|entry| (&entry.model, &entry.recipe));
+        pairs().enumerate().filter(move |(i, pair)| !pairs().take(*i).any(|earlier| earlier == *pair)).map(|(_, pair)| pair)
     }
 
-    /// What attack scores mean; without a rule they are recorded and decide nothing.
+    /// Versions of notice and consent.
     #[must_use]
-    pub fn attack(&self) -> Option<AttackRule> {
-        self.attack
+    pub fn notices(&self) -> &Notices {
+        &self.notices
     }
 
-    /// What the till does after a decision in a scene; a document check, should a scene be missing after all.
+    /// Whether one face may be searched among other people's.
     #[must_use]
-    pub fn disposition(&self, scene: Scene, decision: Decision) -> Disposition {
-        let found = self.scenes.get(&scene).and_then(|scene| scene.dispositions.get(decision.policy_key()));
-        found.copied().unwrap_or(Disposition::DocumentCheck)
+    pub fn cross_card_search(&self) -> CrossCardSearch {
+        self.cross_card_search
     }
 
-    /// How many attempts a transaction may have in a scene.
+    /// What counts in a scene.
     #[must_use]
-    pub fn attempts_max(&self, scene: Scene) -> u32 {
-        self.scenes.get(&scene).map_or(1, |scene| scene.attempts_max)
+    pub fn scene(&self, scene: Scene) -> &ScenePolicy {
+        self.scenes.get(&scene).unwrap_or(&self.fallback)
+    }
+
+    /// Whether a scene rests on the person's consent.
+    #[must_use]
+    pub fn asks_consent(&self, scene: Scene) -> bool {
+        self.scene(scene).basis == Basis::Consent
     }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PolicyFile {
-    version: String,
-    provisional: bool,
-    thresholds: Vec<ThresholdsFile>,
-    attack: AttackFile,
-    scenes: BTreeMap<String, SceneFile>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ThresholdsFile {
-    model: String,
-    recipe: String,
-    match_at_least: f32,
-    non_match_below: Option<f32>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AttackFile {
-    retry_below: Option<f32>,
-    suspect_below: Option<f32>,
-}
-
-impl AttackFile {
-    fn check(&self) -> Result<Option<AttackRule>, PolicyError> {
-        let Some(retry_below) = self.retry_below else {
-            return if self.suspect_below.is_none() {
-                Ok(None)
-            } else {
-                Err(wrong("attack.retry_below", "a number where suspect_below is given"))
-            };
-        };
-        if !(0.0..=1.0).contains(&retry_below) {
-            return Err(wrong("attack.retry_below", "a number from 0 to 1"));
+/// The band a score falls into.
+impl Thresholds {
+    /// Match at and above the one threshold, non-match below the other where there is one, review between.
+    #[must_use]
+    pub fn band(&self, score: SimilarityScore) -> Decision {
+        if score.get() >= self.match_at_least {
+            Decision::Match
+        } else if self.non_match_below.is_some_and(|below| score.get() < below) {
+            Decision::NonMatch
+        } else {
+            Decision::Review
         }
-        let suspect_below = self.suspect_below.unwrap_or(0.0);
-        if !(0.0..=retry_below).contains(&suspect_below) {
-            return Err(wrong("attack.suspect_below", "a number from 0 to retry_below"));
-        }
-        Ok(Some(AttackRule { retry_below, suspect_below }))
-    }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SceneFile {
-    attempts_max: u32,
-    disposition: BTreeMap<String, String>,
-}
-
-impl ThresholdsFile {
-    fn check(&self, index: usize) -> Result<((ModelId, RecipeId), Thresholds), PolicyError> {
-        let at = |field: &str| format!("thresholds[{index}].{field}");
-        let model = ModelId::new(&self.model).map_err(|_| wrong(at("model"), "the id of a model in the manifest"))?;
-        let recipe = RecipeId::new(&self.recipe).map_err(|_| wrong(at("recipe"), "the id of a recipe in the manifest"))?;
-        if !(-1.0..=1.0).contains(&self.match_at_least) {
-            return Err(wrong(at("match_at_least"), "a score from -1 to 1"));
-        }
-        if self.non_match_below.is_some_and(|below| !(-1.0..=self.match_at_least).contains(&below)) {
-            return Err(wrong(at("non_match_below"), "a score from -1 to match_at_least"));
-        }
-        Ok(((model, recipe), Thresholds { match_at_least: self.match_at_least, non_match_below: self.non_match_below }))
-    }
-}
-
-impl PolicyFile {
-    fn scene(&self, scene: Scene) -> Result<ScenePolicy, PolicyError> {
-        let at = format!("scenes.{}", scene.word());
-        let file = self.scenes.get(scene.word()).ok_or_else(|| wrong(&at, "a table"))?;
-        if !(1..=99).contains(&file.attempts_max) {
-            return Err(wrong(format!("{at}.attempts_max"), "a number from 1 to 99"));
-        }
-        let keys = [Decision::Match, Decision::Review, Decision::NonMatch].map(Decision::policy_key);
-        let keys: Vec<&'static str> = keys.into_iter().chain(NoDecision::ALL.iter().map(|reason| reason.word())).collect();
-        if let Some(unknown) = file.disposition.keys().find(|key| !keys.contains(&key.as_str())) {
-            return Err(wrong(format!("{at}.disposition.{unknown}"), format!("one of {}", keys.join(", "))));
-        }
-        let dispositions = keys.into_iter().map(|key| Ok((key, file.disposition(&at, key)?))).collect::<Result<_, PolicyError>>()?;
-        Ok(ScenePolicy { attempts_max: file.attempts_max, dispositions })
-    }
-}
-
-impl SceneFile {
-    fn disposition(&self, at: &str, key: &str) -> Result<Disposition, PolicyError> {
-        let known = || Disposition::ALL.iter().map(|d| d.word()).collect::<Vec<_>>().join(", ");
-        self.disposition
-            .get(key)
-            .and_then(|word| Disposition::from_word(word))
-            .ok_or_else(|| wrong(format!("{at}.disposition.{key}"), format!("one of {}", known())))
     }
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    /// A policy with bands at 0.50 and 0.30 for one model and recipe.
-    pub(crate) fn text(model: &str, recipe: &str) -> String {
-        let dispositions = "match = 'settle'\nreview = 'settle_flagged'\nnon_match = 'document_check'\nno_reference = 'document_check'
-            failure_to_acquire = 'other_way'\nseveral_faces = 'other_way'\nattack_suspected = 'document_check'
-            live_unclear = 'retry'\nlive_not_assessed = 'retry'
-            model_mismatch = 'other_way'\nreference_unreadable = 'document_check'";
-        let scene = |name: &str| format!("[scenes.{name}]\nattempts_max = 3\n[scenes.{name}.disposition]\n{dispositions}\n");
-        format!(
-            "version = 'test-1'\nprovisional = true\n[[thresholds]]\nmodel = '{model}'\nrecipe = '{recipe}'\nmatch_at_least = 0.5\n\
-             non_match_below = 0.3\n[attack]\n{}{}",
-            scene("settlement"),
-            scene("reception")
-        )
-    }
-
-    #[track_caller]
-    fn check(from: &str, to: &str, expected: &str) {
-        let text = text("m@1", "r@1").replacen(from, to, 1);
-        let error = Policy::from_toml(&text).unwrap_err().to_string();
-        assert!(error.contains(expected), "{error}");
-    }
-
-    #[test]
-    fn a_policy_that_is_not_in_order_names_the_field() {
-        check("match_at_least = 0.5", "match_at_least = 1.5", "thresholds[0].match_at_least: expected a score from -1 to 1");
-        check("non_match_below = 0.3", "non_match_below = 0.6", "thresholds[0].non_match_below: expected a score");
-        check("no_reference = 'document_check'", "", "scenes.settlement.disposition.no_reference: expected one of settle");
-        check("match = 'settle'", "match = 'wave_through'", "scenes.settlement.disposition.match: expected one of settle");
-        check("match = 'settle'", "match = 'settle'\nmaybe = 'hold'", "scenes.settlement.disposition.maybe: expected one of match");
-        check("[scenes.reception]", "[scenes.ward]\nattempts_max = 1\ndisposition = {}\n[scenes.reception]", "scenes.ward");
-        check("attempts_max = 3", "attempts_max = 0", "scenes.settlement.attempts_max: expected a number from 1 to 99");
-        check("provisional = true", "provisional = true\nextra = 1", "unknown field `extra`");
-        check("[attack]", "[attack]\nretry_below = 2.0", "attack.retry_below: expected a number from 0 to 1");
-        check("[attack]", "[attack]\nsuspect_below = 0.1", "attack.retry_below: expected a number where suspect_below is given");
-        check("[attack]", "[attack]\nretry_below = 0.2\nsuspect_below = 0.3", "attack.suspect_below: expected a number from 0 to retry");
-    }
-
-    #[test]
-    fn without_a_non_match_threshold_there_is_only_review() {
-        let text = text("m@1", "r@1").replace("non_match_below = 0.3", "");
-        let policy = Policy::from_toml(&text).unwrap();
-        let thresholds = policy.thresholds(&ModelId::new("m@1").unwrap(), &RecipeId::new("r@1").unwrap()).unwrap();
-        assert_eq!(thresholds.band(SimilarityScore::new(-1.0).unwrap()), Decision::Review);
-    }
-
-    #[test]
-    fn thresholds_belong_to_a_model_and_recipe() {
-        let policy = Policy::from_toml(&text("m@1", "r@1")).unwrap();
-        let of = |model, recipe| policy.thresholds(&ModelId::new(model).unwrap(), &RecipeId::new(recipe).unwrap());
-        assert!(of("m@1", "r@1").is_some() && of("m@2", "r@1").is_none() && of("m@1", "r@2").is_none());
-    }
-}
+pub(crate) mod tests;

@@ -1,13 +1,11 @@
-//! The life of references: where they come from, when they hold, and which of several a probe is compared with.
+//! The life of references: where they come from, when they hold, and which of them a probe is compared with.
 //!
 //! A person may have a photo from each source, at most [`REFERENCES_MAX`] in use at a time. The best score counts,
 //! so that n references multiply the chance of a false match of one attempt by up to n, as k attempts multiply it
 //! by up to k: a target per transaction of FMR f asks for a threshold at f ÷ (n · k) per comparison. The cap keeps
 //! that factor small and known. Not here: what a score means (`decision`), and how references are stored.
 
-use models_core::{Template, compare};
-
-use crate::decision::words;
+use crate::words::words;
 
 /// Photos of one person that are in use at a time, at most.
 pub const REFERENCES_MAX: usize = 3;
@@ -81,20 +79,8 @@ pub fn in_force(lives: &[Life], captured_at: i64) -> Vec<usize> {
     if then.is_empty() { holding().map(|(index, _)| index).collect() } else { then }
 }
 
-/// The reference that is most like a probe. Where none can be compared with it (all are of other models), the first,
-/// so that the decision says so; nothing where there is none.
-#[must_use]
-pub fn best(probe: &Template, references: &[Template]) -> Option<usize> {
-    let scored = references.iter().enumerate().filter_map(|(index, reference)| Some((index, compare(probe, reference).ok()?.get())));
-    // Of equal scores the first: the answer does not depend on how an iterator breaks ties.
-    let best =
-        scored.fold(None, |best: Option<(usize, f32)>, next| if best.is_some_and(|best| best.1 >= next.1) { best } else { Some(next) });
-    best.map(|(index, _)| index).or(if references.is_empty() { None } else { Some(0) })
-}
-
 #[cfg(test)]
 mod tests {
-    use models_core::{ModelId, RecipeId};
     use proptest::prelude::*;
 
     use super::*;
@@ -128,30 +114,7 @@ mod tests {
         }
     }
 
-    fn template(model: &str, features: &[f32]) -> Template {
-        Template::from_features(ModelId::new(model).unwrap(), RecipeId::new("r@1").unwrap(), features).unwrap()
-    }
-
-    #[test]
-    fn the_best_score_counts_and_other_models_do_not() {
-        let probe = template("m@1", &[1.0, 0.0]);
-        let of = |features: &[f32]| template("m@1", features);
-        assert_eq!(best(&probe, &[of(&[0.0, 1.0]), of(&[1.0, 0.1]), of(&[1.0, 1.0])]), Some(1));
-        assert_eq!(best(&probe, &[template("m@2", &[1.0, 0.0]), of(&[-1.0, 0.0])]), Some(1));
-        assert_eq!(best(&probe, &[template("m@2", &[1.0, 0.0]), template("m@3", &[1.0, 0.0])]), Some(0));
-        assert_eq!(best(&probe, &[of(&[1.0, 1.0]), of(&[1.0, 1.0])]), Some(0));
-        assert_eq!(best(&probe, &[]), None);
-    }
-
     proptest! {
-        #[test]
-        fn no_reference_scores_above_the_best(numbers in prop::collection::vec((0.1_f32..1.0, -1.0_f32..1.0), 1..6)) {
-            let probe = template("m@1", &[1.0, 0.0]);
-            let references: Vec<Template> = numbers.iter().map(|(a, b)| template("m@1", &[*a, *b])).collect();
-            let chosen = compare(&probe, &references[best(&probe, &references).unwrap()]).unwrap().get();
-            prop_assert!(references.iter().all(|reference| compare(&probe, reference).unwrap().get() <= chosen));
-        }
-
         #[test]
         fn a_revoked_photo_is_never_in_force(at in -100_i64..100, enrolled in -100_i64..100, changed in -100_i64..100) {
             let revoked = Life { state: PhotoState::Revoked, changed_at: changed, ..life(enrolled) };

@@ -3,7 +3,7 @@
 //! Days are counted from the decision, from when a photo was superseded, or from when a person was forgotten. What a
 //! hold or an open case is about stays until that ends. Not here: deleting (`matcher::store`).
 
-use crate::decision::words;
+use crate::words::words;
 
 const DAY_MS: i64 = 86_400_000;
 /// Decisions are kept for three years at least.

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use matcher_core::Policy;
 use models_core::ModelId;
 use tracing::{info, warn};
 
 use crate::{
-    feature_models::FeatureModels,
+    policy::Policies,
     store::{Device, StoreError, TimeMs},
 };
 
@@ -70,9 +69,7 @@ pub struct Health {
     /// Registry, keys and clock.
     pub admission: Admission,
     /// The policy in force.
-    pub policy: Arc<Policy>,
-    /// The models the center understands.
-    pub models: Arc<FeatureModels>,
+    pub policies: Arc<Policies>,
 }
 
 impl Health {
@@ -83,21 +80,22 @@ impl Health {
     pub async fn report(&self, device: Device, report: &Report) -> Result<Briefing, StoreError> {
         let last_sequence = self.admission.store.last_sequence(&device.id).await?;
         let center_clock = self.admission.surroundings.now_ms();
-        let current = self.models.current();
+        let in_force = self.policies.current();
+        let policy = &in_force.policy;
         let clock_behind_ms = center_clock.saturating_sub(report.device_clock);
         info!(
             device.id, agent.version = report.agent_version, camera = ?report.camera, clock.behind_ms = clock_behind_ms,
             envelopes.unanswered = report.unanswered_envelopes, "device health"
         );
-        if !report.feature_models.contains(&current.model) {
-            warn!(device.id, model.id = %current.model, "the device cannot run the center's feature model");
+        if !report.feature_models.contains(policy.model()) {
+            warn!(device.id, model.id = %policy.model(), "the device cannot run the center's feature model");
         }
         Ok(Briefing {
             center_clock,
             opening_key: *self.admission.opening.current().public().as_bytes(),
-            feature_model: current.model.as_str().to_owned(),
-            recipe: current.recipe.as_str().to_owned(),
-            policy_version: self.policy.version().to_owned(),
+            feature_model: policy.model().to_string(),
+            recipe: policy.recipe().to_string(),
+            policy_version: policy.version().to_owned(),
             next_sequence: last_sequence.saturating_add(1),
             device: device.id,
             institution: device.institution,

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
-use matcher_core::{Birth, Identifier, ReferenceState, reference};
+use matcher_core::{Birth, Identifier, Reference, ReferenceFacts, ReferenceState, reference};
 use models_core::{ModelId, RecipeId, Template};
 
 use crate::{
@@ -18,22 +18,21 @@ use crate::{
 pub struct Person {
     /// Who; nothing where the card's row is not bound to whom it points at.
     subject: Option<SubjectId>,
-    /// Nothing where the wrapped key is not this person's, or the card's row is not.
+    /// Nothing where no probe may be kept, or none could be opened again.
     key: Option<DataKey>,
     /// Day or year of birth, where it is known and opens.
     birth: Option<Birth>,
-    withdrawn: bool,
-    reference: Chosen,
+    known: Known,
 }
 
 /// What a capture is compared with.
-enum Chosen {
-    None,
+enum Known {
     Unreadable,
-    Present(Box<Reference>),
+    Withdrawn,
+    References(Vec<Opened>),
 }
 
-struct Reference {
+struct Opened {
     record: RecordId,
     template: Template,
     taken_on: Option<Date>,
@@ -46,7 +45,7 @@ impl fmt::Debug for Person {
 }
 
 /// A capture, as far as it decides what it is compared with.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Met<'a> {
     /// The number that was read.
     pub identifier: &'a Identifier,
@@ -54,14 +53,6 @@ pub struct Met<'a> {
     pub key: &'a IdentifierKey,
     /// When, by the center's clock.
     pub captured_at: TimeMs,
-    /// The probe, where there is one.
-    pub probe: Option<&'a Template>,
-}
-
-impl fmt::Debug for Met<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Met({:?} at {})", self.identifier, self.captured_at)
-    }
 }
 
 impl Person {
@@ -70,12 +61,14 @@ impl Person {
     pub fn open(vault: &Vault, stored: &StoredSubject, met: Met<'_>) -> Self {
         let key = vault.unwrap_data_key(stored.subject, &stored.data_key).ok();
         let Some(key) = key.filter(|key| is_bound(key, stored, met.identifier, met.key)) else {
-            return Self { subject: None, key: None, birth: None, withdrawn: false, reference: Chosen::Unreadable };
+            return Self { subject: None, key: None, birth: None, known: Known::Unreadable };
         };
         let birth = stored.birth.as_ref().and_then(|sealed| open_birth(&key, stored.subject, sealed));
-        let withdrawn = stored.withdrawn_at.is_some();
-        let reference = if withdrawn { Chosen::None } else { choose(&key, stored, met) };
-        Self { subject: Some(stored.subject), key: Some(key).filter(|_| !withdrawn), birth, withdrawn, reference }
+        if stored.withdrawn_at.is_some() {
+            return Self { subject: Some(stored.subject), key: None, birth, known: Known::Withdrawn };
+        }
+        let known = open_in_force(&key, stored, met.captured_at).map_or(Known::Unreadable, Known::References);
+        Self { subject: Some(stored.subject), key: Some(key), birth, known }
     }
 
     /// Who; nothing where the card's row points at somebody it is not bound to.
@@ -90,64 +83,40 @@ impl Person {
         self.subject.zip(self.key.as_ref())
     }
 
-    /// Whether consent was withdrawn: nothing is compared and nothing is kept.
+    /// The references in force, with what is known of each at the time of the capture.
     #[must_use]
-    pub fn has_withdrawn(&self) -> bool {
-        self.withdrawn
+    pub fn references(&self, captured_at: TimeMs) -> Vec<Reference<'_>> {
+        let on = day_of(captured_at);
+        self.opened().iter().map(|opened| Reference { template: &opened.template, facts: self.facts(opened, on) }).collect()
     }
 
-    /// Day or year of birth, where it is known.
+    /// What a decision is told of the person, who has these [references](Self::references).
     #[must_use]
-    pub fn birth(&self) -> Option<Birth> {
-        self.birth
-    }
-
-    /// What the capture is compared with.
-    #[must_use]
-    pub fn reference(&self) -> ReferenceState<'_> {
-        match &self.reference {
-            Chosen::None => ReferenceState::None,
-            Chosen::Unreadable => ReferenceState::Unreadable,
-            Chosen::Present(reference) => ReferenceState::Present(&reference.template),
+    pub fn state<'a>(&self, references: &'a [Reference<'a>]) -> ReferenceState<'a> {
+        match &self.known {
+            Known::Unreadable => ReferenceState::Unreadable,
+            Known::Withdrawn => ReferenceState::Withdrawn,
+            Known::References(_) => ReferenceState::Present(references),
         }
     }
 
-    /// Its id.
+    /// The id of one of the references, by its place.
     #[must_use]
-    pub fn reference_id(&self) -> Option<RecordId> {
-        self.chosen().map(|reference| reference.record)
+    pub fn reference_id(&self, place: usize) -> Option<RecordId> {
+        self.opened().get(place).map(|opened| opened.record)
     }
 
-    /// The day its photo was taken, where that is known.
-    #[must_use]
-    pub fn photo_taken_on(&self) -> Option<Date> {
-        self.chosen().and_then(|reference| reference.taken_on)
-    }
-
-    /// Whether the person is a child at a time.
-    #[must_use]
-    pub fn is_minor_at(&self, at: TimeMs) -> bool {
-        self.birth.is_some_and(|birth| birth.is_child_on(day_of(at)))
-    }
-
-    /// Whether the photo shows a child.
-    #[must_use]
-    pub fn has_childhood_photo(&self) -> bool {
-        self.birth.zip(self.photo_taken_on()).is_some_and(|(birth, taken_on)| birth.is_child_on(taken_on))
-    }
-
-    /// Full days since the photo was taken, where that is known.
-    #[must_use]
-    pub fn photo_age_days_at(&self, at: TimeMs) -> Option<u32> {
-        let days = day_of(at).since(self.photo_taken_on()?).ok()?.get_days();
-        Some(u32::try_from(days).unwrap_or_default())
-    }
-
-    fn chosen(&self) -> Option<&Reference> {
-        match &self.reference {
-            Chosen::Present(reference) => Some(reference),
-            Chosen::None | Chosen::Unreadable => None,
+    fn opened(&self) -> &[Opened] {
+        match &self.known {
+            Known::References(opened) => opened,
+            Known::Unreadable | Known::Withdrawn => &[],
         }
+    }
+
+    fn facts(&self, opened: &Opened, on: Date) -> ReferenceFacts {
+        let child = |day: Date| self.birth.is_some_and(|birth| birth.is_child_on(day));
+        let age = opened.taken_on.and_then(|taken_on| u32::try_from(taken_on.until(on).ok()?.get_days()).ok());
+        ReferenceFacts { minor: child(on), childhood_photo: opened.taken_on.is_some_and(child), photo_age_days: age }
     }
 }
 
@@ -172,26 +141,16 @@ pub(crate) fn open_birth(key: &DataKey, subject: SubjectId, sealed: &crate::stor
     Birth::new(std::str::from_utf8(&text).ok()?).ok()
 }
 
-/// Of the references in force at the capture, the one most like the probe. One that does not open is tampering, and
-/// none of the others counts then.
-fn choose(key: &DataKey, stored: &StoredSubject, met: Met<'_>) -> Chosen {
+/// The references in force at a capture. Nothing when one does not open: that is tampering, and none of the others
+/// counts then.
+fn open_in_force(key: &DataKey, stored: &StoredSubject, captured_at: TimeMs) -> Option<Vec<Opened>> {
     let lives: Vec<_> = stored.references.iter().map(|reference| reference.life).collect();
-    let in_force = reference::in_force(&lives, met.captured_at);
-    let mut opened = Vec::new();
-    for stored_reference in in_force.into_iter().filter_map(|index| stored.references.get(index)) {
-        match open_reference(key, stored.subject, stored_reference) {
-            Some(reference) => opened.push(reference),
-            None => return Chosen::Unreadable,
-        }
-    }
-    let templates: Vec<Template> = opened.iter().map(|reference| reference.template.clone()).collect();
-    let best = met.probe.map_or(Some(0), |probe| reference::best(probe, &templates));
-    let chosen = best.and_then(|index| opened.into_iter().nth(index));
-    chosen.map_or(Chosen::None, |reference| Chosen::Present(Box::new(reference)))
+    let in_force = reference::in_force(&lives, captured_at).into_iter().filter_map(|index| stored.references.get(index));
+    in_force.map(|reference| open_reference(key, stored.subject, reference)).collect()
 }
 
 /// Opens a reference at its own row of its own person; nothing when it is anything else.
-fn open_reference(key: &DataKey, subject: SubjectId, stored: &StoredReference) -> Option<Reference> {
+fn open_reference(key: &DataKey, subject: SubjectId, stored: &StoredReference) -> Option<Opened> {
     if stored.subject != subject {
         return None;
     }
@@ -201,5 +160,5 @@ fn open_reference(key: &DataKey, subject: SubjectId, stored: &StoredReference) -
     // The length is checked by the comparison, against the probe's.
     let template = Template::from_f16_le_bytes(model, recipe, features.len() / 2, &features).ok()?;
     let taken_on = stored.photo_taken_on.as_ref().and_then(|day| day.parse().ok());
-    Some(Reference { record: stored.record, template, taken_on })
+    Some(Opened { record: stored.record, template, taken_on })
 }

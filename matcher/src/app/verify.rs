@@ -5,7 +5,8 @@
 //! a flag. Not here: whether the envelope is authentic (`admission`), what a score means (`matcher-core`).
 
 use matcher_core::{
-    AcquisitionFailure, Decision, Earlier, Evidence, Identifier, RecheckRule, ReferenceState, Scene, Verdict, decide, flags_for,
+    AcquisitionFailure, Decision, Earlier, Evidence, Identifier, NoDecision, Policy, RecheckRule, ReferenceState, Scene, Verdict, decide,
+    flags_for,
 };
 use models_core::{Component, Template};
 use thiserror::Error;
@@ -23,9 +24,6 @@ use super::{
     person::{Met, Person},
     sample::{Sample, samples_to_bytes},
 };
-
-/// Why there is no reference of somebody who withdrew consent.
-const CONSENT_WITHDRAWN: &str = "consent_withdrawn";
 
 /// A capture that gave no answer. The message names the field and what was expected.
 #[derive(Debug, Error)]
@@ -63,8 +61,10 @@ pub struct Capture {
     pub identifier: Identifier,
     /// Who operates the counter; may be empty.
     pub operator: String,
-    /// Reference to the notice shown or the consent given; may be empty.
+    /// Version of the notice shown; may be empty.
     pub notice: String,
+    /// Version of the consent given; may be empty.
+    pub consent: String,
     /// When the frame was taken, by the device's clock.
     pub captured_at: TimeMs,
     /// The center's clock minus the device's.
@@ -136,29 +136,39 @@ impl Verifier {
         let now = self.admission.surroundings.now_ms();
         let captured_at = capture.captured_at.saturating_add(capture.clock_offset_ms);
         self.freshness.check("capture.captured_at_ms", captured_at, now).map_err(VerifyError::Age)?;
-        self.check_attempt(capture.scene, request.key.attempt)?;
+        let in_force = self.center.policies.current();
+        check_attempt(&in_force.policy, capture.scene, request.key.attempt)?;
         // Somebody may be forgotten, or withdraw consent, between the look-up and the record: then once more.
-        match self.answer(&request, &capture, (captured_at, now)).await {
-            Err(VerifyError::Store(StoreError::Conflict("person"))) => self.answer(&request, &capture, (captured_at, now)).await,
+        match self.answer(&in_force.policy, &request, &capture, (captured_at, now)).await {
+            Err(VerifyError::Store(StoreError::Conflict("person"))) => {
+                self.answer(&in_force.policy, &request, &capture, (captured_at, now)).await
+            }
             answer => answer,
         }
     }
 
-    async fn answer(&self, request: &Request, capture: &Capture, (captured_at, now): (TimeMs, TimeMs)) -> Result<Answer, VerifyError> {
+    async fn answer(
+        &self,
+        policy: &Policy,
+        request: &Request,
+        capture: &Capture,
+        (captured_at, now): (TimeMs, TimeMs),
+    ) -> Result<Answer, VerifyError> {
         let identifier = self.identifier_key(&capture.identifier);
         let stored = self.center.store.subject_of(&identifier).await.map_err(VerifyError::Store)?;
-        let met = Met { identifier: &capture.identifier, key: &identifier, captured_at, probe: capture.outcome.template() };
+        let met = Met { identifier: &capture.identifier, key: &identifier, captured_at };
         let person = stored.map(|stored| Person::open(&self.center.vault, &stored, met));
         let forgotten = person.is_none() && self.is_forgotten(&identifier).await?;
         let earlier = self.earlier(request).await?;
-        let verdict = self.judge(capture, person.as_ref(), Earlier { attempt: request.key.attempt, decisions: &earlier });
-        let mut record = self.record(request, capture, identifier, person.as_ref(), verdict, (captured_at, now));
+        let verdict = judge(policy, capture, person.as_ref(), captured_at, Earlier { attempt: request.key.attempt, decisions: &earlier });
+        let mut record = self.record(policy, request, capture, identifier, person.as_ref(), verdict, (captured_at, now));
         if forgotten {
             self.leave_number_out(&mut record);
         }
         let flag = |kind| flags::of_verification(kind, self.admission.surroundings.new_record(), &record);
         let flags = flags_for(record.decision, &earlier).into_iter().map(flag).collect();
-        let probe = seal_probe(&capture.outcome, person.as_ref(), record.id);
+        let looked_at = record.score.is_some();
+        let probe = seal_probe(&capture.outcome, person.as_ref(), record.id).filter(|_| looked_at || keeps_face(record.decision));
         let recheck = self.recheck(&record, &capture.outcome).filter(|_| probe.is_some());
         self.store(request, NewVerification { record, probe, flags, recheck }).await
     }
@@ -176,11 +186,6 @@ impl Verifier {
         record.identifier.hash = std::array::from_fn(|i| random.as_flattened().get(i).copied().unwrap_or_default());
     }
 
-    fn check_attempt(&self, scene: Scene, got: u32) -> Result<(), VerifyError> {
-        let max = self.center.policy.attempts_max(scene);
-        if got <= max { Ok(()) } else { Err(VerifyError::TooManyAttempts { scene, max, got }) }
-    }
-
     fn identifier_key(&self, identifier: &Identifier) -> IdentifierKey {
         IdentifierKey {
             kind: identifier.kind(),
@@ -196,17 +201,10 @@ impl Verifier {
         Ok(decisions.into_iter().filter(|(attempt, _)| *attempt != request.key.attempt).map(|(_, decision)| decision).collect())
     }
 
-    fn judge(&self, capture: &Capture, person: Option<&Person>, earlier: Earlier<'_>) -> Verdict {
-        let evidence = match &capture.outcome {
-            Outcome::Probe(probe) => Evidence::Probe { template: &probe.template, live: probe.live },
-            Outcome::Failure(failure, component) => Evidence::FailureToAcquire(*failure, *component),
-        };
-        let reference = person.map_or(ReferenceState::None, Person::reference);
-        decide(&self.center.policy, capture.scene, evidence, reference, earlier)
-    }
-
+    #[expect(clippy::too_many_arguments, reason = "a record is made of all that was known")]
     fn record(
         &self,
+        policy: &Policy,
         request: &Request,
         capture: &Capture,
         identifier: IdentifierKey,
@@ -214,16 +212,12 @@ impl Verifier {
         verdict: Verdict,
         (captured_at, decided_at): (TimeMs, TimeMs),
     ) -> Verification {
-        let mut reasons: Vec<String> = verdict.reasons.iter().map(|&reason| reason.to_owned()).collect();
-        if person.is_some_and(Person::has_withdrawn) {
-            reasons.push(CONSENT_WITHDRAWN.to_owned());
-        }
-        let compared = verdict.comparison.is_some();
         let live = match &capture.outcome {
             Outcome::Probe(probe) => probe.live,
             Outcome::Failure(..) => None,
         };
         let thresholds = verdict.comparison.as_ref().map(|comparison| comparison.thresholds);
+        let compared = verdict.comparison.as_ref().map(|comparison| &comparison.compared);
         Verification {
             id: self.admission.surroundings.new_record(),
             request: request.key.clone(),
@@ -234,22 +228,25 @@ impl Verifier {
             scene: capture.scene,
             operator: capture.operator.clone(),
             notice: capture.notice.clone(),
+            consent: capture.consent.clone(),
             identifier,
             identifier_masked: capture.identifier.masked(),
             subject: person.and_then(Person::subject),
             captured_at,
             decided_at,
             decision: verdict.decision,
-            reasons,
+            reasons: verdict.reasons.iter().map(|&reason| reason.to_owned()).collect(),
             disposition: verdict.disposition,
-            score: verdict.comparison.as_ref().map(|comparison| comparison.score.get()),
+            score: compared.map(|compared| compared.score.get()),
             match_threshold: thresholds.map(|thresholds| thresholds.match_at_least),
             non_match_threshold: thresholds.and_then(|thresholds| thresholds.non_match_below),
-            model: verdict.comparison.map(|comparison| comparison.model.as_str().to_owned()).unwrap_or_default(),
+            model: compared.map(|compared| compared.model.to_string()).unwrap_or_default(),
+            recipe: compared.map(|compared| compared.recipe.to_string()).unwrap_or_default(),
+            facts: compared.map(|compared| compared.facts).unwrap_or_default(),
             live,
-            policy_version: self.center.policy.version().to_owned(),
-            provisional: self.center.policy.provisional(),
-            reference: person.filter(|_| compared).and_then(Person::reference_id),
+            policy_version: policy.version().to_owned(),
+            mode: policy.mode(),
+            reference: compared.and_then(|compared| person?.reference_id(compared.reference)),
         }
     }
 
@@ -275,6 +272,27 @@ impl Verifier {
             }
         }
     }
+}
+
+fn check_attempt(policy: &Policy, scene: Scene, got: u32) -> Result<(), VerifyError> {
+    let max = policy.scene(scene).attempts_max;
+    if got <= max { Ok(()) } else { Err(VerifyError::TooManyAttempts { scene, max, got }) }
+}
+
+fn judge(policy: &Policy, capture: &Capture, person: Option<&Person>, captured_at: TimeMs, earlier: Earlier<'_>) -> Verdict {
+    let evidence = match &capture.outcome {
+        Outcome::Probe(_) if policy.asks_consent(capture.scene) && capture.consent.is_empty() => Evidence::NoConsent,
+        Outcome::Probe(probe) => Evidence::Probe { template: &probe.template, live: probe.live },
+        Outcome::Failure(failure, component) => Evidence::FailureToAcquire(*failure, *component),
+    };
+    let references = person.map(|person| person.references(captured_at)).unwrap_or_default();
+    let state = person.map_or(ReferenceState::None, |person| person.state(&references));
+    decide(policy, capture.scene, evidence, state, earlier)
+}
+
+/// Whether a face that was compared with nothing is kept: not where the person did not want it looked at.
+fn keeps_face(decision: Decision) -> bool {
+    ![NoDecision::ConsentMissing, NoDecision::ConsentWithdrawn].map(Decision::NoDecision).contains(&decision)
 }
 
 /// Seals what was captured under the person's key; without a person there is no key, and nothing is kept.

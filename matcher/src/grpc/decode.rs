@@ -49,6 +49,7 @@ pub fn capture(message: v1::Capture, models: &FeatureModels) -> Result<Capture, 
         identifier: identifier("capture.identifier", message.identifier)?,
         operator: text("capture.operator", message.operator, 64)?,
         notice: text("capture.notice", message.notice, 128)?,
+        consent: text("capture.consent", message.consent, 64)?,
         captured_at: message.captured_at_ms,
         clock_offset_ms: message.clock_offset_ms,
         outcome: match message.outcome {
@@ -154,10 +155,14 @@ fn identifier_error(at: &str, error: &IdentifierError) -> FieldError {
 }
 
 fn scene(value: i32) -> Result<Scene, FieldError> {
-    const SCENES: &str = "SCENE_SETTLEMENT, SCENE_RECEPTION";
+    const SCENES: &str = "SCENE_REGISTRATION, _RECEPTION, _SETTLEMENT, _ADMISSION, _DISCHARGE, _TRANSFER";
     match known("capture.scene", value, SCENES)? {
         v1::Scene::Settlement => Ok(Scene::Settlement),
         v1::Scene::Reception => Ok(Scene::Reception),
+        v1::Scene::Registration => Ok(Scene::Registration),
+        v1::Scene::Admission => Ok(Scene::Admission),
+        v1::Scene::Discharge => Ok(Scene::Discharge),
+        v1::Scene::Transfer => Ok(Scene::Transfer),
         v1::Scene::Unspecified => Err(wrong("capture.scene", format!("one of {SCENES}"))),
     }
 }

@@ -23,9 +23,19 @@ impl DeviceService for Devices {
     async fn report_health(&self, request: Request<v1::ReportHealthRequest>) -> Result<Response<v1::ReportHealthResponse>, Status> {
         self.gate.answer(self.answer(peer(&request), request.into_inner())).await
     }
+
+    #[instrument(name = "fetch_policy", skip_all)]
+    async fn fetch_policy(&self, request: Request<v1::FetchPolicyRequest>) -> Result<Response<v1::FetchPolicyResponse>, Status> {
+        self.gate.answer(self.policy(peer(&request))).await
+    }
 }
 
 impl Devices {
+    async fn policy(&self, peer: Option<[u8; 32]>) -> Result<v1::FetchPolicyResponse, Failure> {
+        self.app.admission.device(peer).await.map_err(Failure::Admission)?;
+        Ok(encode::policy(&self.app.policies.current()))
+    }
+
     async fn answer(&self, peer: Option<[u8; 32]>, message: v1::ReportHealthRequest) -> Result<v1::ReportHealthResponse, Failure> {
         let device = self.app.admission.device(peer).await.map_err(Failure::Admission)?;
         let report = decode::report(message).map_err(Failure::Field)?;

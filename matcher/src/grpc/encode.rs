@@ -1,20 +1,37 @@
 //! Answers become wire types here.
 
-use matcher_core::{Decision, Disposition};
+use matcher_core::{Decision, Mode, decision::SHADOW, told};
 use models_core::ModelId;
 use proto::v1;
 
-use crate::app::{enrol::EnrolOutcome, health::Briefing, verify::Answer};
+use crate::{
+    app::{enrol::EnrolOutcome, health::Briefing, verify::Answer},
+    policy::{InForce, device::wire_disposition},
+};
 
-/// An answer to a verification.
+/// An answer to a verification. In shadow mode it tells nothing of what was recorded.
 #[must_use]
 pub fn answer(answer: Answer) -> v1::VerifyResponse {
     let Answer { record, repeated } = answer;
+    if record.mode == Mode::Shadow {
+        return v1::VerifyResponse {
+            verification_id: record.id.to_string(),
+            decision: v1::Decision::NoDecision.into(),
+            reasons: vec![SHADOW.to_owned()],
+            disposition: wire_disposition(told(record.mode, record.disposition)).into(),
+            policy_version: record.policy_version,
+            decided_at_ms: record.decided_at,
+            repeated_answer: repeated,
+            provisional: true,
+            ..v1::VerifyResponse::default()
+        };
+    }
     v1::VerifyResponse {
+        provisional: record.provisional(),
         verification_id: record.id.to_string(),
         decision: decision(record.decision).into(),
         reasons: record.reasons,
-        disposition: disposition(record.disposition).into(),
+        disposition: wire_disposition(told(record.mode, record.disposition)).into(),
         score: record.score,
         match_threshold: record.match_threshold,
         non_match_threshold: record.non_match_threshold,
@@ -22,7 +39,6 @@ pub fn answer(answer: Answer) -> v1::VerifyResponse {
         model_id: record.model,
         decided_at_ms: record.decided_at,
         repeated_answer: repeated,
-        provisional: record.provisional,
     }
 }
 
@@ -61,13 +77,15 @@ fn decision(decision: Decision) -> v1::Decision {
     }
 }
 
-fn disposition(disposition: Disposition) -> v1::Disposition {
-    match disposition {
-        Disposition::Settle => v1::Disposition::Settle,
-        Disposition::SettleFlagged => v1::Disposition::SettleFlagged,
-        Disposition::DocumentCheck => v1::Disposition::DocumentCheck,
-        Disposition::OtherWay => v1::Disposition::OtherWay,
-        Disposition::Hold => v1::Disposition::Hold,
-        Disposition::Retry => v1::Disposition::Retry,
+/// The policy in force, as devices are told it.
+#[must_use]
+pub fn policy(in_force: &InForce) -> v1::FetchPolicyResponse {
+    let policy = &in_force.applied.policy;
+    v1::FetchPolicyResponse {
+        policy: Some(v1::SignedPolicy {
+            policy: policy.device_policy.clone(),
+            signature: policy.device_signature.to_vec(),
+            key_id: policy.key_id.clone(),
+        }),
     }
 }

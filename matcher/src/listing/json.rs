@@ -29,6 +29,7 @@ struct VerificationJson<'a> {
     scene: &'static str,
     operator: &'a str,
     notice: &'a str,
+    consent: &'a str,
     identifier_kind: &'static str,
     identifier_masked: &'a str,
     captured_at: String,
@@ -40,9 +41,10 @@ struct VerificationJson<'a> {
     match_threshold: Option<f32>,
     non_match_threshold: Option<f32>,
     model: Option<&'a str>,
+    recipe: Option<&'a str>,
     live: Option<f32>,
     policy_version: &'a str,
-    provisional: bool,
+    mode: &'static str,
     reference: Option<String>,
 }
 
@@ -81,6 +83,7 @@ fn verification(record: &Verification) -> VerificationJson<'_> {
         scene: record.scene.word(),
         operator: &record.operator,
         notice: &record.notice,
+        consent: &record.consent,
         identifier_kind: record.identifier.kind.word(),
         identifier_masked: &record.identifier_masked,
         captured_at: utc(record.captured_at),
@@ -92,9 +95,10 @@ fn verification(record: &Verification) -> VerificationJson<'_> {
         match_threshold: record.match_threshold,
         non_match_threshold: record.non_match_threshold,
         model: Some(record.model.as_str()).filter(|model| !model.is_empty()),
+        recipe: Some(record.recipe.as_str()).filter(|recipe| !recipe.is_empty()),
         live: record.live,
         policy_version: &record.policy_version,
-        provisional: record.provisional,
+        mode: record.mode.word(),
         reference: record.reference.as_ref().map(ToString::to_string),
     }
 }
@@ -115,10 +119,10 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         let expected = serde_json::json!({
             "verification_id": "01010101-0101-0101-0101-010101010101", "institution": "pharmacy-1", "transaction": "T1", "attempt": 1, "device": "counter-1", "counter": "1",
-            "sequence": 1, "scene": "settlement", "operator": "收银员 3", "notice": "N-2026-1", "identifier_kind": "social_security_card",
+            "sequence": 1, "scene": "settlement", "operator": "收银员 3", "notice": "N-2026-1", "consent": "C-1", "identifier_kind": "social_security_card",
             "identifier_masked": "*****1234", "captured_at": "1970-01-01T00:00:00.901Z", "decided_at": "1970-01-01T00:00:01.001Z",
             "decision": "non_match", "reasons": [], "disposition": "document_check", "score": 0.123_456_79, "match_threshold": 0.5,
-            "non_match_threshold": 0.3, "model": "m@1", "live": 0.9, "policy_version": "test-1", "provisional": true,
+            "non_match_threshold": 0.3, "model": "m@1", "recipe": "r@1", "live": 0.9, "policy_version": "test-1", "mode": "demonstration",
             "reference": "01010101-0101-0101-0101-010101010101",
         });
         assert_eq!(json.to_string(), serde_json::json!([expected]).to_string());

@@ -59,8 +59,8 @@ fn bands(verifications: &[Verification]) -> Option<String> {
         return Some("thresholds differ, see --json".into());
     }
     let non_match = first.non_match_threshold.map(|below| format!(", non_match < {below:.2}")).unwrap_or_default();
-    let provisional = if first.provisional { ", provisional" } else { "" };
-    Some(format!("match ≥ {:.2}{non_match} (policy {}{provisional})", first.match_threshold?, first.policy_version))
+    let mode = if first.provisional() { format!(", {}", first.mode.word()) } else { String::new() };
+    Some(format!("match ≥ {:.2}{non_match} (policy {}{mode})", first.match_threshold?, first.policy_version))
 }
 
 fn footer(count: usize, what: &str, zone: &TimeZone) -> String {
@@ -110,7 +110,7 @@ mod tests {
         }
         assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
         let last = text.lines().last().unwrap();
-        assert_eq!(last, "1 verification, newest first; times in UTC+08; match ≥ 0.50, non_match < 0.30 (policy test-1, provisional)");
+        assert_eq!(last, "1 verification, newest first; times in UTC+08; match ≥ 0.50, non_match < 0.30 (policy test-1, demonstration)");
         assert!(!text.contains('%'));
     }
 

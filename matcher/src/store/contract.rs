@@ -4,7 +4,10 @@
 
 use std::{future::Future, sync::Arc};
 
-use matcher_core::{Decision, Disposition, FlagKind, IdentifierKind, Life, NoDecision, PhotoState, RecheckOutcome, ReferenceSource, Scene};
+use matcher_core::{
+    Decision, Disposition, FlagKind, IdentifierKind, Life, Mode, NoDecision, PhotoState, RecheckOutcome, ReferenceFacts, ReferenceSource,
+    Scene,
+};
 
 use super::{
     BoundIdentifier, Device, DeviceRole, Enrolled, Flag, IdentifierKey, Listing, MadeBy, NewEnrolment, NewVerification, RecheckDone,
@@ -92,6 +95,7 @@ pub(crate) fn verification(transaction: &str, envelope: u8) -> NewVerification {
         scene: Scene::Settlement,
         operator: "收银员 3".into(),
         notice: "N-2026-1".into(),
+        consent: "C-1".into(),
         identifier: card(1),
         identifier_masked: "*****1234".into(),
         subject: None,
@@ -104,9 +108,11 @@ pub(crate) fn verification(transaction: &str, envelope: u8) -> NewVerification {
         match_threshold: Some(0.5),
         non_match_threshold: Some(0.3),
         model: "m@1".into(),
+        recipe: "r@1".into(),
         live: Some(0.9),
         policy_version: "test-1".into(),
-        provisional: true,
+        mode: Mode::Demonstration,
+        facts: ReferenceFacts { minor: false, childhood_photo: true, photo_age_days: Some(400) },
         reference: Some(RecordId([envelope; 16])),
     };
     NewVerification { record, probe: None, flags: Vec::new(), recheck: None }
@@ -211,7 +217,10 @@ async fn a_verification_comes_back_as_it_went_in(store: Arc<dyn Store>) {
         non_match_threshold: None,
         live: None,
         model: String::new(),
-        provisional: false,
+        recipe: String::new(),
+        consent: String::new(),
+        mode: Mode::Live,
+        facts: ReferenceFacts::default(),
         reference: None,
         ..of_nobody.record
     };

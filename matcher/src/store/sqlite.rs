@@ -25,6 +25,7 @@ mod devices;
 mod enrolments;
 mod flags;
 pub mod forgetting;
+mod policies;
 mod readers;
 mod rechecks;
 mod retention;

@@ -105,7 +105,7 @@ async fn a_device_is_told_what_it_must_know() {
         (briefing.feature_model.as_str(), briefing.recipe.as_str()),
         (models.current().model.as_str(), models.current().recipe.as_str())
     );
-    assert_eq!((briefing.policy_version.as_str(), briefing.next_sequence), ("provisional-1", 1));
+    assert_eq!((briefing.policy_version.as_str(), briefing.next_sequence), ("demonstration-1", 1));
     assert!((System.now_ms() - briefing.center_clock_ms).abs() < 60_000);
     device.verify("T-1", &capture(CARD, 0.8)).await.unwrap();
     assert_eq!(device.report(report).await.unwrap().next_sequence, 2);
@@ -119,7 +119,8 @@ async fn the_bundle_names_the_device_and_the_opening_key() {
     assert_eq!([text("device"), text("institution"), text("counter")], ["P1-1", "P1", "1"].map(str::to_owned));
     let opening = OpeningKeys::load(&center.dir.opening_keys()).unwrap();
     assert_eq!(device.opening_key().as_bytes(), opening.current().public().as_bytes());
-    assert_eq!(bundle.len(), 4);
+    let policy = center.center.policies.key().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    assert_eq!((text("policy_key"), bundle.len()), (policy, 5));
 }
 
 #[tokio::test]

@@ -26,8 +26,8 @@ fn sample_of(capture: &mut v1::Capture) -> &mut v1::Sample {
 }
 
 const CASES: &[(&str, Spoil)] = &[
-    ("capture.scene: expected one of SCENE_SETTLEMENT, SCENE_RECEPTION", |c| c.scene = 0),
-    ("capture.scene: expected one of SCENE_SETTLEMENT, SCENE_RECEPTION, got number 9", |c| c.scene = 9),
+    ("capture.scene: expected one of SCENE_REGISTRATION, _RECEPTION", |c| c.scene = 0),
+    ("capture.scene: expected one of SCENE_REGISTRATION, _RECEPTION", |c| c.scene = 9),
     ("capture.identifier: expected an identifier", |c| c.identifier = None),
     ("capture.identifier.kind: expected one of", |c| c.identifier.as_mut().unwrap().kind = 0),
     ("capture.identifier.value: expected 6 to 32 letters and digits, got 3 characters", |c| {

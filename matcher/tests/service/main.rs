@@ -7,6 +7,8 @@ mod enrolments;
 mod fields;
 mod forgetting;
 mod outcomes;
+mod policies;
+mod policy_command;
 mod recheck;
 mod references;
 mod replays;

@@ -28,7 +28,7 @@ async fn scores_fall_into_three_bands_and_a_non_match_is_an_answer() {
     assert_eq!((matched.match_threshold, matched.non_match_threshold), (Some(0.5), Some(0.3)));
     assert_eq!(matched.model_id, models().current().model.as_str());
     assert!(matched.provisional && !matched.repeated_answer && matched.decided_at_ms > 0);
-    assert_eq!(matched.policy_version, "provisional-1");
+    assert_eq!(matched.policy_version, "demonstration-1");
     check(&ask("T-2", 0.4).await, v1::Decision::Review, v1::Disposition::SettleFlagged, &[]);
     assert_eq!(center.flag_words().await, [] as [&str; 0]);
     check(&ask("T-3", 0.1).await, v1::Decision::NonMatch, v1::Disposition::DocumentCheck, &[]);
@@ -165,7 +165,7 @@ async fn answers_outlive_the_server() {
     let _folder = center.stop().await;
     assert!(!dir.serve_address().exists());
     assert!(device.verify("T-2", &capture(CARD, 0.8)).await.is_err());
-    let left = matcher::center::Center::open(&dir).unwrap();
+    let left = matcher::center::Center::open(&dir).await.unwrap();
     assert_eq!(left.store.decisions_of("P1", "T-1").await.unwrap(), [(1, Decision::Match)]);
 }
 

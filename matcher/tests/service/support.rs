@@ -11,12 +11,13 @@ use matcher::{
     device::{IssueArgs, Role, issue},
     feature_models::FeatureModels,
     init::{InitArgs, init},
+    policy::{Policies, PolicyKey},
     serve,
     store::{BoundIdentifier, Device, Enrolled, Flag, IdentifierKey, Listing, NewEnrolment, StoredReference, Verification},
     surroundings::{Surroundings, System},
     vault::{IdentifierContext, RecordContext},
 };
-use matcher_core::{Identifier, IdentifierKind, Life, ReferenceSource, Region};
+use matcher_core::{Identifier, IdentifierKind, Life, Policy, ReferenceSource, Region};
 use models::manifest::Manifest;
 use models_core::{ModelId, RecipeId, Template};
 use tempfile::TempDir;
@@ -30,6 +31,7 @@ pub(crate) struct TestCenter {
     pub(crate) dir: DataDir,
     pub(crate) center: Center,
     pub(crate) address: String,
+    served: Arc<Policies>,
     stop: Option<oneshot::Sender<()>>,
     server: Option<JoinHandle<()>>,
 }
@@ -43,8 +45,8 @@ impl TestCenter {
     /// An initialised center that serves under changed settings.
     pub(crate) async fn init_with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let names = InitArgs { server_names: vec!["localhost".into(), "127.0.0.1".into()] };
-        init(&DataDir::new(folder.path().join("center")), &names, System.now_ms()).unwrap();
+        let args = InitArgs { server_names: vec!["localhost".into(), "127.0.0.1".into()], demonstration: true };
+        init(&DataDir::new(folder.path().join("center")), &args, System.now_ms()).await.unwrap();
         Self::reopen(folder, change).await
     }
 
@@ -59,12 +61,24 @@ impl TestCenter {
         change(&mut config);
         let bound = serve::bind(&dir, &config).await.unwrap();
         let address = format!("https://{}", bound.address());
+        let served = bound.policies();
         let (stop, stopped) = oneshot::channel::<()>();
         let server = tokio::spawn(async move {
             bound.run(async { drop(stopped.await) }).await.unwrap();
         });
-        let center = Center::open(&dir).unwrap();
-        Self { folder, dir, center, address, stop: Some(stop), server: Some(server) }
+        let center = Center::open(&dir).await.unwrap();
+        Self { folder, dir, center, address, served, stop: Some(stop), server: Some(server) }
+    }
+
+    /// Puts a policy in force and waits until the server works by it.
+    pub(crate) async fn apply(&self, text: &str) {
+        let policy = Policy::from_toml(text).unwrap();
+        let key = PolicyKey::load(&self.dir.policy_key()).unwrap();
+        let after = self.center.store.policy_number().await.unwrap();
+        let signed = key.sign(&policy, text, System.now_ms(), "a test", "a test");
+        self.center.store.apply_policy(after, signed).await.unwrap();
+        self.center.policies.refresh().await;
+        self.served.refresh().await;
     }
 
     /// A center with one device at one counter.

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use datasets::evaluation::{Gated, Setup};
-use matcher_core::Policy;
+use matcher_core::{Policy, policy::Source};
 use models::{FaceChoice, cache, manifest::Manifest, pipeline::Pipeline};
 
 use crate::{
@@ -82,6 +82,24 @@ enum Face {
     Central,
     /// The only one; two are a failure.
     Only,
+}
+
+/// Whose faces trials are of.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum SourceArg {
+    /// Public data.
+    Public,
+    /// Your own people, cameras and photos.
+    Local,
+}
+
+impl From<SourceArg> for Source {
+    fn from(source: SourceArg) -> Self {
+        match source {
+            SourceArg::Public => Self::Public,
+            SourceArg::Local => Self::Local,
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -167,7 +185,10 @@ pub(crate) struct Calibrate {
     /// Largest false non-match rate at the lower band.
     #[arg(long, value_name = "RATE", default_value_t = 0.001, value_parser = rate)]
     pub(crate) fnmr: f64,
-    /// Take bands that rest on fewer than 30 errors; the policy stays provisional.
+    /// Whose faces the trials are of: only local ones give a non-match band, or a policy that may be made live.
+    #[arg(long, value_enum, default_value = "public")]
+    pub(crate) source: SourceArg,
+    /// Take bands that rest on fewer than 30 errors; the policy may not be made live with them.
     #[arg(long)]
     pub(crate) accept_unresolved: bool,
     /// Write the policy here [default: standard output].

@@ -53,8 +53,8 @@ pub(crate) fn run(command: &Calibrate) -> Result<ExitCode, Failure> {
 }
 
 fn target(command: &Calibrate, setup: &Setup) -> Target {
-    let attempts = command.attempts.unwrap_or_else(|| setup.policy.attempts_max(Scene::Settlement));
-    Target { fmr: command.fmr, attempts, fnmr: command.fnmr, accept_unresolved: command.accept_unresolved }
+    let attempts = command.attempts.unwrap_or_else(|| setup.policy.scene(Scene::Settlement).attempts_max);
+    Target { fmr: command.fmr, attempts, fnmr: command.fnmr, source: command.source.into(), accept_unresolved: command.accept_unresolved }
 }
 
 fn deliver(command: &Calibrate, calibration: &Calibration, ready: &Ready) -> Result<ExitCode, Failure> {
@@ -67,7 +67,7 @@ fn deliver(command: &Calibrate, calibration: &Calibration, ready: &Ready) -> Res
         calibration.match_at_least,
         calibration.false_matches,
         calibration.comparisons_nonmated,
-        if calibration.resolved { "" } else { "; fewer than 30 errors, so the policy stays provisional" }
+        if calibration.resolved { "" } else { "; fewer than 30 errors, so the policy may not be made live" }
     ));
     output::complain(&match calibration.non_match_below {
         Some(below) => {
@@ -77,7 +77,8 @@ fn deliver(command: &Calibrate, calibration: &Calibration, ready: &Ready) -> Res
             )
         }
         None => format!(
-            "no non-match band: {} of {} mated comparisons lie below its target, too few to set it; below the match band there is only review",
+            "no non-match band: it takes 30 local errors, and {} of {} mated comparisons lie below its target; below the match band there is \
+             only review",
             calibration.false_non_matches, calibration.comparisons_mated
         ),
     });

@@ -11,6 +11,7 @@ use datasets::{
     report::{attack_page, identification_page, verification_page},
     trials::{read_labels, read_pairs, read_searches},
 };
+use matcher_core::Scene;
 use models::manifest::Role;
 
 use crate::{
@@ -154,7 +155,7 @@ fn identification_text(result: &IdentificationResult) -> String {
 
 /// The policy's bands for the pipeline's model, by name.
 fn bands(setup: &Setup) -> Vec<(String, f32)> {
-    let bands = setup.policy.thresholds(setup.pipeline.feature_model(), setup.pipeline.recipe());
+    let bands = setup.policy.thresholds(Scene::Settlement, setup.pipeline.feature_model(), setup.pipeline.recipe());
     let lower = bands.and_then(|bands| bands.non_match_below).map(|score| ("non-match below".to_owned(), score));
     let upper = bands.map(|bands| ("match from".to_owned(), bands.match_at_least));
     lower.into_iter().chain(upper).collect()

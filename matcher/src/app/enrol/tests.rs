@@ -5,13 +5,14 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use matcher_core::{IdentifierKind, LookupKey, PhotoState, Policy, Region};
+use matcher_core::{IdentifierKind, LookupKey, PhotoState, Region};
 use models::picture::Picture;
 use models_core::FaceRefusal;
 
 use super::*;
 use crate::{
-    store::sqlite::SqliteStore,
+    policy::Policies,
+    store::{Store, sqlite::SqliteStore},
     surroundings::Fixed,
     vault::{KeyEncryptionKey, Numbers, Vault},
 };
@@ -60,22 +61,14 @@ pub(crate) fn photo(colour: [u8; 3]) -> Vec<u8> {
     bytes
 }
 
-/// Enrolment asks no policy; a center has one.
-fn policy() -> String {
-    let words = matcher_core::decision::NoDecision::ALL.iter().map(|reason| reason.word());
-    let dispositions: String = words.chain(["match", "review", "non_match"]).map(|word| format!("{word} = 'other_way'\n")).collect();
-    let scene = |name: &str| format!("[scenes.{name}]\nattempts_max = 3\n[scenes.{name}.disposition]\n{dispositions}");
-    let head = "version = 'test-1'\nprovisional = true\n[[thresholds]]\nmodel = 'm@1'\nrecipe = 'mean@1'\nmatch_at_least = 0.5\n[attack]\n";
-    format!("{head}{}{}", scene("settlement"), scene("reception"))
-}
-
 /// A center on a new store.
 pub(crate) fn center(dir: &tempfile::TempDir) -> Center {
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&dir.path().join("center.db")).unwrap());
     Center {
-        store: Arc::new(SqliteStore::open(&dir.path().join("center.db")).unwrap()),
+        policies: Arc::new(Policies::demonstration(Arc::clone(&store))),
+        store,
         vault: Arc::new(Vault::new(KeyEncryptionKey::new([7; 32]))),
         lookup: Arc::new(LookupKey::new([8; 32])),
-        policy: Arc::new(Policy::from_toml(&policy()).unwrap()),
     }
 }
 

@@ -11,7 +11,7 @@ use super::AuditEvent;
 use crate::{
     keys::hex,
     store::{
-        Device, Enrolled, Flag, NewEnrolment, RecheckDone, RecordId, SubjectId, TimeMs, Verification,
+        Device, Enrolled, Flag, NewEnrolment, NewPolicy, RecheckDone, RecordId, SubjectId, TimeMs, Verification,
         subjects::{Count, Hold},
     },
 };
@@ -96,6 +96,18 @@ pub(crate) fn flag_raised(flag: &Flag) -> AuditEvent {
     event(flag.raised_at, AuditAction::FlagRaised, flag.id.to_string(), &detail)
 }
 
+/// A policy came into force.
+pub(crate) fn policy_applied(number: u64, policy: &NewPolicy) -> AuditEvent {
+    let detail = json!({
+        "version": policy.version,
+        "text": hex(&Sha256::digest(policy.text.as_bytes())),
+        "reason": policy.reason,
+    });
+    let mut event = event(policy.applied_at, AuditAction::PolicyApplied, number.to_string(), &detail);
+    event.by.clone_from(&policy.applied_by);
+    event
+}
+
 /// An agent's template was made again.
 pub(crate) fn rechecked(done: &RecheckDone) -> AuditEvent {
     let detail = json!({ "outcome": done.outcome.word(), "agreement": done.agreement, "attempt": done.attempt });
@@ -122,14 +134,14 @@ pub(crate) fn verification_digest(record: &Verification) -> String {
     covered.bytes(&record.id.0).text(&record.request.institution).text(&record.request.transaction);
     covered.number(record.request.attempt.into()).bytes(&record.request_digest).text(&record.device).text(&record.counter);
     covered.bytes(&record.sequence.to_le_bytes()).text(record.scene.word()).text(&record.operator).text(&record.notice);
-    covered.number(record.captured_at).number(record.decided_at).text(record.decision.policy_key());
+    covered.text(&record.consent).number(record.captured_at).number(record.decided_at).text(record.decision.policy_key());
     covered.number(i64::try_from(record.reasons.len()).unwrap_or(i64::MAX));
     for reason in &record.reasons {
         covered.text(reason);
     }
     covered.text(record.disposition.word());
     covered.single(record.score).single(record.match_threshold).single(record.non_match_threshold).text(&record.model);
-    covered.single(record.live).text(&record.policy_version).number(record.provisional.into());
+    covered.text(&record.recipe).single(record.live).text(&record.policy_version).text(record.mode.word());
     covered.done()
 }
 

@@ -1,6 +1,6 @@
 //! Verification records, with their probes and the requests they answer.
 
-use matcher_core::{Decision, Disposition, NoDecision, Scene};
+use matcher_core::{Decision, Disposition, Mode, ReferenceFacts, Scene};
 use rusqlite::{Connection, params};
 
 use super::{
@@ -9,14 +9,15 @@ use super::{
     devices, flags, rechecks,
 };
 use crate::store::{
-    Listing, NewVerification, RecordId, Recorded, RequestKey, SealedProbe, StoreError, SubjectId, Taken, Verification, audit::events,
+    Listing, NewVerification, RecordId, Recorded, RequestKey, SealedProbe, StoreError, SubjectId, Taken, TimeMs, Verification,
+    audit::events,
 };
 
 const TABLE: &str = "verification";
 const SELECT: &str = "SELECT v.subject_id, v.id, v.known, v.institution, v.transaction_id, v.attempt, v.envelope_digest, v.device_id, v.counter, \
      v.sequence, v.scene, v.operator, v.notice, v.identifier_kind, v.identifier_region, v.identifier_hash, v.identifier_masked, v.captured_at, \
      v.decided_at, v.decision, v.reasons, v.disposition, v.score, v.match_threshold, v.non_match_threshold, v.model, v.live, \
-     v.policy_version, v.provisional, v.reference_id FROM verification AS v";
+     v.policy_version, v.mode, v.recipe, v.consent, v.minor, v.childhood_photo, v.photo_age_days, v.reference_id FROM verification AS v";
 
 /// The record that answers a request, if it was answered.
 pub(super) fn answer(connection: &Connection, request: &RequestKey) -> Result<Option<Verification>, StoreError> {
@@ -42,7 +43,7 @@ pub(super) fn decisions_of(connection: &Connection, institution: &str, transacti
     let sql = "SELECT r.attempt, v.decision FROM request AS r
          JOIN verification AS v ON v.subject_id = r.subject_id AND v.id = r.verification_id
          WHERE r.institution = ?1 AND r.transaction_id = ?2 ORDER BY r.attempt";
-    let decode = |columns: &Columns<'_>| Ok((columns.unsigned("attempt")?, columns.word("decision", decision)?));
+    let decode = |columns: &Columns<'_>| Ok((columns.unsigned("attempt")?, columns.word("decision", Decision::from_policy_key)?));
     query(connection, sql, params![institution, transaction], TABLE, decode)
 }
 
@@ -50,6 +51,18 @@ pub(super) fn decisions_of(connection: &Connection, institution: &str, transacti
 pub(super) fn list(connection: &Connection, listing: &Listing) -> Result<Vec<Verification>, StoreError> {
     let sql = format!("{SELECT} {}", columns::newest_first(listing, "decided_at"));
     query(connection, &sql, columns::listing_parameters(listing), TABLE, decode)
+}
+
+/// Verifications decided from a time on, oldest first, after one of them.
+pub(super) fn from(
+    connection: &Connection,
+    since: TimeMs,
+    after: Option<(TimeMs, RecordId)>,
+    limit: u32,
+) -> Result<Vec<Verification>, StoreError> {
+    let (at, id) = after.map_or((since, Vec::new()), |(at, id)| (at.max(since), id.0.to_vec()));
+    let sql = format!("{SELECT} WHERE v.decided_at >= ?1 AND (v.decided_at, v.id) > (?1, ?2) ORDER BY v.decided_at, v.id LIMIT ?3");
+    query(connection, &sql, params![at, id, limit.clamp(1, 10_000)], TABLE, decode)
 }
 
 /// Writes a verification with all that belongs to it, unless its request or sequence number is taken. Runs in
@@ -138,15 +151,21 @@ fn put(connection: &Connection, record: &Verification) -> Result<(), StoreError>
         record.model,
         record.live.map(f64::from),
         record.policy_version,
-        record.provisional,
+        record.mode.word(),
+        record.recipe,
+        record.consent,
+        record.facts.minor,
+        record.facts.childhood_photo,
+        record.facts.photo_age_days,
         record.reference.map(|reference| reference.0),
     ];
     let sql = "INSERT INTO verification (subject_id, id, known, institution, transaction_id, attempt, envelope_digest, device_id, counter,
              sequence, scene, operator, notice, identifier_kind, identifier_region, identifier_hash, identifier_masked, captured_at,
              decided_at, decision, reasons, disposition, score, match_threshold, non_match_threshold, model, live,
-             policy_version, provisional, reference_id)
+             policy_version, mode, recipe, consent, minor, childhood_photo, photo_age_days,
+             reference_id)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24,
-             ?25, ?26, ?27, ?28, ?29, ?30)";
+             ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35)";
     execute(connection, sql, values, "verification").map(drop)
 }
 
@@ -179,7 +198,7 @@ fn decode(columns: &Columns<'_>) -> Result<Verification, StoreError> {
         subject: columns.get::<bool>("known")?.then_some(leading),
         captured_at: columns.get("captured_at")?,
         decided_at: columns.get("decided_at")?,
-        decision: columns.word("decision", decision)?,
+        decision: columns.word("decision", Decision::from_policy_key)?,
         reasons: serde_json::from_str(&reasons).map_err(|_| columns.corrupt("reasons"))?,
         disposition: columns.word("disposition", Disposition::from_word)?,
         score: columns.single("score")?,
@@ -188,13 +207,14 @@ fn decode(columns: &Columns<'_>) -> Result<Verification, StoreError> {
         model: columns.get("model")?,
         live: columns.single("live")?,
         policy_version: columns.get("policy_version")?,
-        provisional: columns.get("provisional")?,
+        mode: columns.word("mode", Mode::from_word)?,
+        recipe: columns.get("recipe")?,
+        consent: columns.get("consent")?,
+        facts: ReferenceFacts {
+            minor: columns.get("minor")?,
+            childhood_photo: columns.get("childhood_photo")?,
+            photo_age_days: columns.get("photo_age_days")?,
+        },
         reference: columns.get::<Option<[u8; 16]>>("reference_id")?.map(RecordId),
     })
-}
-
-/// The inverse of [`Decision::policy_key`].
-fn decision(word: &str) -> Option<Decision> {
-    let decided = [Decision::Match, Decision::Review, Decision::NonMatch].into_iter().find(|decision| decision.policy_key() == word);
-    decided.or_else(|| NoDecision::from_word(word).map(Decision::NoDecision))
 }

@@ -149,6 +149,12 @@ impl TestDevice {
         self.send_enrolment(self.seal(&self.enrolment_address(), submission)).await
     }
 
+    /// Fetches the policy in force.
+    pub(crate) async fn policy(&self) -> v1::SignedPolicy {
+        let answer = DeviceServiceClient::new(self.channel()).fetch_policy(v1::FetchPolicyRequest {}).await.unwrap();
+        answer.into_inner().policy.unwrap()
+    }
+
     /// Reports health.
     pub(crate) async fn report(&self, report: v1::ReportHealthRequest) -> Result<v1::ReportHealthResponse, Status> {
         DeviceServiceClient::new(self.channel()).report_health(report).await.map(tonic::Response::into_inner)
@@ -177,6 +183,7 @@ pub(crate) fn attempt(card: &str, outcome: v1::capture::Outcome) -> v1::Capture 
         clock_offset_ms: 0,
         policy_version: String::new(),
         notice: "N-1".into(),
+        consent: String::new(),
         outcome: Some(outcome),
     }
 }

@@ -1,0 +1,209 @@
+//! Policies that are in order, and those that are refused with the field's name.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::decision::{NoDecision, told};
+
+/// The shipped policy as a demonstration, for a model and recipe, with bands at 0.50 and 0.30 and no attack rule.
+pub(crate) fn text(model: &str, recipe: &str) -> String {
+    Policy::demonstration()
+        .replace("faceplugin-mfn512@1", model)
+        .replace("arcface5x3-bgr-flip-f3@1", recipe)
+        .replace("\nretry_below = 0.5", "\n# retry_below = 0.5")
+}
+
+#[track_caller]
+fn check(from: &str, to: &str, expected: &str) {
+    let text = text("m@1", "r@1");
+    assert!(text.contains(from), "{from}");
+    let error = Policy::from_toml(&text.replacen(from, to, 1)).unwrap_err().to_string();
+    assert!(error.contains(expected), "{error}");
+}
+
+#[test]
+fn a_policy_that_is_not_in_order_names_the_field() {
+    check("match_at_least = 0.50", "match_at_least = 1.5", "thresholds[0].match_at_least: expected a score from -1 to 1");
+    check("non_match_below = 0.30", "non_match_below = 0.6", "thresholds[0].non_match_below: expected a score");
+    check("source = \"public\"", "source = \"hearsay\"", "thresholds[0].trials.source: expected one of public, local");
+    check("nonmated_errors = 1", "nonmated_errors = 20000", "thresholds[0].trials.nonmated_errors: expected at most as many");
+    check("mode = \"demonstration\"", "mode = \"loud\"", "mode: expected one of shadow, live, demonstration");
+    check("version = \"demonstration-1\"", "version = \"a b\"", "version: expected 1 to 64 printable ASCII characters");
+    check("version = \"demonstration-1\"", "version = \"v\"\nextra = 1", "unknown field `extra`");
+    check("match_fmr = 0.001", "match_fmr = 0.0", "target.match_fmr: expected a rate above 0, at most 0.5");
+    check("non_match_fnmr = 0.001", "non_match_fnmr = 0.6", "target.non_match_fnmr: expected a rate above 0");
+    check("# retry_below = 0.5", "retry_below = 2.0", "attack.retry_below: expected a number from 0 to 1");
+    check("# suspect_below = 0.01", "suspect_below = 0.1", "attack.retry_below: expected a number where suspect_below is given");
+    check("# retry_below = 0.5", "retry_below = 0.2\nsuspect_below = 0.3", "attack.suspect_below: expected a number from 0 to retry");
+    check("eyes_open = 12", "charm = 12", "probe.gate.charm: expected a component of quality");
+    check("eyes_open = 12", "eyes_open = 101", "probe.gate.eyes_open: expected a number from 0 to 100");
+    check("[probe.floor]", "[probe.floor]\nsharpness = 90", "probe.floor.sharpness: expected nothing above the gate");
+    check("version = \"notice-1\"", "version = \"\"", "notice.version: expected 1 to 64");
+    check("enabled = false", "enabled = true", "cross_card_search.basis: expected what it rests on");
+    check("model = \"m@1\"", "model = \"m@2\"", "thresholds: expected a [[thresholds]] table for model m@2 and recipe r@1");
+}
+
+#[test]
+fn a_scene_that_is_not_in_order_names_the_field() {
+    check("no_reference = \"document_check\"", "", "disposition.no_reference: expected one of settle");
+    check("match = \"settle\"", "match = \"wave_through\"", "disposition.match: expected one of settle, settle_flagged");
+    check("match = \"settle\"", "match = \"settle\"\nmaybe = \"hold\"", "disposition.maybe: expected one of match, review");
+    check("[scenes.reception]", "[scenes.ward]", "scenes.ward: expected a known scene: registration, reception");
+    check("attempts_max = 3", "attempts_max = 0", "scenes.registration.attempts_max: expected a number from 1 to 99");
+    check("basis = \"legal_duty\"", "basis = \"custom\"", "scenes.registration.basis: expected one of legal_duty, public_task, consent");
+    check("basis = \"legal_duty\"", "basis = \"consent\"", "notice.consent_version: expected a version where a scene rests on consent");
+    check(
+        "reference_age_max_days = 7300",
+        "reference_age_max_days = 1",
+        "scenes.registration.reference_age_max_days: expected a number from 30",
+    );
+    check("valid_seconds = 900", "valid_seconds = 901", "scenes.registration.receipt.valid_seconds: expected a number from 1 to 900");
+    check("settlements_max = 1", "settlements_max = 0", "scenes.registration.receipt.settlements_max: expected a number from 1 to 20");
+    check("serves = [\"settlement\"]", "serves = [\"shop\"]", "scenes.reception.receipt.serves: expected one of registration");
+    check("hours_max = 24", "hours_max = 169", "scenes.registration.degraded.hours_max: expected a number from 1 to 168");
+    check("principals_per_day_max = 1", "principals_per_day_max = 21", "scenes.registration.proxy.principals_per_day_max: expected");
+    check("operator_per_day_max = 10", "operator_per_day_max = 1001", "scenes.registration.overrides.per_operator_per_day_max: expected");
+    let own = "[scenes.transfer.disposition]\nnon_match = \"hold\"\n";
+    let error = Policy::from_toml(&format!("{}\n{own}", text("m@1", "r@1"))).unwrap_err().to_string();
+    assert!(error.contains("scenes.transfer.disposition.non_match: expected one of settle_flagged, document_check"), "{error}");
+}
+
+#[test]
+fn the_shipped_policy_tells_nobody_and_has_no_non_match() {
+    let shipped = Policy::from_toml(Policy::SHIPPED).unwrap();
+    assert_eq!((shipped.mode(), shipped.provisional(), shipped.cross_card_search().basis), (Mode::Shadow, true, None));
+    let bands = shipped.thresholds(Scene::Settlement, shipped.model(), shipped.recipe()).unwrap();
+    assert_eq!((bands.match_at_least, bands.non_match_below), (0.50, None));
+    for score in [-1.0, 0.0, 0.49] {
+        assert_eq!(bands.band(SimilarityScore::new(score).unwrap()), Decision::Review);
+    }
+}
+
+#[test]
+fn a_demonstration_tells_its_decisions_and_says_that_nothing_was_calibrated() {
+    let policy = Policy::from_toml(&Policy::demonstration()).unwrap();
+    assert_eq!((policy.version(), policy.mode(), policy.provisional()), ("demonstration-1", Mode::Demonstration, true));
+    assert_eq!(policy.thresholds(Scene::Transfer, policy.model(), policy.recipe()).unwrap().non_match_below, Some(0.30));
+}
+
+const PUBLIC: &str = "trials = { source = \"public\", nonmated = 19420, nonmated_errors = 1, mated = 281, mated_errors = 0 }";
+
+/// The shipped policy with other trials, perhaps a lower band, and a mode.
+fn with(trials: &str, non_match: bool, mode: &str, accepted: bool) -> Result<Policy, PolicyError> {
+    let mut text = Policy::SHIPPED.replacen(PUBLIC, trials, 1).replacen("mode = \"shadow\"", &format!("mode = \"{mode}\""), 1);
+    assert!(text.contains(trials));
+    if non_match {
+        text = text.replacen("# non_match_below = 0.30", "non_match_below = 0.30", 1);
+    }
+    if accepted {
+        text = text.replacen("# [accepted]\n# by = \"name\"\n# on = \"2026-11-22\"", "[accepted]\nby = \"陈静\"\non = \"2026-11-22\"", 1);
+    }
+    Policy::from_toml(&text)
+}
+
+#[test]
+fn a_non_match_band_needs_thirty_local_mated_errors() {
+    let trials = |source: &str, errors: u64| {
+        format!("trials = {{ source = \"{source}\", nonmated = 0, nonmated_errors = 0, mated = 40000, mated_errors = {errors} }}")
+    };
+    assert!(with(&trials("local", 30), true, "shadow", false).is_ok());
+    for (source, errors) in [("local", 29), ("local", 41), ("public", 30)] {
+        let error = with(&trials(source, errors), true, "shadow", false).unwrap_err().to_string();
+        assert!(error.contains("thresholds[0].non_match_below: expected to be left out"), "{error}");
+        assert!(with(&trials(source, errors), false, "shadow", false).is_ok());
+    }
+}
+
+#[test]
+fn decisions_count_once_local_trials_were_accepted_by_name() {
+    let local = "trials = { source = \"local\", nonmated = 100000, nonmated_errors = 33, mated = 40000, mated_errors = 40 }";
+    let live = with(local, true, "live", true).unwrap();
+    assert!(!live.provisional());
+    assert_eq!(live.accepted().unwrap().by, "陈静");
+    let error = with(local, true, "live", false).unwrap_err().to_string();
+    assert!(error.contains("accepted: expected who accepted the calibration"), "{error}");
+    let error = with(PUBLIC, false, "live", true).unwrap_err().to_string();
+    assert!(error.contains("thresholds[0].trials: expected local trials with at least 30 non-mated errors"), "{error}");
+    let error = with(&local.replace("errors = 33", "errors = 34"), false, "live", true).unwrap_err().to_string();
+    assert!(error.contains("at a rate of at most 3.334e-4 a comparison"), "three attempts share the target: {error}");
+}
+
+#[test]
+fn a_scene_may_have_rules_of_its_own() {
+    let own = "[scenes.transfer.disposition]\nreview = \"document_check\"\n[scenes.transfer.attack]\nretry_below = 0.7\n\
+               [scenes.transfer.probe.gate]\nsharpness = 50\n";
+    let bands = "[[thresholds]]\nmodel = \"m@1\"\nrecipe = \"r@1\"\nscenes = [\"transfer\"]\nmatch_at_least = 0.6\n\
+                 trials = { source = \"public\", nonmated = 0, nonmated_errors = 0, mated = 0, mated_errors = 0 }\n[attack]\n";
+    let text = format!("{}\n{own}", text("m@1", "r@1").replacen("[attack]\n", bands, 1));
+    let policy = Policy::from_toml(&text).unwrap();
+    let (model, recipe) = (policy.model(), policy.recipe());
+    let at_least = |scene| policy.thresholds(scene, model, recipe).unwrap().match_at_least;
+    assert_eq!((at_least(Scene::Transfer), at_least(Scene::Settlement)), (0.6, 0.5));
+    let (transfer, settlement) = (policy.scene(Scene::Transfer), policy.scene(Scene::Settlement));
+    assert_eq!(transfer.disposition(Decision::Review), Disposition::DocumentCheck);
+    assert_eq!(settlement.disposition(Decision::Review), Disposition::SettleFlagged);
+    assert_eq!(transfer.attack, Some(AttackRule { retry_below: 0.7, suspect_below: 0.0 }));
+    assert_eq!(settlement.attack, None);
+    assert_eq!((transfer.probe.gate.iter().count(), settlement.probe.gate.iter().count()), (1, 11));
+    assert_eq!((policy.models().count(), policy.scene(Scene::Reception).receipt.serves.len()), (1, 2));
+}
+
+/// Every decision and reason in every scene and mode, as the shipped policy has it.
+#[test]
+fn every_decision_of_every_scene_and_mode_has_a_disposition() {
+    use Disposition::{DocumentCheck, OtherWay, Retry, Settle, SettleFlagged};
+    use NoDecision as No;
+    let rows: [(Decision, Disposition); 15] = [
+        (Decision::Match, Settle),
+        (Decision::Review, SettleFlagged),
+        (Decision::NonMatch, DocumentCheck),
+        (Decision::NoDecision(No::NoReference), DocumentCheck),
+        (Decision::NoDecision(No::FailureToAcquire), OtherWay),
+        (Decision::NoDecision(No::SeveralFaces), OtherWay),
+        (Decision::NoDecision(No::AttackSuspected), DocumentCheck),
+        (Decision::NoDecision(No::LiveUnclear), Retry),
+        (Decision::NoDecision(No::LiveNotAssessed), Retry),
+        (Decision::NoDecision(No::ModelMismatch), OtherWay),
+        (Decision::NoDecision(No::ReferenceUnreadable), DocumentCheck),
+        (Decision::NoDecision(No::ReferenceTooOld), DocumentCheck),
+        (Decision::NoDecision(No::ConsentMissing), OtherWay),
+        (Decision::NoDecision(No::ConsentWithdrawn), OtherWay),
+        (Decision::NoDecision(No::CenterUnreachable), SettleFlagged),
+    ];
+    assert!(Decision::all().eq(rows.iter().map(|(decision, _)| *decision)), "a decision without a row");
+    let modes = [(Mode::Shadow, Policy::SHIPPED.to_owned()), (Mode::Demonstration, Policy::demonstration())];
+    for (mode, text) in modes {
+        let policy = Policy::from_toml(&text).unwrap();
+        assert_eq!(policy.mode(), mode);
+        for scene in Scene::ALL {
+            for (decision, expected) in rows {
+                let disposition = policy.scene(*scene).disposition(decision);
+                assert_eq!(disposition, expected, "{decision:?} in {scene:?}");
+                assert_eq!(told(mode, disposition), if mode == Mode::Shadow { Settle } else { expected });
+                assert_eq!(told(Mode::Live, disposition), expected);
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn bands_are_in_order_and_leave_no_gap(upper in -1.0_f32..=1.0, width in 0.0_f32..=2.0, score in -1.0_f32..=1.0, has_lower: bool) {
+        let trials = Trials { source: Source::Public, nonmated: 0, nonmated_errors: 0, mated: 0, mated_errors: 0 };
+        let lower = (upper - width).max(-1.0);
+        let bands = Thresholds { match_at_least: upper, non_match_below: has_lower.then_some(lower), trials };
+        let expected = if score >= upper {
+            Decision::Match
+        } else if has_lower && score < lower {
+            Decision::NonMatch
+        } else {
+            Decision::Review
+        };
+        prop_assert_eq!(bands.band(SimilarityScore::new(score).unwrap()), expected);
+    }
+
+    #[test]
+    fn arbitrary_text_is_refused_and_never_panics(text in "\\PC{0,200}") {
+        prop_assert!(Policy::from_toml(&text).is_err());
+    }
+}
