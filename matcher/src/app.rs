@@ -10,6 +10,7 @@ pub mod freshness;
 pub mod health;
 pub mod person;
 pub mod recheck;
+pub mod reextract;
 pub mod retention;
 pub mod sample;
 pub mod subjects;

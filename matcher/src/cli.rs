@@ -7,7 +7,7 @@ use clap_complete::Shell;
 
 use crate::{
     device::IssueArgs, import::EnrolArgs, init::InitArgs, listing::ListingArgs, policy::command::PolicyCommand,
-    retention::RetentionCommand, subject::SubjectCommand,
+    references::ReferencesCommand, retention::RetentionCommand, subject::SubjectCommand,
 };
 
 /// The center of Countersign: enrols references, verifies captures, flags mismatches.
@@ -74,6 +74,9 @@ pub enum Command {
     /// Show, export, forget or hold what is stored about a person
     #[command(subcommand)]
     Subject(SubjectCommand),
+    /// Count references by model, make them again under another, retire old ones
+    #[command(subcommand)]
+    References(ReferencesCommand),
     /// Delete what is kept no longer, and report about it
     #[command(subcommand)]
     Retention(RetentionCommand),

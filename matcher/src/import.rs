@@ -158,7 +158,7 @@ fn exit_code(summary: &Summary) -> ExitCode {
 }
 
 /// True from the first Ctrl-C on; rows that are begun are finished.
-fn stop_on_ctrl_c() -> Arc<AtomicBool> {
+pub(crate) fn stop_on_ctrl_c() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
     tokio::spawn(async move {

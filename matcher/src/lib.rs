@@ -21,6 +21,7 @@ pub mod networks;
 pub mod out;
 pub mod pki;
 pub mod policy;
+pub mod references;
 pub mod retention;
 pub mod serve;
 pub mod store;

@@ -15,7 +15,7 @@ use matcher::{
     listing::{self, ListingArgs},
     networks, out,
     policy::{self, command::PolicyCommand},
-    retention,
+    references, retention,
     serve::{self, ServeError},
     subject,
     surroundings::{self, Surroundings, System},
@@ -48,6 +48,12 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Verifications(args) => block_on(listing(&load(cli)?, args, Records::Verifications))?,
         Command::Policy(command) => return block_on(policies(&load(cli)?, command)),
         Command::Subject(command) => return block_on(async { Ok(subject::run(command, &load(cli)?.0).await?) }),
+        Command::References(command) => {
+            return block_on(async {
+                let (dir, config) = load(cli)?;
+                Ok(references::run(command, &dir, &config).await?)
+            });
+        }
         Command::Retention(command) => block_on(async {
             let (dir, config) = load(cli)?;
             Ok(retention::run(command, &dir, &config).await?)

@@ -13,6 +13,7 @@ use thiserror::Error;
 pub mod audit;
 #[cfg(test)]
 pub(crate) mod contract;
+pub mod extractions;
 pub mod policies;
 pub mod retention;
 pub mod sqlite;
@@ -359,7 +360,7 @@ pub struct Listing {
 
 /// The operations the use cases need.
 #[async_trait]
-pub trait Store: Subjects + retention::Retention + audit::AuditLog + Policies + Send + Sync {
+pub trait Store: Subjects + extractions::Extractions + retention::Retention + audit::AuditLog + Policies + Send + Sync {
     /// Adds or replaces a device.
     async fn put_device(&self, device: Device) -> Result<(), StoreError>;
     /// Marks a device revoked; false when there is none.

@@ -23,6 +23,7 @@ mod audit;
 mod columns;
 mod devices;
 mod enrolments;
+mod extractions;
 mod flags;
 pub mod forgetting;
 mod policies;

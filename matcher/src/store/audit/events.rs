@@ -11,7 +11,7 @@ use super::AuditEvent;
 use crate::{
     keys::hex,
     store::{
-        Device, Enrolled, Flag, NewEnrolment, NewPolicy, RecheckDone, RecordId, SubjectId, TimeMs, Verification,
+        Device, Enrolled, Flag, MadeBy, NewEnrolment, NewPolicy, RecheckDone, RecordId, SubjectId, TimeMs, Verification,
         subjects::{Count, Hold},
     },
 };
@@ -60,6 +60,12 @@ pub(crate) fn subject_exported(subject: SubjectId, at: TimeMs) -> AuditEvent {
 pub(crate) fn deleted(action: AuditAction, subject: SubjectId, deleted: &[Count], at: TimeMs) -> AuditEvent {
     let counts: serde_json::Map<String, Value> = deleted.iter().map(|(table, rows)| (table.clone(), (*rows).into())).collect();
     event(at, action, id(subject), &json!({ "deleted": counts }))
+}
+
+/// References were made again, or older ones retired.
+pub(crate) fn references_reextracted(made_by: &MadeBy, made: u64, retired: u64, at: TimeMs) -> AuditEvent {
+    let detail = json!({ "recipe": made_by.recipe, "made": made, "retired": retired });
+    event(at, AuditAction::ReferencesReextracted, made_by.model.clone(), &detail)
 }
 
 /// Retention deleted what was over.
