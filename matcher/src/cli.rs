@@ -6,7 +6,7 @@ use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use clap_complete::Shell;
 
 use crate::{
-    device::IssueArgs, import::EnrolArgs, init::InitArgs, listing::ListingArgs, policy::command::PolicyCommand,
+    coverage::CoverageArgs, device::IssueArgs, import::EnrolArgs, init::InitArgs, listing::ListingArgs, policy::command::PolicyCommand,
     references::ReferencesCommand, retention::RetentionCommand, subject::SubjectCommand,
 };
 
@@ -74,6 +74,8 @@ pub enum Command {
     /// Show, export, forget or hold what is stored about a person
     #[command(subcommand)]
     Subject(SubjectCommand),
+    /// Count people with a reference by region and age
+    Coverage(CoverageArgs),
     /// Count references by model, make them again under another, retire old ones
     #[command(subcommand)]
     References(ReferencesCommand),

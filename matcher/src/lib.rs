@@ -8,6 +8,7 @@ pub mod app;
 pub mod center;
 pub mod cli;
 pub mod config;
+pub mod coverage;
 pub mod data_dir;
 pub mod device;
 pub mod durable;

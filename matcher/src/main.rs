@@ -8,6 +8,7 @@ use matcher::{
     center::{Center, OpenError},
     cli::{self, Cli, Command, DeviceCommand},
     config::{Config, ConfigError, LogConfig, LogFormat},
+    coverage,
     data_dir::{DataDir, DataDirError},
     device,
     import::{self, EnrolArgs},
@@ -48,6 +49,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Verifications(args) => block_on(listing(&load(cli)?, args, Records::Verifications))?,
         Command::Policy(command) => return block_on(policies(&load(cli)?, command)),
         Command::Subject(command) => return block_on(async { Ok(subject::run(command, &load(cli)?.0).await?) }),
+        Command::Coverage(args) => block_on(async { Ok(coverage::run(args, &load(cli)?.0).await?) })?,
         Command::References(command) => {
             return block_on(async {
                 let (dir, config) = load(cli)?;

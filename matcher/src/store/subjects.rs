@@ -221,6 +221,13 @@ pub trait Subjects: Send + Sync {
     async fn unbound_identifiers(&self) -> Result<u64, StoreError>;
     /// Persons in the order of their ids, from behind one on.
     async fn subjects_after(&self, after: Option<SubjectId>, limit: u32) -> Result<Vec<SubjectId>, StoreError>;
+    /// Persons in the order of their ids, from behind one on, each with the references of all photos, the numbers, and
+    /// how many photos in use some model could make nothing of.
+    async fn subjects_with_references(
+        &self,
+        after: Option<SubjectId>,
+        limit: u32,
+    ) -> Result<Vec<(StoredSubject, Vec<BoundIdentifier>, u64)>, StoreError>;
 
     /// Revokes a photo, whose references are never compared with again; false when there is no such photo in use.
     async fn revoke_photo(&self, subject: SubjectId, photo: RecordId, at: TimeMs) -> Result<bool, StoreError>;

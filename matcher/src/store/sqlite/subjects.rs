@@ -48,10 +48,15 @@ impl Subjects for SqliteStore {
     }
 
     async fn subjects_after(&self, after: Option<SubjectId>, limit: u32) -> Result<Vec<SubjectId>, StoreError> {
-        let after = after.map_or_else(Vec::new, |subject| subject.0.to_vec());
-        let sql = "SELECT subject_id FROM subject WHERE subject_id > ?1 ORDER BY subject_id LIMIT ?2";
-        let decode = |columns: &Columns<'_>| columns.get("subject_id").map(SubjectId);
-        self.readers.read(move |connection| query(connection, sql, params![after, limit], "subject", decode)).await
+        self.readers.read(move |connection| page(connection, after, limit)).await
+    }
+
+    async fn subjects_with_references(
+        &self,
+        after: Option<SubjectId>,
+        limit: u32,
+    ) -> Result<Vec<(StoredSubject, Vec<BoundIdentifier>, u64)>, StoreError> {
+        self.readers.read(move |connection| with_references(connection, after, limit)).await
     }
 
     async fn revoke_photo(&self, subject: SubjectId, photo: RecordId, at: TimeMs) -> Result<bool, StoreError> {
@@ -123,6 +128,29 @@ impl Subjects for SqliteStore {
         };
         tokio::task::spawn_blocking(settle).await.map_err(unavailable)?
     }
+}
+
+fn page(connection: &Connection, after: Option<SubjectId>, limit: u32) -> Result<Vec<SubjectId>, StoreError> {
+    let after = after.map_or_else(Vec::new, |subject| subject.0.to_vec());
+    let sql = "SELECT subject_id FROM subject WHERE subject_id > ?1 ORDER BY subject_id LIMIT ?2";
+    let decode = |columns: &Columns<'_>| columns.get("subject_id").map(SubjectId);
+    query(connection, sql, params![after, limit], "subject", decode)
+}
+
+fn with_references(
+    connection: &Connection,
+    after: Option<SubjectId>,
+    limit: u32,
+) -> Result<Vec<(StoredSubject, Vec<BoundIdentifier>, u64)>, StoreError> {
+    let sql = "SELECT count(DISTINCT photo_id) AS n FROM extraction_failure JOIN enrolment USING (subject_id, photo_id)
+         WHERE subject_id = ?1 AND state = 'active'";
+    let mut found = Vec::new();
+    for subject in page(connection, after, limit)? {
+        let Some(stored) = enrolments::by_id(connection, subject)? else { continue };
+        let failures = query_one(connection, sql, [subject.0], "extraction_failure", |columns| columns.unsigned("n"))?;
+        found.push((stored, enrolments::identifiers_of(connection, subject)?, failures.unwrap_or_default()));
+    }
+    Ok(found)
 }
 
 /// The number a query counts as `n`.
