@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "countersign/v1/envelope.proto",
     "countersign/v1/capture.proto",
     "countersign/v1/verification.proto",
     "countersign/v1/enrolment.proto",
     "countersign/v1/device.proto",
     "countersign/v1/policy.proto",
+    "countersign/v1/receipt.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -97,6 +97,10 @@ pub struct VerifyAnswer {
     pub repeated_answer: bool,
     /// Whether the thresholds are not calibrated yet.
     pub provisional: bool,
+    /// The receipt for the settlement side, a compact JWS: pass it on as it is. Empty where the center is older.
+    pub receipt: String,
+    /// The receipt's number, 22 letters and digits, for tills that cannot keep the receipt itself.
+    pub receipt_number: String,
     /// From the request to this answer, in milliseconds.
     pub elapsed_ms: u64,
 }
@@ -122,6 +126,8 @@ impl VerifyAnswer {
             decided_at: Timestamp::from_millisecond(answer.decided_at_ms).map_err(|_| "decided_at_ms")?.to_string(),
             repeated_answer: answer.repeated_answer,
             provisional: answer.provisional,
+            receipt: answer.receipt,
+            receipt_number: answer.receipt_number,
             elapsed_ms,
         })
     }
@@ -160,6 +166,8 @@ mod tests {
             decision: v1::Decision::NonMatch.into(),
             disposition: v1::Disposition::DocumentCheck.into(),
             score: Some(0.25),
+            receipt: "a.b.c".into(),
+            receipt_number: "28T5CY4TQKFF00938NKRG0".into(),
             decided_at_ms: 1_700_000_000_123,
             ..v1::VerifyResponse::default()
         }
@@ -174,6 +182,7 @@ mod tests {
         assert_eq!(json["score"], 0.25);
         assert!(json["match_threshold"].is_null());
         assert_eq!(json["decided_at"], "2023-11-14T22:13:20.123Z");
+        assert_eq!((&json["receipt"], &json["receipt_number"]), (&"a.b.c".into(), &"28T5CY4TQKFF00938NKRG0".into()));
         assert_eq!((&json["attempt"], &json["elapsed_ms"]), (&1.into(), &7.into()));
     }
 

@@ -183,6 +183,8 @@ mod tests {
             decided_at: String::new(),
             repeated_answer: true,
             provisional: true,
+            receipt: String::new(),
+            receipt_number: String::new(),
             elapsed_ms: 7,
         }
     }

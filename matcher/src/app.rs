@@ -10,6 +10,7 @@ mod flags;
 pub mod freshness;
 pub mod health;
 pub mod person;
+pub mod receipts;
 pub mod recheck;
 pub mod reextract;
 pub mod retention;

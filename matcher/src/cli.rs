@@ -6,8 +6,9 @@ use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use clap_complete::Shell;
 
 use crate::{
-    coverage::CoverageArgs, device::IssueArgs, import::EnrolArgs, init::InitArgs, listing::ListingArgs, policy::command::PolicyCommand,
-    references::ReferencesCommand, retention::RetentionCommand, subject::SubjectCommand,
+    coverage::CoverageArgs, device::IssueArgs, import::EnrolArgs, init::InitArgs, law::LawCommand, listing::ListingArgs,
+    policy::command::PolicyCommand, receipt_command::ReceiptCommand, reconcile::ReconcileArgs, references::ReferencesCommand,
+    retention::RetentionCommand, subject::SubjectCommand,
 };
 
 /// The center of Countersign: enrols references, verifies captures, flags mismatches.
@@ -65,6 +66,9 @@ pub enum Command {
     /// What scores mean and what tills do about it: show, compare, try, apply
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// What the law asks: the notice, the count of stored faces, the impact assessment
+    #[command(subcommand)]
+    Law(LawCommand),
     /// Serve counters over gRPC by mutual TLS until stopped (SIGTERM, Ctrl-C)
     Serve,
     /// List flags, newest first
@@ -82,6 +86,11 @@ pub enum Command {
     /// Delete what is kept no longer, and report about it
     #[command(subcommand)]
     Retention(RetentionCommand),
+    /// Check and show receipts
+    #[command(subcommand)]
+    Receipt(ReceiptCommand),
+    /// Hold a day's settlements against the receipts
+    Reconcile(ReconcileArgs),
     /// Print completions for a shell
     Completions {
         /// Which shell.

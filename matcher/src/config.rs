@@ -17,6 +17,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::data_dir::DataDir;
 
+mod receipts;
+
+pub use receipts::{PublishedConfig, ReceiptsConfig};
+
 /// The shipped settings; `matcher init` writes them into the data folder.
 pub const SHIPPED: &str = include_str!("../config/matcher.toml");
 
@@ -48,10 +52,16 @@ pub struct Config {
     pub devices: DevicesConfig,
     /// Making agents' templates again.
     pub recheck: RecheckConfig,
+    /// Receipts.
+    pub receipts: ReceiptsConfig,
+    /// Published keys.
+    pub published: PublishedConfig,
     /// How long what is kept.
     pub retention: RetentionConfig,
     /// Models.
     pub models: ModelsConfig,
+    /// What the law asks.
+    pub law: LawConfig,
     /// Logs.
     pub log: LogConfig,
 }
@@ -196,6 +206,20 @@ impl ModelsConfig {
     }
 }
 
+/// Settings of what the law asks.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LawConfig {
+    /// Who answers for the processing, by name; empty leaves a line to fill in.
+    pub controller: String,
+    /// How to reach them.
+    pub contact: String,
+    /// Where to complain, and within what time an answer comes.
+    pub complaints: String,
+    /// Persons of whom a face is stored, from which number on processing is to be filed.
+    pub filing_threshold: u64,
+}
+
 /// Settings of logs.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -264,6 +288,8 @@ impl Config {
                 return Err(ConfigError::Field { field, expected: format!("0 to 1, got {share}") });
             }
         }
+        self.receipts.check()?;
+        self.published.check()?;
         if EnvFilter::try_new(&self.log.filter).is_err() {
             return Err(ConfigError::Field { field: "log.filter", expected: "a level, or rules such as info,matcher::grpc=debug".into() });
         }
@@ -328,6 +354,10 @@ mod tests {
         check("[sever]\nlisten = '127.0.0.1:1'", "sever");
         check("[server]\nrequests_max = 0", "server.requests_max: expected a number from 1 to 100000, got 0");
         check("[freshness]\npast_max_seconds = -1", "past_max_seconds");
+        check("[receipts]\nissuer = 'a center'", "receipts.issuer: expected 1 to 128 printable ASCII characters");
+        check("[receipts]\ndrill_issuer = 'countersign-center'", "receipts.drill_issuer: expected another name");
+        check("[receipts]\npublish_ahead_minutes = 10081", "receipts.publish_ahead_minutes");
+        check("[published]\nconnections_max = 0", "published.connections_max");
         check("[retention]\ndecision_days = 365", "retention.decision_days: expected a number from 1095 to 36500, got 365");
         check("[log]\nfilter = 'a=b=c'", "log.filter: expected");
         check("[log]\nformat = 'xml'", "format");

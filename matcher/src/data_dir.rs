@@ -82,10 +82,22 @@ impl DataDir {
         self.0.join("server/server.key")
     }
 
-    /// Ed25519 key that signs receipts and acknowledgements.
+    /// Ed25519 keys that sign receipts, newest first.
     #[must_use]
     pub fn receipt_key(&self) -> PathBuf {
         self.0.join("keys/receipt.pem")
+    }
+
+    /// Ed25519 keys that sign receipts of drills, newest first.
+    #[must_use]
+    pub fn receipt_drill_key(&self) -> PathBuf {
+        self.0.join("keys/receipt-drill.pem")
+    }
+
+    /// Key that names cards to the settlement side, which has it too.
+    #[must_use]
+    pub fn settlement_key(&self) -> PathBuf {
+        self.0.join("keys/settlement.key")
     }
 
     /// X25519 keys that open envelopes.
@@ -110,6 +122,12 @@ impl DataDir {
     #[must_use]
     pub fn store(&self) -> PathBuf {
         self.0.join("center.db")
+    }
+
+    /// Address of the published keys, while the server that started last runs.
+    #[must_use]
+    pub fn published_address(&self) -> PathBuf {
+        self.0.join("published.addr")
     }
 
     /// Address of the server that started last, while it runs.

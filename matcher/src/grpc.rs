@@ -9,6 +9,7 @@ pub mod encode;
 pub mod enrolment;
 pub mod field;
 pub mod listener;
+pub mod receipt;
 pub mod status;
 pub mod verification;
 

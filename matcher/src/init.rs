@@ -18,6 +18,7 @@ use crate::{
     keys::{self, KeyError},
     pki::{self, Authority, PkiError},
     policy::PolicyKey,
+    receipt_keys,
     store::{Policies, StoreError, TimeMs, sqlite::SqliteStore},
 };
 
@@ -92,7 +93,7 @@ pub async fn init(dir: &DataDir, args: &InitArgs, now: TimeMs) -> Result<(), Ini
         return Err(InitError::StoreWithoutKey(dir.path().to_owned()));
     }
     make_folders(dir)?;
-    make_keys(dir)?;
+    make_keys(dir, now)?;
     make_certificates(dir, &args.server_names, now)?;
     write_once(&dir.config(), || Ok(Zeroizing::new(config::SHIPPED.to_owned())))?;
     apply_first_policy(dir, args, now).await?;
@@ -113,7 +114,8 @@ pub fn summary(dir: &DataDir, args: &InitArgs, now: TimeMs) -> String {
   keys/key-encryption.key     wraps the data keys of persons
   keys/lookup.key             hashes card numbers for look-up
   keys/opening.key            opens envelopes from counters
-  keys/receipt.pem            signs receipts
+  keys/receipt.pem            signs receipts; receipt-drill.pem those of drills
+  keys/settlement.key         names cards in receipts; the settlement side needs it too
   keys/policy.pem             signs policies
   center.db                   the store
 
@@ -156,13 +158,17 @@ fn make_folders(dir: &DataDir) -> Result<(), InitError> {
     Ok(())
 }
 
-fn make_keys(dir: &DataDir) -> Result<(), InitError> {
+fn make_keys(dir: &DataDir, now: TimeMs) -> Result<(), InitError> {
     write_once(&dir.key_encryption_key(), || Ok(keys::new_secret("Wraps the data keys of persons. Without it the store cannot be read.")))?;
     write_once(&dir.lookup_key(), || Ok(keys::new_secret("Hashes card numbers for look-up. Without it nobody can be found.")))?;
     let comment = "Opens envelopes. The first key seals new ones; keep older ones below until no counter holds an envelope to them.";
     write_once(&dir.opening_keys(), || Ok(keys::new_opening(comment)))?;
+    let comment = "Names cards to the settlement side, which is given this key and no other.";
+    write_once(&dir.settlement_key(), || Ok(keys::new_secret(comment)))?;
     write_once(&dir.policy_key(), || keys::new_signing().map_err(InitError::SigningKey))?;
-    write_once(&dir.receipt_key(), || keys::new_signing().map_err(InitError::SigningKey))?;
+    for path in [dir.receipt_key(), dir.receipt_drill_key()] {
+        write_once(&path, || receipt_keys::new_key(now).map_err(InitError::SigningKey))?;
+    }
     write_once(&dir.authority_key(), || pki::new_key().map_err(InitError::Pki))?;
     write_once(&dir.server_key(), || pki::new_key().map_err(InitError::Pki))
 }

@@ -1,6 +1,7 @@
 //! Secret keys in files: 64 hexadecimal digits a line, `#` for comments.
 //!
-//! Not here: keys of certificates (`crate::pki`) and what the keys are used for.
+//! Not here: keys of certificates (`crate::pki`), the files of receipt keys (`crate::receipt_keys`), and what keys
+//! are used for.
 
 use std::{fmt, io, path::Path, path::PathBuf};
 

@@ -13,9 +13,12 @@ use matcher::{
     device,
     import::{self, EnrolArgs},
     init,
+    law::{self, LawCommand},
     listing::{self, ListingArgs},
     networks, out,
     policy::{self, command::PolicyCommand},
+    receipt_command::{self, ReceiptCommand},
+    reconcile::{self, ReconcileArgs},
     references, retention,
     serve::{self, ServeError},
     subject,
@@ -48,6 +51,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Flags(args) => block_on(listing(&load(cli)?, args, Records::Flags))?,
         Command::Verifications(args) => block_on(listing(&load(cli)?, args, Records::Verifications))?,
         Command::Policy(command) => return block_on(policies(&load(cli)?, command)),
+        Command::Law(command) => return block_on(law(&load(cli)?, command)),
         Command::Subject(command) => return block_on(async { Ok(subject::run(command, &load(cli)?.0).await?) }),
         Command::Coverage(args) => block_on(async { Ok(coverage::run(args, &load(cli)?.0).await?) })?,
         Command::References(command) => {
@@ -61,6 +65,8 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
             Ok(retention::run(command, &dir, &config).await?)
         })?,
         Command::Serve => block_on(serve(&load(cli)?))?,
+        Command::Receipt(command) => return receipt(cli, command),
+        Command::Reconcile(args) => return block_on(reconcile(&load(cli)?, args)),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "matcher", &mut script);
@@ -96,8 +102,34 @@ async fn devices((dir, config): &(DataDir, Config), command: &DeviceCommand) -> 
     }
 }
 
+/// With a key set alone, receipts are checked where there is no center.
+fn receipt(cli: &Cli, command: &ReceiptCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        ReceiptCommand::Verify(args) if args.keys.is_some() => {
+            Ok(receipt_command::verify_offline(args, &Config::shipped()?.receipts, System.now_ms())?)
+        }
+        ReceiptCommand::Verify(_) | ReceiptCommand::Show(_) => block_on(receipt_of_store(&load(cli)?, command)),
+    }
+}
+
+async fn receipt_of_store((dir, config): &(DataDir, Config), command: &ReceiptCommand) -> anyhow::Result<ExitCode> {
+    let store = Center::open(dir).await?.store;
+    Ok(match command {
+        ReceiptCommand::Verify(args) => receipt_command::verify(args, dir, &config.receipts, store.as_ref(), System.now_ms()).await?,
+        ReceiptCommand::Show(args) => receipt_command::show(args, store.as_ref()).await?,
+    })
+}
+
+async fn reconcile((dir, config): &(DataDir, Config), args: &ReconcileArgs) -> anyhow::Result<ExitCode> {
+    Ok(reconcile::run(args, dir, &config.receipts, &Center::open(dir).await?, System.now_ms()).await?)
+}
+
 async fn policies((dir, config): &(DataDir, Config), command: &PolicyCommand) -> anyhow::Result<ExitCode> {
     Ok(policy::command::run(dir, config, command).await?)
+}
+
+async fn law((dir, config): &(DataDir, Config), command: &LawCommand) -> anyhow::Result<ExitCode> {
+    Ok(law::run(&Center::open(dir).await?, config, command).await?)
 }
 
 async fn enrol((dir, config): &(DataDir, Config), args: &EnrolArgs) -> anyhow::Result<ExitCode> {

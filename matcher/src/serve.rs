@@ -13,32 +13,48 @@ use proto::{
     MESSAGE_LEN_MAX,
     v1::{
         device_service_server::DeviceServiceServer, enrolment_service_server::EnrolmentServiceServer,
-        verification_service_server::VerificationServiceServer,
+        receipt_service_server::ReceiptServiceServer, verification_service_server::VerificationServiceServer,
     },
 };
 use thiserror::Error;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tracing::{info, warn};
 
 use crate::{
-    app::{admission::Admission, freshness::Freshness, health::Health, recheck::Rechecker, retention::Retainer, verify::Verifier},
+    app::{
+        admission::Admission,
+        freshness::Freshness,
+        health::Health,
+        receipts::{Issuer, Receipts},
+        recheck::Rechecker,
+        retention::Retainer,
+        verify::Verifier,
+    },
     center::{Center, OpenError},
     config::{Config, FreshnessConfig, ServerConfig},
     data_dir::DataDir,
     durable,
     feature_models::{FeatureModels, FeatureModelsError},
-    grpc::{Gate, device::Devices, enrolment::Enrolments, listener::Listener, verification::Verifications},
+    grpc::{Gate, device::Devices, enrolment::Enrolments, listener::Listener, receipt::ReceiptFront, verification::Verifications},
     keys::{KeyError, OpeningKeys},
+    law,
     networks::Networks,
     policy::Policies,
+    receipt_keys::ReceiptKeys,
+    store::Store,
     surroundings::System,
+    web::{self, WebError},
 };
 
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Messages about receipts are names and numbers.
+const RECEIPT_MESSAGE_LEN_MAX: usize = 4 * 1024;
 /// How often a server looks whether another policy came into force.
 const POLICY_LOOK: Duration = Duration::from_secs(2);
+/// How often stored faces are counted.
+const FACES_LOOK: Duration = Duration::from_secs(3_600);
 const HEADER_LIST_LEN_MAX: u32 = 16 * 1024;
 
 /// A server that cannot start, or that broke off.
@@ -88,6 +104,9 @@ pub enum ServeError {
     /// Reflection cannot be served.
     #[error("the contract's descriptors are not in order")]
     Reflection(#[source] tonic_reflection::server::Error),
+    /// The published keys cannot be served.
+    #[error("could not publish the receipts' keys")]
+    Publish(#[source] WebError),
     /// The server broke off.
     #[error("the server broke off")]
     Broken(#[source] tonic::transport::Error),
@@ -100,7 +119,13 @@ impl ServeError {
         match self {
             Self::Open(error) => error.is_configuration(),
             Self::Manifest(_) | Self::Models(_) | Self::UnknownModel { .. } => true,
-            Self::Key(_) | Self::File { .. } | Self::Listen { .. } | Self::Tls(_) | Self::Reflection(_) | Self::Broken(_) => false,
+            Self::Key(_)
+            | Self::File { .. }
+            | Self::Listen { .. }
+            | Self::Tls(_)
+            | Self::Reflection(_)
+            | Self::Publish(_)
+            | Self::Broken(_) => false,
         }
     }
 }
@@ -112,8 +137,9 @@ pub struct Bound {
     listener: Listener,
     tls: ServerTlsConfig,
     config: ServerConfig,
-    address_file: PathBuf,
-    address: SocketAddr,
+    address: AddressFile,
+    published: web::Bound,
+    published_address: AddressFile,
 }
 
 #[derive(Clone)]
@@ -121,9 +147,13 @@ struct Services {
     verifications: Verifications,
     enrolments: Enrolments,
     devices: Devices,
+    receipts: ReceiptFront,
+    receipt_keys: Arc<ReceiptKeys>,
     rechecker: Option<Rechecker>,
     retainer: Option<Retainer>,
     policies: Arc<Policies>,
+    store: Arc<dyn Store>,
+    filing_threshold: u64,
 }
 
 impl std::fmt::Debug for Services {
@@ -132,8 +162,8 @@ impl std::fmt::Debug for Services {
     }
 }
 
-/// Checks everything, opens the center of a data folder, binds the port and writes its address to
-/// `serve.addr`.
+/// Checks everything, opens the center of a data folder, binds the ports and writes their addresses to
+/// `serve.addr` and `published.addr`.
 ///
 /// # Errors
 /// When something is not in order, another process serves the folder, or the port cannot be had.
@@ -144,17 +174,48 @@ pub async fn bind(dir: &DataDir, config: &Config) -> Result<Bound, ServeError> {
     let no_port = |source| ServeError::Listen { address: listen, source };
     let listener = Listener::bind(listen, config.server.connections_max).await.map_err(no_port)?;
     let address = listener.address().map_err(no_port)?;
-    let address_file = dir.serve_address();
-    durable::write(&address_file, address_line(address).as_bytes())
-        .map_err(|source| ServeError::File { path: address_file.clone(), source })?;
-    Ok(Bound { services, listener, tls, config: config.server.clone(), address_file, address })
+    let keys = web::keys::router(Arc::clone(&services.receipt_keys), Arc::new(System), config.receipts.overlap().publish_ahead_ms);
+    let published = &config.published;
+    let published = web::Bound::bind(dir, published.listen, published.connections_max, keys).await.map_err(ServeError::Publish)?;
+    let published_address = AddressFile::write(dir.published_address(), published.address())?;
+    let address = AddressFile::write(dir.serve_address(), address)?;
+    Ok(Bound { services, listener, tls, config: config.server.clone(), address, published, published_address })
+}
+
+/// A file with the address of a listener, while it is open.
+#[derive(Debug)]
+struct AddressFile {
+    path: PathBuf,
+    address: SocketAddr,
+}
+
+impl AddressFile {
+    fn write(path: PathBuf, address: SocketAddr) -> Result<Self, ServeError> {
+        match durable::write(&path, address_line(address).as_bytes()) {
+            Ok(()) => Ok(Self { path, address }),
+            Err(source) => Err(ServeError::File { path, source }),
+        }
+    }
+
+    /// Another server of this folder may have written its own since.
+    fn remove(&self) {
+        if std::fs::read_to_string(&self.path).is_ok_and(|line| line == address_line(self.address)) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
 }
 
 impl Bound {
     /// The address in use.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.address.address
+    }
+
+    /// The address of the published keys.
+    #[must_use]
+    pub fn published_address(&self) -> SocketAddr {
+        self.published_address.address
     }
 
     /// The policies this server works by, so that a test need not wait until it looks.
@@ -168,11 +229,14 @@ impl Bound {
     /// # Errors
     /// When the server breaks off.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
+        let (stopped, stopping) = oneshot::channel::<()>();
+        let publishing = tokio::spawn(self.published.run(async { drop(stopping.await) }));
         let done = serve(self.services, self.listener, self.tls, &self.config, stop).await;
-        // Another server of this folder may have written its own since.
-        if std::fs::read_to_string(&self.address_file).is_ok_and(|line| line == address_line(self.address)) {
-            let _ = std::fs::remove_file(&self.address_file);
-        }
+        drop(stopped);
+        // It ends by itself, soon.
+        let _ = publishing.await;
+        self.address.remove();
+        self.published_address.remove();
         done
     }
 }
@@ -188,6 +252,7 @@ async fn serve(
     reporter.set_serving::<VerificationServiceServer<Verifications>>().await;
     reporter.set_serving::<EnrolmentServiceServer<Enrolments>>().await;
     reporter.set_serving::<DeviceServiceServer<Devices>>().await;
+    reporter.set_serving::<ReceiptServiceServer<ReceiptFront>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -197,6 +262,7 @@ async fn serve(
         .add_service(VerificationServiceServer::new(services.verifications).max_decoding_message_size(MESSAGE_LEN_MAX))
         .add_service(EnrolmentServiceServer::new(services.enrolments).max_decoding_message_size(MESSAGE_LEN_MAX))
         .add_service(DeviceServiceServer::new(services.devices).max_decoding_message_size(MESSAGE_LEN_MAX))
+        .add_service(ReceiptServiceServer::new(services.receipts).max_decoding_message_size(RECEIPT_MESSAGE_LEN_MAX))
         .add_service(health)
         .add_service(reflection);
     let stopping = Notify::new();
@@ -220,12 +286,19 @@ async fn serve(
             policies.refresh().await;
         }
     };
+    let counting = async {
+        loop {
+            law::watch(services.store.as_ref(), services.filing_threshold).await;
+            tokio::time::sleep(FACES_LOOK).await;
+        }
+    };
     let signal = async {
         stop.await;
         info!("stopping: no new connections; calls under way are finished");
         reporter.set_not_serving::<VerificationServiceServer<Verifications>>().await;
         reporter.set_not_serving::<EnrolmentServiceServer<Enrolments>>().await;
         reporter.set_not_serving::<DeviceServiceServer<Devices>>().await;
+        reporter.set_not_serving::<ReceiptServiceServer<ReceiptFront>>().await;
         stopping.notify_one();
     };
     let too_long = async {
@@ -237,6 +310,7 @@ async fn serve(
         () = rechecking => Ok(()),
         () = retaining => Ok(()),
         () = watching => Ok(()),
+        () = counting => Ok(()),
         () = too_long => {
             warn!("some calls or connections did not end in time and were cut off");
             Ok(())
@@ -283,15 +357,23 @@ async fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError
     let (retention, surroundings) = (config.retention, Arc::new(System));
     let retaining = || Retainer { center: center.clone(), surroundings, rule: retention.rule(), every: retention.every() };
     let retainer = retention.here.then(retaining);
-    let policies = Arc::clone(&center.policies);
-    let verifier = Verifier { center, admission, freshness, recheck: rule };
+    let (policies, store) = (Arc::clone(&center.policies), Arc::clone(&center.store));
+    let receipt_keys = Arc::new(ReceiptKeys::load(dir, &config.receipts).map_err(ServeError::Key)?);
+    let issuer = Issuer { config: config.receipts.clone(), keys: Arc::clone(&receipt_keys) };
+    let kept = Receipts { store: Arc::clone(&center.store) };
+    let receipts = ReceiptFront { app: kept, admission: admission.clone(), gate: gate.clone() };
+    let verifier = Verifier { center, admission, freshness, recheck: rule, issuer };
     Ok(Services {
         verifications: Verifications { app: verifier, models, gate: gate.clone() },
         enrolments,
         devices: Devices { app: health, gate },
+        receipts,
+        receipt_keys,
         rechecker,
         retainer,
         policies,
+        store,
+        filing_threshold: config.law.filing_threshold,
     })
 }
 

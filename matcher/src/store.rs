@@ -14,13 +14,16 @@ pub mod audit;
 #[cfg(test)]
 pub(crate) mod contract;
 pub mod extractions;
+pub mod holdings;
 pub mod policies;
+pub mod receipts;
 pub mod retention;
 pub mod sqlite;
 pub mod subjects;
 
 pub use subjects::{BoundIdentifier, Enrolled, NewEnrolment, StoredReference, StoredSubject, Subjects};
 
+pub use holdings::Count;
 pub use policies::{AppliedPolicy, NewPolicy, Policies};
 
 /// The store failed.
@@ -267,6 +270,8 @@ pub struct NewVerification {
     pub flags: Vec<Flag>,
     /// What made the probe's template, when it is to be made again from the sample; only where there is a probe.
     pub recheck: Option<MadeBy>,
+    /// The receipt of what the till is told.
+    pub receipt: Option<receipts::Receipt>,
 }
 
 /// The ids of what made a template.
@@ -360,7 +365,9 @@ pub struct Listing {
 
 /// The operations the use cases need.
 #[async_trait]
-pub trait Store: Subjects + extractions::Extractions + retention::Retention + audit::AuditLog + Policies + Send + Sync {
+pub trait Store:
+    Subjects + extractions::Extractions + retention::Retention + audit::AuditLog + Count + Policies + receipts::Receipts + Send + Sync
+{
     /// Adds or replaces a device.
     async fn put_device(&self, device: Device) -> Result<(), StoreError>;
     /// Marks a device revoked; false when there is none.

@@ -160,6 +160,7 @@ impl Site {
     pub fn start_center(&self, listen: &str) -> Result<Server> {
         let mut command = self.matcher(&["serve"])?;
         command.env("COUNTERSIGN_MATCHER__SERVER__LISTEN", listen);
+        command.env("COUNTERSIGN_MATCHER__PUBLISHED__LISTEN", "127.0.0.1:0");
         Server::start(&mut command, &self.log("center"))
     }
 

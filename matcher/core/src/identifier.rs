@@ -11,7 +11,10 @@ use sha2::Sha256;
 use thiserror::Error;
 use unicode_normalization::UnicodeNormalization;
 
-use crate::birth::Birth;
+use crate::{
+    birth::Birth,
+    receipt::{CardMac, SettlementKey},
+};
 
 /// Which kind of number an identifier is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -97,24 +100,14 @@ impl LookupKey {
     /// Names the key in records, 16 hexadecimal digits; says nothing about it.
     #[must_use]
     pub fn id(&self) -> String {
-        self.mac(&[b"lookup key id"]).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        parts_mac(&self.0, &[b"lookup key id"]).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// What is left of an identifier whose person was forgotten: tells a capture of that card again, and is not the
     /// hash that other records or older backups have.
     #[must_use]
     pub fn tombstone(&self, hash: &[u8; 32]) -> [u8; 32] {
-        self.mac(&[b"forgotten", hash])
-    }
-
-    /// HMAC-SHA-256 of parts, each with a zero byte behind it.
-    fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else { unreachable!("HMAC takes keys of any length") };
-        for part in parts {
-            mac.update(part);
-            mac.update(&[0]);
-        }
-        mac.finalize().into_bytes().into()
+        parts_mac(&self.0, &[b"forgotten", hash])
     }
 }
 
@@ -171,7 +164,18 @@ impl Identifier {
     /// HMAC-SHA-256 of kind, region and number: the only form in which the number is looked up.
     #[must_use]
     pub fn keyed_hash(&self, key: &LookupKey) -> [u8; 32] {
-        key.mac(&[b"identifier", self.kind.word().as_bytes(), self.region.as_str().as_bytes(), self.value.as_bytes()])
+        parts_mac(&key.0, &self.parts("identifier"))
+    }
+
+    /// HMAC-SHA-256 of `card`, kind, region and number, each followed by a zero byte: how receipts name the card to
+    /// the settlement side, which has the same key.
+    #[must_use]
+    pub fn card_mac(&self, key: &SettlementKey) -> CardMac {
+        CardMac(parts_mac(key.bytes(), &self.parts("card")))
+    }
+
+    fn parts<'a>(&'a self, purpose: &'a str) -> [&'a [u8]; 4] {
+        [purpose.as_bytes(), self.kind.word().as_bytes(), self.region.as_str().as_bytes(), self.value.as_bytes()]
     }
 
     /// The number itself, for sealing it and for handing a person what is held about them; never to be printed or
@@ -200,6 +204,16 @@ impl Identifier {
         let hidden = len.saturating_sub(4).max(len.div_ceil(2));
         self.value.chars().enumerate().map(|(i, c)| if i < hidden { '*' } else { c }).collect()
     }
+}
+
+/// HMAC-SHA-256 of parts, each with a zero byte behind it.
+fn parts_mac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { unreachable!("HMAC takes keys of any length") };
+    for part in parts {
+        mac.update(part);
+        mac.update(&[0]);
+    }
+    mac.finalize().into_bytes().into()
 }
 
 fn check_card_number(value: &str) -> Result<(), IdentifierError> {

@@ -1,4 +1,4 @@
-//! What the center decides with: identifiers, policy and bands, decisions and dispositions, flags.
+//! What the center decides with: identifiers, policy and bands, decisions and dispositions, flags, receipts.
 //!
 //! Here: rules, without I/O; time, randomness and keys are passed in. Not here: where records live
 //! (`matcher::store`), how they are encrypted (`matcher::vault`), how they travel (`proto`), and the
@@ -11,6 +11,7 @@ pub mod dry_run;
 pub mod flag;
 pub mod identifier;
 pub mod policy;
+pub mod receipt;
 pub mod recheck;
 pub mod reference;
 pub mod retention;

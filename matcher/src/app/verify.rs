@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::{
     center::Center,
-    store::{IdentifierKey, MadeBy, NewVerification, RecordId, Recorded, SealedProbe, StoreError, TimeMs, Verification},
+    store::{IdentifierKey, MadeBy, NewVerification, RecordId, Recorded, SealedProbe, StoreError, TimeMs, Verification, receipts::Receipt},
     vault::RecordContext,
 };
 
@@ -22,6 +22,7 @@ use super::{
     flags,
     freshness::{AgeError, Freshness},
     person::{Met, Person},
+    receipts::Issuer,
     sample::{Sample, samples_to_bytes},
 };
 
@@ -111,6 +112,8 @@ pub struct Answer {
     pub record: Verification,
     /// Whether it was given before.
     pub repeated: bool,
+    /// The receipt of it; an answer that is older than receipts has none.
+    pub receipt: Option<Receipt>,
 }
 
 /// Verifies captures.
@@ -124,6 +127,8 @@ pub struct Verifier {
     pub freshness: Freshness,
     /// Which captures are checked.
     pub recheck: RecheckRule,
+    /// Signs what the till is told.
+    pub issuer: Issuer,
 }
 
 impl Verifier {
@@ -170,7 +175,18 @@ impl Verifier {
         let looked_at = record.score.is_some();
         let probe = seal_probe(&capture.outcome, person.as_ref(), record.id).filter(|_| looked_at || keeps_face(record.decision));
         let recheck = self.recheck(&record, &capture.outcome).filter(|_| probe.is_some());
-        self.store(request, NewVerification { record, probe, flags, recheck }).await
+        let rule = &policy.scene(record.scene).receipt;
+        let receipt = self.issuer.issue(&record, rule, &capture.identifier, self.admission.surroundings.random_id());
+        self.store(request, NewVerification { record, probe, flags, recheck, receipt: Some(receipt) }).await
+    }
+
+    /// Gives an answer again, with the receipt it had.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub async fn repeat(&self, record: Verification) -> Result<Answer, VerifyError> {
+        let receipt = self.center.store.receipt_of(&record.request).await.map_err(VerifyError::Store)?;
+        Ok(Answer { record, repeated: true, receipt: receipt.map(|stored| stored.receipt) })
     }
 
     /// Whether the card's person was forgotten: nothing about the card is written again.
@@ -260,10 +276,10 @@ impl Verifier {
     }
 
     async fn store(&self, request: &Request, new: NewVerification) -> Result<Answer, VerifyError> {
-        let record = new.record.clone();
+        let (record, receipt) = (new.record.clone(), new.receipt.clone());
         match self.center.store.record_verification(new).await.map_err(VerifyError::Store)? {
-            Recorded::Stored => Ok(Answer { record, repeated: false }),
-            Recorded::AlreadyAnswered(first) => Ok(Answer { record: *first, repeated: true }),
+            Recorded::Stored => Ok(Answer { record, repeated: false, receipt }),
+            Recorded::AlreadyAnswered(first) => self.repeat(*first).await,
             Recorded::RequestTaken(first) => Err(VerifyError::Request(self.admission.request_reused(request, &first).await)),
             Recorded::SequenceTaken => {
                 let flag = flags::sequence_reused(request, &record.identifier_masked, record.decided_at);

@@ -12,7 +12,8 @@ use crate::{
 /// An answer to a verification. In shadow mode it tells nothing of what was recorded.
 #[must_use]
 pub fn answer(answer: Answer) -> v1::VerifyResponse {
-    let Answer { record, repeated } = answer;
+    let Answer { record, repeated, receipt } = answer;
+    let (receipt, receipt_number) = receipt.map(|receipt| (receipt.compact, receipt.number.to_string())).unwrap_or_default();
     if record.mode == Mode::Shadow {
         return v1::VerifyResponse {
             verification_id: record.id.to_string(),
@@ -23,6 +24,8 @@ pub fn answer(answer: Answer) -> v1::VerifyResponse {
             decided_at_ms: record.decided_at,
             repeated_answer: repeated,
             provisional: true,
+            receipt,
+            receipt_number,
             ..v1::VerifyResponse::default()
         };
     }
@@ -39,6 +42,8 @@ pub fn answer(answer: Answer) -> v1::VerifyResponse {
         model_id: record.model,
         decided_at_ms: record.decided_at,
         repeated_answer: repeated,
+        receipt,
+        receipt_number,
     }
 }
 

@@ -31,6 +31,12 @@ pub(super) fn text(field: &str, value: String, max: usize) -> Result<String, Fie
     }
 }
 
+/// 1 to 64 printable ASCII characters.
+pub(super) fn name(field: &str, value: String) -> Result<String, FieldError> {
+    let fits = (1..=64).contains(&value.len()) && value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    if fits { Ok(value) } else { Err(wrong(field, "1 to 64 printable ASCII characters")) }
+}
+
 /// A number from 0 to 1.
 pub(super) fn share(field: &str, value: f32) -> Result<f32, FieldError> {
     if (0.0..=1.0).contains(&value) { Ok(value) } else { Err(wrong(field, "a number from 0 to 1")) }

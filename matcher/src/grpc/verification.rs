@@ -7,10 +7,7 @@ use tonic::{Request, Response, Status};
 use tracing::{Span, field::Empty, info, instrument};
 
 use crate::{
-    app::{
-        admission::Admitted,
-        verify::{Answer, Verifier},
-    },
+    app::{admission::Admitted, verify::Verifier},
     feature_models::FeatureModels,
 };
 
@@ -41,7 +38,7 @@ impl Verifications {
         Span::current().record("device.id", &device.id);
         let envelope = decode::envelope(message.envelope).map_err(Failure::Field)?;
         let answer = match self.app.admission.capture(device, envelope).await.map_err(Failure::Admission)? {
-            Admitted::Answered(record) => Answer { record: *record, repeated: true },
+            Admitted::Answered(record) => self.app.repeat(*record).await.map_err(Failure::Verify)?,
             Admitted::New(request, opened) => {
                 Span::current().record("verification.transaction", &request.key.transaction);
                 Span::current().record("verification.attempt", request.key.attempt);

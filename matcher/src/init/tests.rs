@@ -49,7 +49,7 @@ async fn an_initialised_folder_is_complete_private_and_never_overwritten() {
     let dir = DataDir::new(temp.path().join("data"));
     init(&dir, &args("localhost"), NOW).await.unwrap();
     let before = files(dir.path());
-    assert_eq!(before.len(), 11);
+    assert_eq!(before.len(), 13);
     assert!(matches!(init(&dir, &args("localhost"), NOW).await, Err(InitError::Initialised(_))));
     assert_eq!(files(dir.path()), before);
 }

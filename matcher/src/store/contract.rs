@@ -2,6 +2,8 @@
 //!
 //! [`check_all`] runs them against one store after another; each starts with an empty one.
 
+mod receipts;
+
 use std::{future::Future, sync::Arc};
 
 use matcher_core::{
@@ -30,6 +32,7 @@ pub(crate) async fn check_all<F: Future<Output = Arc<dyn Store>>>(fresh: impl Fn
     many_writers_collide_and_each_request_has_one_record(fresh().await).await;
     neighbours_of_a_bad_item_are_written(fresh().await).await;
     a_recheck_is_taken_by_one_and_finished_once(fresh().await).await;
+    receipts::check_all(&fresh).await;
 }
 
 /// A device at counter 1 of an institution.
@@ -115,7 +118,7 @@ pub(crate) fn verification(transaction: &str, envelope: u8) -> NewVerification {
         facts: ReferenceFacts { minor: false, childhood_photo: true, photo_age_days: Some(400) },
         reference: Some(RecordId([envelope; 16])),
     };
-    NewVerification { record, probe: None, flags: Vec::new(), recheck: None }
+    NewVerification { record, probe: None, flags: Vec::new(), recheck: None, receipt: None }
 }
 
 /// A flag of an id, raised at a time.

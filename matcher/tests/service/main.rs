@@ -4,11 +4,15 @@
 
 mod devices;
 mod enrolments;
+mod example;
 mod fields;
 mod forgetting;
 mod outcomes;
 mod policies;
 mod policy_command;
+mod published;
+mod receipt_command;
+mod receipts;
 mod recheck;
 mod references;
 mod replays;

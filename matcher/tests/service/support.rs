@@ -31,6 +31,7 @@ pub(crate) struct TestCenter {
     pub(crate) dir: DataDir,
     pub(crate) center: Center,
     pub(crate) address: String,
+    pub(crate) published: std::net::SocketAddr,
     served: Arc<Policies>,
     stop: Option<oneshot::Sender<()>>,
     server: Option<JoinHandle<()>>,
@@ -55,19 +56,35 @@ impl TestCenter {
         let dir = DataDir::initialised(folder.path().join("center")).unwrap();
         let mut config = Config::load(&dir).unwrap();
         config.server.listen = "127.0.0.1:0".parse().unwrap();
+        config.published.listen = "127.0.0.1:0".parse().unwrap();
         // Tests that want it do it themselves, when they want it.
         config.recheck.here = false;
         config.retention.here = false;
         change(&mut config);
         let bound = serve::bind(&dir, &config).await.unwrap();
         let address = format!("https://{}", bound.address());
+        let published = bound.published_address();
         let served = bound.policies();
         let (stop, stopped) = oneshot::channel::<()>();
         let server = tokio::spawn(async move {
             bound.run(async { drop(stopped.await) }).await.unwrap();
         });
         let center = Center::open(&dir).await.unwrap();
-        Self { folder, dir, center, address, served, stop: Some(stop), server: Some(server) }
+        Self { folder, dir, center, address, published, served, stop: Some(stop), server: Some(server) }
+    }
+
+    /// A center whose decisions count, under changed settings.
+    pub(crate) async fn live_with(change: impl FnOnce(&mut Config)) -> Self {
+        let center = Self::init_with(change).await;
+        center.apply(&live()).await;
+        center
+    }
+
+    /// A center whose decisions count, with one device at one counter.
+    pub(crate) async fn live() -> (Self, TestDevice) {
+        let center = Self::live_with(|_| {}).await;
+        let device = center.device("1").await;
+        (center, device)
     }
 
     /// Puts a policy in force and waits until the server works by it.
@@ -93,6 +110,13 @@ impl TestCenter {
         self.device_as(counter, Role::Counter, System.now_ms()).await
     }
 
+    /// Joins a device of another institution and connects it.
+    pub(crate) async fn device_of(&self, institution: &str) -> TestDevice {
+        let device = TestDevice::new(self.folder.path(), &format!("{institution}-1"));
+        self.issue_to(&device, institution, "1", Role::Counter, System.now_ms()).await;
+        device.connect(&self.address)
+    }
+
     /// Joins a device in a role, issued at a time for a month.
     pub(crate) async fn device_as(&self, counter: &str, role: Role, issued_at: i64) -> TestDevice {
         let device = TestDevice::new(self.folder.path(), &format!("P1-{counter}"));
@@ -102,9 +126,13 @@ impl TestCenter {
 
     /// Signs a device's request.
     pub(crate) async fn issue(&self, device: &TestDevice, counter: &str, role: Role, issued_at: i64) -> Device {
+        self.issue_to(device, "P1", counter, role, issued_at).await
+    }
+
+    async fn issue_to(&self, device: &TestDevice, institution: &str, counter: &str, role: Role, issued_at: i64) -> Device {
         let args = IssueArgs {
             csr: device.csr(),
-            institution: "P1".into(),
+            institution: institution.into(),
             counter: counter.into(),
             role,
             id: None,
@@ -183,6 +211,18 @@ impl TestCenter {
         self.server.take().unwrap().await.unwrap();
         self.folder
     }
+}
+
+/// The shipped policy as if it had been calibrated and accepted: its decisions count, and receipts settle.
+pub(crate) fn live() -> String {
+    let shipped = "trials = { source = \"public\", nonmated = 19420, nonmated_errors = 1, mated = 281, mated_errors = 0 }";
+    let local = "trials = { source = \"local\", nonmated = 100000, nonmated_errors = 33, mated = 40000, mated_errors = 40 }";
+    let accepted = "[accepted]\nby = \"a test\"\non = \"2026-11-22\"";
+    Policy::demonstration()
+        .replacen("demonstration-1", "live-1", 1)
+        .replacen("mode = \"demonstration\"", "mode = \"live\"", 1)
+        .replacen("# [accepted]\n# by = \"name\"\n# on = \"2026-11-22\"", accepted, 1)
+        .replacen(shipped, local, 1)
 }
 
 /// The models of the shipped manifest.

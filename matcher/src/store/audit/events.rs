@@ -12,6 +12,7 @@ use crate::{
     keys::hex,
     store::{
         Device, Enrolled, Flag, MadeBy, NewEnrolment, NewPolicy, RecheckDone, RecordId, SubjectId, TimeMs, Verification,
+        receipts::{ConfirmReceipt, Receipt, ReverseReceipt},
         subjects::{Count, Hold},
     },
 };
@@ -118,6 +119,35 @@ pub(crate) fn policy_applied(number: u64, policy: &NewPolicy) -> AuditEvent {
 pub(crate) fn rechecked(done: &RecheckDone) -> AuditEvent {
     let detail = json!({ "outcome": done.outcome.word(), "agreement": done.agreement, "attempt": done.attempt });
     event(done.done_at, AuditAction::Rechecked, done.verification.to_string(), &detail)
+}
+
+/// A receipt was issued.
+pub(crate) fn receipt_issued(receipt: &Receipt) -> AuditEvent {
+    let covered = hex(&Sha256::digest(&receipt.compact));
+    let detail = json!({ "verification": receipt.verification.to_string(), "drill": receipt.drill, "receipt": covered });
+    let mut event = event(receipt.issued_at, AuditAction::ReceiptIssued, receipt.number.to_string(), &detail);
+    event.by.clone_from(&receipt.device);
+    event
+}
+
+/// A receipt was confirmed by its settlement.
+pub(crate) fn receipt_confirmed(confirm: &ConfirmReceipt) -> AuditEvent {
+    let detail = json!({
+        "settlement": confirm.settlement,
+        "amount_fen": confirm.amount_fen,
+        "document_checked_by": confirm.document_checked_by,
+    });
+    let mut event = event(confirm.at, AuditAction::ReceiptConfirmed, confirm.number.to_string(), &detail);
+    event.by.clone_from(&confirm.device);
+    event
+}
+
+/// A receipt, or a settlement on it, was reversed.
+pub(crate) fn receipt_reversed(reverse: &ReverseReceipt) -> AuditEvent {
+    let detail = json!({ "settlement": reverse.settlement });
+    let mut event = event(reverse.at, AuditAction::ReceiptReversed, reverse.number.to_string(), &detail);
+    event.by.clone_from(&reverse.device);
+    event
 }
 
 fn event(at: TimeMs, action: AuditAction, object: String, detail: &Value) -> AuditEvent {

@@ -114,6 +114,12 @@ fn retain(connection: &Connection, batch: &Batch) -> Result<Option<u64>, StoreEr
         RetentionKind::Decisions => {
             let of = format!("(SELECT institution, transaction_id FROM verification WHERE rowid IN ({due}))");
             change(&format!("DELETE FROM flag WHERE raised_at < ?1 AND (institution, transaction_id) IN {of}"))?;
+            let receipts = format!(
+                "(SELECT number FROM receipt WHERE (institution, transaction_id, attempt) IN
+                     (SELECT institution, transaction_id, attempt FROM verification WHERE rowid IN ({due})))"
+            );
+            change(&format!("DELETE FROM receipt_use WHERE number IN {receipts}"))?;
+            change(&format!("DELETE FROM receipt WHERE number IN {receipts}"))?;
             change(&format!(
                 "DELETE FROM request WHERE (institution, transaction_id, attempt) IN
                      (SELECT institution, transaction_id, attempt FROM verification WHERE rowid IN ({due}))"

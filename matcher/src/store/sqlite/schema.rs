@@ -13,6 +13,7 @@ const FILES: &[&str] = &[
     include_str!("schema/0002_quality.sql"),
     include_str!("schema/0003_recheck.sql"),
     include_str!("schema/0004_policy.sql"),
+    include_str!("schema/0005_receipts.sql"),
     include_str!("schema/0007_subjects.sql"),
     include_str!("schema/0008_audit.sql"),
 ];

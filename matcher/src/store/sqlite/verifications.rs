@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use super::{
     audit,
     columns::{self, Columns, execute, query, query_one},
-    devices, flags, rechecks,
+    devices, flags, receipts, rechecks,
 };
 use crate::store::{
     Listing, NewVerification, RecordId, Recorded, RequestKey, SealedProbe, StoreError, SubjectId, Taken, TimeMs, Verification,
@@ -90,6 +90,9 @@ pub(super) fn record(connection: &Connection, new: &NewVerification) -> Result<R
         flags::put(connection, flag)?;
     }
     audit::append(connection, &events::verified(record))?;
+    if let Some(receipt) = &new.receipt {
+        receipts::put(connection, receipt)?;
+    }
     Ok(Recorded::Stored)
 }
 

@@ -15,7 +15,7 @@ use proto::{
     envelope::{Address, OpeningPublicKey, seal},
     v1::{
         self, BodyKind, device_service_client::DeviceServiceClient, enrolment_service_client::EnrolmentServiceClient,
-        verification_service_client::VerificationServiceClient,
+        receipt_service_client::ReceiptServiceClient, verification_service_client::VerificationServiceClient,
     },
 };
 use tonic::{
@@ -147,6 +147,25 @@ impl TestDevice {
     /// Seals and sends an enrolment.
     pub(crate) async fn enrol(&self, submission: &v1::EnrolmentSubmission) -> Result<v1::EnrolResponse, Status> {
         self.send_enrolment(self.seal(&self.enrolment_address(), submission)).await
+    }
+
+    /// Confirms a receipt for a settlement; gives refusal, state and whether it was so before.
+    pub(crate) async fn confirm(&self, request: v1::ConfirmReceiptRequest) -> Result<(String, v1::ReceiptState, bool), Status> {
+        let answer = ReceiptServiceClient::new(self.channel()).confirm_receipt(request).await?.into_inner();
+        Ok((answer.refusal.clone(), answer.state(), answer.repeated))
+    }
+
+    /// Reverses a settlement, or with an empty one the receipt.
+    pub(crate) async fn reverse(&self, number: &str, settlement: &str) -> Result<(String, v1::ReceiptState, bool), Status> {
+        let request = v1::ReverseReceiptRequest { receipt_number: number.to_owned(), settlement: settlement.to_owned() };
+        let answer = ReceiptServiceClient::new(self.channel()).reverse_receipt(request).await?.into_inner();
+        Ok((answer.refusal.clone(), answer.state(), answer.repeated))
+    }
+
+    /// Finds a receipt by its number.
+    pub(crate) async fn find_receipt(&self, number: &str) -> Result<v1::FindReceiptResponse, Status> {
+        let request = v1::FindReceiptRequest { receipt_number: number.to_owned() };
+        ReceiptServiceClient::new(self.channel()).find_receipt(request).await.map(tonic::Response::into_inner)
     }
 
     /// Fetches the policy in force.
