@@ -5,7 +5,7 @@
 
 use std::{
     io::{self, BufRead, Read},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -269,13 +269,13 @@ pub async fn run(command: &SubjectCommand, dir: &DataDir) -> Result<ExitCode, Co
     Ok(ExitCode::SUCCESS)
 }
 
-async fn write_archive(center: &Center, who: &Who, out: &PathBuf) -> Result<(), CommandError> {
+async fn write_archive(center: &Center, who: &Who, out: &Path) -> Result<(), CommandError> {
     let (file, key) = subjects::open(center, who.find(center).await?).await.map_err(CommandError::Subject)?;
     let models: Vec<String> = center.policies.current().policy.models().map(|(model, _)| model.to_string()).collect();
     let (archive, unreadable) = export::archive(&file, &key, &models, System.now_ms()).map_err(CommandError::Export)?;
     // Written down before it is handed out: nobody gets everything about a person unnoticed.
     center.store.record_audit(events::subject_exported(file.subject.subject, System.now_ms())).await.map_err(CommandError::Store)?;
-    durable::write_new(out, &archive).map_err(|source| CommandError::Write { path: out.clone(), source })?;
+    durable::write_new(out, &archive).map_err(|source| CommandError::Write { path: out.to_owned(), source })?;
     let unreadable = if unreadable == 0 { String::new() } else { format!("; {unreadable} records did not open, see person.json") };
     print(&format!("Wrote {}{unreadable}. It is readable: hand it over and delete it", out.display()))
 }

@@ -16,6 +16,8 @@ use super::{
     RecordId, Recorded, RequestKey, Sealed, SealedProbe, Store, StoreError, StoredReference, SubjectId, Verification,
 };
 
+mod subjects;
+
 /// Runs the whole contract; `fresh` makes an empty store each time.
 pub(crate) async fn check_all<F: Future<Output = Arc<dyn Store>>>(fresh: impl Fn() -> F) {
     devices_are_kept_and_revoked(fresh().await).await;
@@ -23,6 +25,10 @@ pub(crate) async fn check_all<F: Future<Output = Arc<dyn Store>>>(fresh: impl Fn
     an_enrolment_is_found_by_each_identifier(fresh().await).await;
     a_second_enrolment_supersedes_the_first(fresh().await).await;
     an_identifier_never_moves_to_another_person(fresh().await).await;
+    subjects::photos_stand_beside_each_other_and_the_oldest_beyond_the_cap_goes(fresh().await).await;
+    subjects::a_number_is_found_under_each_look_up_key(fresh().await).await;
+    subjects::forgetting_keeps_decisions_without_the_number(fresh().await).await;
+    subjects::withdrawal_takes_the_data_key_and_the_faces(fresh().await).await;
     a_verification_comes_back_as_it_went_in(fresh().await).await;
     the_same_envelope_has_one_answer(fresh().await).await;
     another_envelope_does_not_take_a_request_or_a_sequence_number(fresh().await).await;
