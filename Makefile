@@ -5,7 +5,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/countersign
 export PATH := $(CACHE)/tools/bin:$(PATH)
 ARGS ?=
 
-.PHONY: help demo test lint deny bench evaluate setup models
+.PHONY: help demo test lint deny bench evaluate setup models mutants
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ evaluate: models ## measures accuracy on every pack under $EVAL_DATA; pages and 
 		else continue; fi; \
 		echo "== $$name"; target/debug/evaluate $$what $$common; \
 	done
+
+mutants: ## changes code that decides, signs and checks in every small way; fails when no test notices one
+	@.ci/setup mutants
+	cargo mutants --no-shuffle --output target/mutants $(ARGS)
 
 setup: ## installs what is missing on this machine
 	@.ci/setup test

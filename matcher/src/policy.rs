@@ -9,23 +9,22 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
-use matcher_core::{Policy, PolicyError};
-use sha2::{Digest, Sha256};
+use ed25519_dalek::{SigningKey, VerifyingKey};
+use matcher_core::{
+    Policy, PolicyError,
+    policy::signature::{Part, holds, key_id, sign},
+};
 use thiserror::Error;
 use tracing::{info, warn};
 
 use crate::{
-    keys::{KeyError, hex, load_signing},
+    keys::{KeyError, load_signing},
     store::{AppliedPolicy, NewPolicy, Store, StoreError, TimeMs},
 };
 
 pub mod command;
 pub mod device;
 pub mod dry_run;
-
-const TEXT: &[u8] = b"countersign policy text v1\0";
-const DEVICE: &[u8] = b"countersign device policy v1\0";
 
 /// The policy in force cannot be had.
 #[derive(Debug, Error)]
@@ -80,8 +79,8 @@ impl PolicyKey {
         NewPolicy {
             version: policy.version().to_owned(),
             text: text.to_owned(),
-            text_signature: self.0.sign(&signed(TEXT, text.as_bytes())).to_bytes(),
-            device_signature: self.0.sign(&signed(DEVICE, &device_policy)).to_bytes(),
+            text_signature: sign(&self.0, Part::Text, text.as_bytes()),
+            device_signature: sign(&self.0, Part::Device, &device_policy),
             device_policy,
             key_id: key_id(&self.public()),
             applied_at,
@@ -91,23 +90,11 @@ impl PolicyKey {
     }
 }
 
-/// The name of a policy key: the first 8 bytes of the SHA-256 of its public half, in hexadecimal.
-#[must_use]
-pub fn key_id(key: &VerifyingKey) -> String {
-    let digest = Sha256::digest(key.as_bytes());
-    hex(digest.get(..8).unwrap_or_default())
-}
-
 /// Whether both signatures of an applied policy hold.
 #[must_use]
 pub fn signatures_hold(key: &VerifyingKey, policy: &NewPolicy) -> bool {
-    let holds =
-        |prefix, message, signature: &[u8; 64]| key.verify_strict(&signed(prefix, message), &Signature::from_bytes(signature)).is_ok();
-    holds(TEXT, policy.text.as_bytes(), &policy.text_signature) && holds(DEVICE, &policy.device_policy, &policy.device_signature)
-}
-
-fn signed(prefix: &[u8], message: &[u8]) -> Vec<u8> {
-    [prefix, message].concat()
+    holds(key, Part::Text, policy.text.as_bytes(), &policy.text_signature)
+        && holds(key, Part::Device, &policy.device_policy, &policy.device_signature)
 }
 
 /// A policy that was applied, checked and read.

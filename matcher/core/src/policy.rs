@@ -17,6 +17,7 @@ use crate::{
 pub mod difference;
 pub mod dispositions;
 mod file;
+pub mod signature;
 pub mod thresholds;
 
 pub use file::PolicyError;

@@ -37,6 +37,15 @@ fn consent_is_named_where_a_scene_rests_on_it() {
 }
 
 #[test]
+fn a_search_across_cards_is_told_where_it_is_on() {
+    let on = Policy::SHIPPED.replace("enabled = false", "enabled = true\nbasis = \"public_task\"");
+    for (text, told) in [(Policy::SHIPPED, false), (on.as_str(), true)] {
+        assert_eq!(notice(&facts(text), Language::Zh).unwrap().contains("多张卡"), told);
+        assert_eq!(notice(&facts(text), Language::En).unwrap().contains("several cards"), told);
+    }
+}
+
+#[test]
 fn the_assessment_has_the_figures_of_the_center() {
     for language in [Language::Zh, Language::En] {
         let page = assessment(&facts(Policy::SHIPPED), language).unwrap();
