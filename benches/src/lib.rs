@@ -1,10 +1,13 @@
-//! What the benches share: the pipeline and the pictures, or a clear word about what to fetch first.
+//! What the benches share: the pipeline and the pictures, or a clear word about what to fetch first; and the
+//! simulated [`city`].
 
 use std::io::{self, Write};
 
 use anyhow::{Context, ensure};
 use datasets::{Pack, PackPicture};
 use models::{DetectedFace, cache, manifest::Manifest, picture::Picture, pipeline::Pipeline};
+
+pub mod city;
 
 /// The shipped models out of the cache.
 ///

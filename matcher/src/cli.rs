@@ -6,9 +6,19 @@ use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use clap_complete::Shell;
 
 use crate::{
-    coverage::CoverageArgs, device::IssueArgs, import::EnrolArgs, init::InitArgs, law::LawCommand, listing::ListingArgs,
-    policy::command::PolicyCommand, receipt_command::ReceiptCommand, reconcile::ReconcileArgs, references::ReferencesCommand,
-    retention::RetentionCommand, subject::SubjectCommand,
+    cases::{CasesCommand, OperatorsArgs},
+    coverage::CoverageArgs,
+    device::IssueArgs,
+    import::EnrolArgs,
+    init::InitArgs,
+    law::LawCommand,
+    listing::ListingArgs,
+    policy::command::PolicyCommand,
+    receipt_command::ReceiptCommand,
+    reconcile::ReconcileArgs,
+    references::ReferencesCommand,
+    retention::RetentionCommand,
+    subject::SubjectCommand,
 };
 
 /// The center of Countersign: enrols references, verifies captures, flags mismatches.
@@ -63,6 +73,11 @@ pub enum Command {
     Device(DeviceCommand),
     /// Enrol people from a table and a folder of photos
     Enrol(EnrolArgs),
+    /// Cases: gather evidence, list, look, complain, decide, draws for a blind look
+    #[command(subcommand)]
+    Cases(CasesCommand),
+    /// Operators and institutions beside their peers: the other way, documents, no face, missing captures
+    Operators(OperatorsArgs),
     /// What scores mean and what tills do about it: show, compare, try, apply
     #[command(subcommand)]
     Policy(PolicyCommand),

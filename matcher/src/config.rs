@@ -17,8 +17,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::data_dir::DataDir;
 
+mod cases;
 mod receipts;
 
+pub use cases::CasesConfig;
 pub use receipts::{PublishedConfig, ReceiptsConfig};
 
 /// The shipped settings; `matcher init` writes them into the data folder.
@@ -56,6 +58,8 @@ pub struct Config {
     pub receipts: ReceiptsConfig,
     /// Published keys.
     pub published: PublishedConfig,
+    /// Evidence and cases.
+    pub cases: CasesConfig,
     /// How long what is kept.
     pub retention: RetentionConfig,
     /// Models.
@@ -290,6 +294,7 @@ impl Config {
         }
         self.receipts.check()?;
         self.published.check()?;
+        self.cases.settings()?;
         if EnvFilter::try_new(&self.log.filter).is_err() {
             return Err(ConfigError::Field { field: "log.filter", expected: "a level, or rules such as info,matcher::grpc=debug".into() });
         }

@@ -5,6 +5,7 @@
 //! [`grpc::decode`]. The center meets counters only in `proto` and `models`.
 
 pub mod app;
+pub mod cases;
 pub mod center;
 pub mod cli;
 pub mod config;

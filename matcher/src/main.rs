@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow};
 use clap::{CommandFactory, Parser};
 use matcher::{
+    cases,
     center::{Center, OpenError},
     cli::{self, Cli, Command, DeviceCommand},
     config::{Config, ConfigError, LogConfig, LogFormat},
@@ -50,6 +51,8 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Enrol(args) => return block_on(enrol(&load(cli)?, args)),
         Command::Flags(args) => block_on(listing(&load(cli)?, args, Records::Flags))?,
         Command::Verifications(args) => block_on(listing(&load(cli)?, args, Records::Verifications))?,
+        Command::Cases(command) => block_on(async { Ok(cases::run(&load(cli)?, command).await?) })?,
+        Command::Operators(args) => block_on(async { Ok(cases::operators(&load(cli)?, args).await?) })?,
         Command::Policy(command) => return block_on(policies(&load(cli)?, command)),
         Command::Law(command) => return block_on(law(&load(cli)?, command)),
         Command::Subject(command) => return block_on(async { Ok(subject::run(command, &load(cli)?.0).await?) }),

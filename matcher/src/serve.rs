@@ -24,6 +24,7 @@ use tracing::{info, warn};
 use crate::{
     app::{
         admission::Admission,
+        cases::CaseRunner,
         freshness::Freshness,
         health::Health,
         receipts::{Issuer, Receipts},
@@ -31,6 +32,7 @@ use crate::{
         retention::Retainer,
         verify::Verifier,
     },
+    cases::RunnerError,
     center::{Center, OpenError},
     config::{Config, FreshnessConfig, ServerConfig},
     data_dir::DataDir,
@@ -77,6 +79,9 @@ pub enum ServeError {
         /// Its recipe.
         recipe: RecipeId,
     },
+    /// Evidence cannot be gathered under the settings.
+    #[error(transparent)]
+    Cases(RunnerError),
     /// A key cannot be used.
     #[error(transparent)]
     Key(KeyError),
@@ -118,7 +123,7 @@ impl ServeError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Open(error) => error.is_configuration(),
-            Self::Manifest(_) | Self::Models(_) | Self::UnknownModel { .. } => true,
+            Self::Manifest(_) | Self::Models(_) | Self::UnknownModel { .. } | Self::Cases(_) => true,
             Self::Key(_)
             | Self::File { .. }
             | Self::Listen { .. }
@@ -150,6 +155,7 @@ struct Services {
     receipts: ReceiptFront,
     receipt_keys: Arc<ReceiptKeys>,
     rechecker: Option<Rechecker>,
+    cases: Option<CaseRunner>,
     retainer: Option<Retainer>,
     policies: Arc<Policies>,
     store: Arc<dyn Store>,
@@ -279,6 +285,12 @@ async fn serve(
             None => std::future::pending().await,
         }
     };
+    let gathering = async {
+        match services.cases {
+            Some(cases) => cases.run().await,
+            None => std::future::pending().await,
+        }
+    };
     let policies = services.policies;
     let watching = async {
         loop {
@@ -308,6 +320,7 @@ async fn serve(
     tokio::select! {
         done = router.serve_with_incoming_shutdown(listener.into_stream(), signal) => done.map_err(ServeError::Broken),
         () = rechecking => Ok(()),
+        () = gathering => Ok(()),
         () = retaining => Ok(()),
         () = watching => Ok(()),
         () = counting => Ok(()),
@@ -354,6 +367,7 @@ async fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError
     let enrolments = Enrolments::new(center.clone(), admission.clone(), freshness, networks.clone(), gate.clone());
     let (rule, surroundings) = (config.recheck.rule(), Arc::new(System));
     let rechecker = config.recheck.here.then(|| Rechecker { center: center.clone(), networks, surroundings, rule });
+    let cases = if config.cases.here { Some(crate::cases::runner(&center, config).map_err(ServeError::Cases)?) } else { None };
     let (retention, surroundings) = (config.retention, Arc::new(System));
     let retaining = || Retainer { center: center.clone(), surroundings, rule: retention.rule(), every: retention.every() };
     let retainer = retention.here.then(retaining);
@@ -370,6 +384,7 @@ async fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError
         receipts,
         receipt_keys,
         rechecker,
+        cases,
         retainer,
         policies,
         store,

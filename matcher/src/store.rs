@@ -11,6 +11,7 @@ use matcher_core::{Decision, Disposition, FlagKind, IdentifierKind, Mode, Rechec
 use thiserror::Error;
 
 pub mod audit;
+pub mod cases;
 #[cfg(test)]
 pub(crate) mod contract;
 pub mod extractions;
@@ -272,6 +273,8 @@ pub struct NewVerification {
     pub recheck: Option<MadeBy>,
     /// The receipt of what the till is told.
     pub receipt: Option<receipts::Receipt>,
+    /// What made the probe's template; only where there is a probe. With it the capture counts as evidence.
+    pub made_by: Option<MadeBy>,
 }
 
 /// The ids of what made a template.
@@ -366,7 +369,16 @@ pub struct Listing {
 /// The operations the use cases need.
 #[async_trait]
 pub trait Store:
-    Subjects + extractions::Extractions + retention::Retention + audit::AuditLog + Count + Policies + receipts::Receipts + Send + Sync
+    Subjects
+    + extractions::Extractions
+    + retention::Retention
+    + audit::AuditLog
+    + cases::Cases
+    + Count
+    + Policies
+    + receipts::Receipts
+    + Send
+    + Sync
 {
     /// Adds or replaces a device.
     async fn put_device(&self, device: Device) -> Result<(), StoreError>;

@@ -181,6 +181,8 @@ fn decide(capture: &Capture) -> VerifyResponse {
         verification_id: "00000000-0000-4000-8000-000000000001".into(),
         policy_version: "test-1".into(),
         decided_at_ms: now_ms(),
+        receipt: "header.claims.signature".into(),
+        receipt_number: "28T5CY4TQKFF00938NKRG0".into(),
         ..VerifyResponse::default()
     };
     let compared = |decision: Decision, disposition: Disposition, score: f32| VerifyResponse {

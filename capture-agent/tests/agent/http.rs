@@ -112,11 +112,18 @@ async fn a_till_gets_its_answer_and_the_same_again() {
         "decided_at",
         "repeated_answer",
         "provisional",
+        "receipt",
+        "receipt_number",
         "elapsed_ms",
     ];
     assert!(fields.iter().all(|field| answer.get(field).is_some()) && answer.as_object().unwrap().len() == fields.len(), "{answer}");
     assert_eq!((&answer["decision"], &answer["repeated_answer"]), (&json!("match"), &json!(false)));
-    assert_eq!(api.post(request("T1")).await.1["repeated_answer"], true);
+    let again = api.post(request("T1")).await.1;
+    assert_eq!(again["repeated_answer"], true);
+    for answer in [&answer, &again] {
+        let receipt = (&answer["receipt"], &answer["receipt_number"]);
+        assert_eq!(receipt, (&json!("header.claims.signature"), &json!("28T5CY4TQKFF00938NKRG0")), "passed on as it came");
+    }
     let mut other = request("T1");
     other["card"] = json!("101");
     check(&api.post(other).await, 409, "transaction_conflict");

@@ -17,6 +17,10 @@ words! {
         TamperingSuspected = "tampering_suspected",
         /// The photo is too old for a low score to say anything: it should be renewed.
         ReferenceTooOld = "reference_too_old",
+        /// An operator works otherwise than their peers: a reason to ask (`evidence::operators`).
+        OperatorPattern = "operator_pattern",
+        /// An institution does.
+        StorePattern = "store_pattern",
     }
 }
 

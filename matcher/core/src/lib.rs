@@ -1,4 +1,5 @@
-//! What the center decides with: identifiers, policy and bands, decisions and dispositions, flags, receipts.
+//! What the center decides with: identifiers, policy and bands, decisions and dispositions, flags, receipts, evidence and
+//! cases, audit.
 //!
 //! Here: rules, without I/O; time, randomness and keys are passed in. Not here: where records live
 //! (`matcher::store`), how they are encrypted (`matcher::vault`), how they travel (`proto`), and the
@@ -8,6 +9,7 @@ pub mod audit;
 pub mod birth;
 pub mod decision;
 pub mod dry_run;
+pub mod evidence;
 pub mod flag;
 pub mod identifier;
 pub mod policy;

@@ -212,18 +212,10 @@ struct ClaimsFile {
     disposition: String,
     policy: String,
     card_mac: String,
-    #[serde(default = "one", skip_serializing_if = "is_one")]
-    uses: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    uses: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     amount_max_fen: Option<u64>,
-}
-
-fn one() -> u32 {
-    1
-}
-
-fn is_one(uses: &u32) -> bool {
-    *uses == 1
 }
 
 impl Claims {
@@ -275,7 +267,7 @@ impl Claims {
             disposition: self.disposition.word().to_owned(),
             policy: self.policy.clone(),
             card_mac: jws::encode(&self.card.0),
-            uses: self.uses,
+            uses: (self.uses != 1).then_some(self.uses),
             amount_max_fen: self.amount_max_fen,
         }
     }
@@ -283,10 +275,11 @@ impl Claims {
 
 impl ClaimsFile {
     fn check(self) -> Result<Claims, Refusal> {
+        let uses = self.uses.unwrap_or(1);
         let names = [&self.iss, &self.aud, &self.institution, &self.transaction, &self.policy];
         let in_order = names.iter().all(|name| is_name(name))
             && (1..=ATTEMPT_MAX).contains(&self.attempt)
-            && (1..=USES_MAX).contains(&self.uses)
+            && (1..=USES_MAX).contains(&uses)
             && self.scenes.len() <= Scene::ALL.len()
             && self.exp > self.iat;
         if !in_order {
@@ -303,7 +296,7 @@ impl ClaimsFile {
             decision: known(ReceiptDecision::from_word(&self.decision))?,
             disposition: known(Disposition::from_word(&self.disposition))?,
             card: CardMac(<[u8; 32]>::try_from(jws::decode(&self.card_mac)?).map_err(|_| Refusal::Malformed)?),
-            uses: self.uses,
+            uses,
             amount_max_fen: self.amount_max_fen,
             issuer: self.iss,
             audience: self.aud,
@@ -342,4 +335,4 @@ fn number(text: &str) -> Result<ReceiptNumber, Refusal> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,6 +1,6 @@
 //! Flags as records.
 
-use matcher_core::FlagKind;
+use matcher_core::{FlagKind, evidence::operators::Tally};
 use sha2::{Digest, Sha256};
 
 use crate::store::{Flag, RecordId, TimeMs, Verification};
@@ -32,18 +32,43 @@ pub(super) fn sequence_reused(request: &Request, identifier_masked: &str, now: T
     Flag { identifier_masked: identifier_masked.to_owned(), ..of_envelope(FlagKind::TamperingSuspected, request, now) }
 }
 
-/// A flag about a refused envelope. Its id follows from the envelope, so that one envelope sent a thousand
-/// times is one flag.
-fn of_envelope(kind: FlagKind, request: &Request, now: TimeMs) -> Flag {
+/// An operator or an institution works otherwise than its peers. The same one of a week is one flag; who and how is
+/// in the counts it comes from.
+pub(super) fn of_pattern(tally: &Tally, now: TimeMs) -> Flag {
+    let kind = if tally.who.operator.is_some() { FlagKind::OperatorPattern } else { FlagKind::StorePattern };
+    let week = now.div_euclid(7 * 86_400_000).to_be_bytes();
+    let operator = tally.who.operator.as_deref().unwrap_or_default();
+    let parts = [kind.word(), tally.measure.word(), &tally.who.institution, operator].map(str::as_bytes);
+    let parts: Vec<u8> =
+        parts.iter().chain(&[week.as_slice()]).flat_map(|part| [&(part.len() as u64).to_be_bytes(), *part].concat()).collect();
+    Flag {
+        id: id_of(&[&parts]),
+        kind,
+        raised_at: now,
+        verification: None,
+        institution: tally.who.institution.clone(),
+        device: String::new(),
+        transaction: String::new(),
+        identifier_masked: String::new(),
+    }
+}
+
+/// An id that follows from what a flag is about.
+fn id_of(parts: &[&[u8]]) -> RecordId {
     let mut hash = Sha256::new_with_prefix(b"countersign flag\0");
-    hash.update(kind.word().as_bytes());
-    hash.update(request.digest);
+    parts.iter().for_each(|part| hash.update(part));
     let mut id = [0; 16];
     for (to, from) in id.iter_mut().zip(hash.finalize()) {
         *to = from;
     }
+    RecordId(id)
+}
+
+/// A flag about a refused envelope. Its id follows from the envelope, so that one envelope sent a thousand
+/// times is one flag.
+fn of_envelope(kind: FlagKind, request: &Request, now: TimeMs) -> Flag {
     Flag {
-        id: RecordId(id),
+        id: id_of(&[kind.word().as_bytes(), &request.digest]),
         kind,
         raised_at: now,
         verification: None,

@@ -174,10 +174,11 @@ impl Verifier {
         let flags = flags_for(record.decision, &earlier).into_iter().map(flag).collect();
         let looked_at = record.score.is_some();
         let probe = seal_probe(&capture.outcome, person.as_ref(), record.id).filter(|_| looked_at || keeps_face(record.decision));
-        let recheck = self.recheck(&record, &capture.outcome).filter(|_| probe.is_some());
+        let made_by = made_by(&capture.outcome).filter(|_| probe.is_some());
+        let recheck = made_by.clone().filter(|_| self.is_rechecked(&record));
         let rule = &policy.scene(record.scene).receipt;
         let receipt = self.issuer.issue(&record, rule, &capture.identifier, self.admission.surroundings.random_id());
-        self.store(request, NewVerification { record, probe, flags, recheck, receipt: Some(receipt) }).await
+        self.store(request, NewVerification { record, probe, flags, recheck, made_by, receipt: Some(receipt) }).await
     }
 
     /// Gives an answer again, with the receipt it had.
@@ -266,13 +267,11 @@ impl Verifier {
         }
     }
 
-    /// What made the template, when the record's random id picks the capture.
-    fn recheck(&self, record: &Verification, outcome: &Outcome) -> Option<MadeBy> {
-        let Outcome::Probe(probe) = outcome else { return None };
+    /// Whether the record's random id picks the capture.
+    fn is_rechecked(&self, record: &Verification) -> bool {
         let [a, b, c, d, ..] = record.id.0;
         let draw = f64::from(u32::from_be_bytes([a, b, c, d])) / (f64::from(u32::MAX) + 1.0);
-        let made_by = || MadeBy { model: probe.template.model().to_string(), recipe: probe.template.recipe().to_string() };
-        self.recheck.picks(record.decision, draw).then(made_by)
+        self.recheck.picks(record.decision, draw)
     }
 
     async fn store(&self, request: &Request, new: NewVerification) -> Result<Answer, VerifyError> {
@@ -288,6 +287,12 @@ impl Verifier {
             }
         }
     }
+}
+
+/// What made the probe's template, where there is a probe.
+fn made_by(outcome: &Outcome) -> Option<MadeBy> {
+    let Outcome::Probe(probe) = outcome else { return None };
+    Some(MadeBy { model: probe.template.model().to_string(), recipe: probe.template.recipe().to_string() })
 }
 
 fn check_attempt(policy: &Policy, scene: Scene, got: u32) -> Result<(), VerifyError> {

@@ -16,6 +16,7 @@ use super::{
     RecordId, Recorded, RequestKey, Sealed, SealedProbe, Store, StoreError, StoredReference, SubjectId, Verification,
 };
 
+mod cases;
 mod subjects;
 
 /// Runs the whole contract; `fresh` makes an empty store each time.
@@ -39,6 +40,7 @@ pub(crate) async fn check_all<F: Future<Output = Arc<dyn Store>>>(fresh: impl Fn
     neighbours_of_a_bad_item_are_written(fresh().await).await;
     a_recheck_is_taken_by_one_and_finished_once(fresh().await).await;
     receipts::check_all(&fresh).await;
+    cases::check(&fresh).await;
 }
 
 /// A device at counter 1 of an institution.
@@ -124,7 +126,8 @@ pub(crate) fn verification(transaction: &str, envelope: u8) -> NewVerification {
         facts: ReferenceFacts { minor: false, childhood_photo: true, photo_age_days: Some(400) },
         reference: Some(RecordId([envelope; 16])),
     };
-    NewVerification { record, probe: None, flags: Vec::new(), recheck: None, receipt: None }
+
+    NewVerification { record, probe: None, flags: Vec::new(), recheck: None, made_by: None, receipt: None }
 }
 
 /// A flag of an id, raised at a time.

@@ -20,6 +20,7 @@ use super::{
 use crate::{durable, surroundings};
 
 mod audit;
+mod cases;
 mod columns;
 mod devices;
 mod enrolments;

@@ -273,6 +273,11 @@ async fn a_hold_forbids_forgetting_until_it_ends() {
     }
     assert_eq!(center.count("SELECT count(*) FROM reference"), 1);
     assert_eq!(store.release_holds(who, "auditor", now).await.unwrap(), 2);
+    let case = "INSERT INTO case_file SELECT subject_id, zeroblob(16), 'card_shared', 'evidence', 1, 1.0, 1, '' FROM subject;";
+    center.meddle(case);
+    let error = subjects::forget(&center.center, &System, who, None).await.map(drop).unwrap_err();
+    assert_eq!(error.to_string(), "a legal hold forbids it (an open case); nothing was deleted");
+    center.meddle("INSERT INTO case_event SELECT subject_id, id, 1, 2, 'auditor', 'closed', NULL, '' FROM case_file;");
     subjects::forget(&center.center, &System, who, None).await.unwrap();
     assert!(matches!(subjects::forget(&center.center, &System, who, None).await, Err(SubjectError::Unknown)));
 }

@@ -2,6 +2,7 @@
 //! device's own key. Templates are synthetic but in `recheck`, so that only it needs networks and pictures.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod cases;
 mod devices;
 mod enrolments;
 mod example;

@@ -79,9 +79,7 @@ fn rotate(center: &TestCenter, now: TimeMs) {
 
 #[tokio::test]
 async fn a_rotated_key_is_published_at_once_and_signs_later() {
-    let folder = TestCenter::init().await.stop().await;
-    let center = TestCenter::reopen(folder, |_| {}).await;
-    let device = center.device("1").await;
+    let (center, device) = TestCenter::live().await;
     center.enrol(CARD).await;
     let before = key_set(&center).await;
     rotate(&center, matcher::surroundings::Surroundings::now_ms(&matcher::surroundings::System));

@@ -60,6 +60,7 @@ impl TestCenter {
         // Tests that want it do it themselves, when they want it.
         config.recheck.here = false;
         config.retention.here = false;
+        config.cases.here = false;
         change(&mut config);
         let bound = serve::bind(&dir, &config).await.unwrap();
         let address = format!("https://{}", bound.address());

@@ -227,6 +227,10 @@ mod tests {
         let compact = claims().sign(&key(), CERTIFICATE);
         let keys = KeySet::new([key().verifying_key()]);
         let drill = Some(Drill { issuer: "drill", keys: &keys });
+        let receipt = crate::receipt::tests::claims().sign(&key());
+        assert!(
+            !ProvisionalClaims::is_one(&receipt) && ProvisionalClaims::check(&receipt, "settlement", registry) == Err(Refusal::WrongType)
+        );
         let checker = Checker { issuer: "P1-1", audience: "settlement", keys: &keys, drill };
         assert_eq!(checker.verify(&compact), Err(Refusal::Provisional));
     }

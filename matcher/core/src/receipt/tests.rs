@@ -28,7 +28,7 @@ fn card(number: &str) -> CardMac {
     identifier.card_mac(&SettlementKey::new([9; 32]))
 }
 
-fn claims() -> Claims {
+pub(super) fn claims() -> Claims {
     Claims {
         issuer: ISSUER.into(),
         audience: AUDIENCE.into(),
@@ -235,6 +235,7 @@ fn claims_that_are_missing_unknown_twice_or_out_of_range_are_refused_even_when_s
     check_claims(r#""iat":1799999970"#, r#""iat":"1799999970""#);
     check_claims(r#""iat":1799999970"#, r#""iat":1799999970.5"#);
     check_claims(r#""iat":1"#, r#""iat":9"#);
+    check_claims(r#""iat":1799999970"#, r#""iat":1800000270"#);
     check_claims(r#""scene":"settlement""#, r#""scene":"anywhere""#);
     check_claims(r#""scene":"settlement""#, r#""scene":"settlement","scenes":["anywhere"]"#);
     check_claims(r#""decision":"match""#, r#""decision":"perhaps""#);
@@ -244,6 +245,39 @@ fn claims_that_are_missing_unknown_twice_or_out_of_range_are_refused_even_when_s
     check_claims(r#""institution":"P330212""#, r#""institution":"""#);
     check_claims(r#""institution":"P330212""#, r#""institution":"P\n1""#);
     check_claims("P330212", &"x".repeat(129));
+}
+
+#[test]
+fn what_goes_without_saying_is_not_said() {
+    let text = claims().to_json();
+    assert!(!["uses", "scenes", "amount_max_fen"].iter().any(|name| text.contains(name)), "{text}");
+    check_compact(&signed(&text.replace(r#""attempt":1"#, r#""attempt":1,"uses":1"#)), &settlement(), Ok(()));
+}
+
+/// The longest names make a receipt longer than any is.
+#[test]
+fn a_receipt_is_at_most_4096_bytes_long_however_well_it_is_signed() {
+    let keys = KeySet::new([center().verifying_key()]);
+    let name = "\u{10348}".repeat(128);
+    let with = |last: usize| Claims {
+        issuer: name.clone(),
+        audience: name.clone(),
+        institution: name.clone(),
+        transaction: name.clone(),
+        policy: format!("{}{}", "\u{10348}".repeat(last / 4), "x".repeat(last % 4)),
+        scenes: Scene::ALL.to_vec(),
+        uses: USES_MAX,
+        amount_max_fen: Some(u64::MAX),
+        ..claims()
+    };
+    let mut lens = Vec::new();
+    for last in 400..=500 {
+        let compact = with(last).sign(&center());
+        let expected = if compact.len() <= 4096 { Ok(()) } else { Err(Refusal::Malformed) };
+        assert_eq!(Claims::verified(&compact, &keys).map(drop), expected, "{} bytes", compact.len());
+        lens.push(compact.len());
+    }
+    assert!(lens.contains(&4096) && lens.iter().any(|len| *len > 4096), "{:?}", lens.last());
 }
 
 #[test]

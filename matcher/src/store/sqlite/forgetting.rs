@@ -19,7 +19,9 @@ use crate::store::{
 };
 
 /// Tables whose rows about a person are deleted, in this order; what hangs on a row goes with it.
-const DELETED: [&str; 10] = [
+const DELETED: [&str; 12] = [
+    "visit",
+    "finding",
     "recheck",
     "probe",
     "extraction_failure",
@@ -32,9 +34,9 @@ const DELETED: [&str; 10] = [
     "subject",
 ];
 /// Tables whose rows are kept for their legal time: they hold the random id, and no number once it was replaced.
-const KEPT: [&str; 2] = ["request", "verification"];
+const KEPT: [&str; 6] = ["blind_draw", "case_event", "case_file", "case_member", "request", "verification"];
 /// Tables that hold biometrics.
-const BIOMETRIC: [&str; 6] = ["recheck", "probe", "extraction_failure", "reference", "enrolment_photo", "enrolment"];
+const BIOMETRIC: [&str; 8] = ["visit", "finding", "recheck", "probe", "extraction_failure", "reference", "enrolment_photo", "enrolment"];
 
 /// Transactions of a person's verifications.
 pub(super) const TRANSACTIONS: &str = "(SELECT institution, transaction_id FROM verification WHERE subject_id = ?1)";
@@ -81,7 +83,24 @@ fn obstacle(connection: &Connection, subject: SubjectId, now: TimeMs) -> Result<
     if query_one(connection, sql, [subject.0], "subject", |columns| columns.get::<[u8; 16]>("subject_id"))?.is_none() {
         return Ok(Some(Forgotten::Unknown));
     }
-    Ok(holds_of(connection, subject)?.into_iter().find(|hold| hold.holds_at(now)).map(Forgotten::Held))
+    if let Some(hold) = holds_of(connection, subject)?.into_iter().find(|hold| hold.holds_at(now)) {
+        return Ok(Some(Forgotten::Held(hold)));
+    }
+    open_case(connection, subject).map(|case| case.map(Forgotten::Held))
+}
+
+/// Of a case `c`: it is open.
+pub(super) const OPEN_CASE: &str = "'closed' IS NOT (SELECT e.event FROM case_event AS e
+     WHERE e.subject_id = c.subject_id AND e.case_id = c.id ORDER BY e.number DESC LIMIT 1)";
+
+/// An open case about a person, which holds until it is closed.
+fn open_case(connection: &Connection, subject: SubjectId) -> Result<Option<Hold>, StoreError> {
+    let sql = format!("SELECT c.id, c.opened_at FROM case_file AS c WHERE c.subject_id = ?1 AND {OPEN_CASE} LIMIT 1");
+    let decode = |columns: &Columns<'_>| {
+        let (id, reason) = (RecordId(columns.get("id")?), "an open case".to_owned());
+        Ok(Hold { id, reason, placed_by: String::new(), placed_at: columns.get("opened_at")?, until: None, released: None })
+    };
+    query_one(connection, &sql, [subject.0], "case_file", decode)
 }
 
 fn delete(connection: &Connection, subject: SubjectId, tables: &[&str]) -> Result<Vec<Count>, StoreError> {

@@ -1,6 +1,6 @@
 //! Deleting what is over.
 //!
-//! What a hold is about stays. A sample is destroyed by emptying it, and a template that was still to be made again
+//! What a hold or an open case is about stays. A sample is destroyed by emptying it, and a template that was still to be made again
 //! from it is not any more. Deleted bytes are overwritten (`secure_delete`), and the log is emptied after a run.
 
 use async_trait::async_trait;
@@ -10,6 +10,7 @@ use rusqlite::{Connection, params};
 use super::{
     SqliteStore, audit,
     columns::{Columns, execute, query, query_one},
+    forgetting::OPEN_CASE,
 };
 use crate::store::{
     RecordId, StoreError, TimeMs,
@@ -30,11 +31,18 @@ fn over(kind: RetentionKind) -> String {
                  AND (h.until IS NULL OR h.until > ?2))"
         )
     };
+    let in_open_case = |verification: &str| {
+        format!(
+            "EXISTS (SELECT 1 FROM case_member AS m JOIN case_file AS c ON c.subject_id = m.subject_id AND c.id = m.case_id
+                 WHERE m.subject_id = v.subject_id AND m.verification_id = {verification} AND {OPEN_CASE})"
+        )
+    };
     let probes = |which: &str| {
         format!(
             "SELECT p.rowid AS id FROM probe AS p JOIN verification AS v ON v.subject_id = p.subject_id AND v.id = p.verification_id
-             WHERE p.decided_at < ?1 AND {which} AND NOT {} ORDER BY p.decided_at, p.rowid",
-            held("p.subject_id")
+             WHERE p.decided_at < ?1 AND {which} AND NOT {} AND NOT {} ORDER BY p.decided_at, p.rowid",
+            held("p.subject_id"),
+            in_open_case("v.id")
         )
     };
     match kind {
@@ -49,8 +57,9 @@ fn over(kind: RetentionKind) -> String {
         RetentionKind::Decisions => format!(
             "SELECT v.rowid AS id FROM verification AS v WHERE v.decided_at < ?1
              AND NOT EXISTS (SELECT 1 FROM probe AS p WHERE p.subject_id = v.subject_id AND p.verification_id = v.id)
-             AND NOT {} ORDER BY v.decided_at",
-            held("v.subject_id")
+             AND NOT {} AND NOT {} ORDER BY v.decided_at",
+            held("v.subject_id"),
+            in_open_case("v.id")
         ),
         // Tombstones name nobody, so that no hold can be about one.
         RetentionKind::Tombstones => "SELECT tombstone AS id FROM forgotten WHERE forgotten_at < ?1 AND ?2 IS NOT NULL".to_owned(),

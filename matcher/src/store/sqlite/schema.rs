@@ -14,6 +14,7 @@ const FILES: &[&str] = &[
     include_str!("schema/0003_recheck.sql"),
     include_str!("schema/0004_policy.sql"),
     include_str!("schema/0005_receipts.sql"),
+    include_str!("schema/0006_cases.sql"),
     include_str!("schema/0007_subjects.sql"),
     include_str!("schema/0008_audit.sql"),
 ];
@@ -87,7 +88,7 @@ mod tests {
             of_persons += 1;
             assert!(columns.contains(&("subject_id".to_owned(), 1)), "{name}: its primary key does not lead with subject_id");
         }
-        assert_eq!(of_persons, 10);
+        assert_eq!(of_persons, 16);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use matcher_core::{Decision, Disposition, Mode, ReferenceFacts, Scene};
 use rusqlite::{Connection, params};
 
 use super::{
-    audit,
+    audit, cases,
     columns::{self, Columns, execute, query, query_one},
     devices, flags, receipts, rechecks,
 };
@@ -82,6 +82,9 @@ pub(super) fn record(connection: &Connection, new: &NewVerification) -> Result<R
     put(connection, record)?;
     if let Some(probe) = &new.probe {
         put_probe(connection, record, probe)?;
+        if let Some(made_by) = &new.made_by {
+            cases::put_visit(connection, record, made_by)?;
+        }
         if let Some(made_by) = &new.recheck {
             rechecks::put(connection, record, made_by)?;
         }
