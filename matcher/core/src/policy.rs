@@ -11,6 +11,7 @@ use models_core::{Gate, ModelId, RecipeId, SimilarityScore};
 
 use crate::{
     decision::{Decision, Disposition, Scene},
+    evidence::EvidenceModel,
     words::words,
 };
 
@@ -172,6 +173,7 @@ pub struct Policy {
     thresholds: Vec<thresholds::Entry>,
     notices: Notices,
     cross_card_search: CrossCardSearch,
+    evidence: Vec<EvidenceModel>,
     scenes: BTreeMap<Scene, ScenePolicy>,
     /// For a scene that is missing after all; a checked policy has them all.
     fallback: ScenePolicy,
@@ -265,6 +267,12 @@ impl Policy {
     #[must_use]
     pub fn cross_card_search(&self) -> CrossCardSearch {
         self.cross_card_search
+    }
+
+    /// What scores of the model and recipe in force say as evidence, where the policy carries it.
+    #[must_use]
+    pub fn evidence(&self) -> Option<&EvidenceModel> {
+        self.evidence.iter().find(|evidence| evidence.is_of(&self.model, &self.recipe))
     }
 
     /// What counts in a scene.

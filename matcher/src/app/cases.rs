@@ -85,7 +85,7 @@ pub struct CaseRunner {
     pub surroundings: Arc<dyn Surroundings>,
     /// How cases come about.
     pub settings: CaseSettings,
-    /// What scores say.
+    /// What scores say, where the policy carries nothing about it.
     pub evidence: Arc<EvidenceModel>,
     /// Where days begin and end.
     pub zone: TimeZone,

@@ -14,7 +14,10 @@ use super::{
     Acceptance, AttackRule, Basis, CrossCardSearch, DegradedRule, Mode, Notices, OverrideRule, Policy, ProbeRule, ProxyRule, ReceiptRule,
     ScenePolicy, Source, Target, Thresholds, Trials, dispositions::allowed, thresholds,
 };
-use crate::decision::{Decision, Disposition, Scene};
+use crate::{
+    decision::{Decision, Disposition, Scene},
+    evidence::{EvidenceFile, EvidenceModel},
+};
 
 /// A policy that is not in order. The message names the field.
 #[derive(Debug, Error)]
@@ -70,6 +73,8 @@ struct PolicyFile {
     probe: ProbeFile,
     notice: NoticeFile,
     cross_card_search: SearchFile,
+    #[serde(default)]
+    evidence: Vec<EvidenceFile>,
     disposition: BTreeMap<String, String>,
     scenes: BTreeMap<String, SceneFile>,
 }
@@ -213,7 +218,8 @@ pub(super) fn read(text: &str) -> Result<Policy, PolicyError> {
     }
     let cross_card_search = file.cross_card_search.check()?;
     let fallback = file.fallback(&scenes)?;
-    Ok(Policy { version, mode, model, recipe, target, accepted, thresholds, notices, cross_card_search, scenes, fallback })
+    let evidence = file.evidence()?;
+    Ok(Policy { version, mode, model, recipe, target, accepted, thresholds, notices, cross_card_search, evidence, scenes, fallback })
 }
 
 fn ids(at: &str, model: &str, recipe: &str) -> Result<(ModelId, RecipeId), PolicyError> {
@@ -361,6 +367,11 @@ impl PolicyFile {
             return Err(wrong(format!("scenes.{unknown}"), format!("a known scene: {known}")));
         }
         Scene::ALL.iter().map(|scene| Ok((*scene, self.scene(*scene)?))).collect()
+    }
+
+    fn evidence(&self) -> Result<Vec<EvidenceModel>, PolicyError> {
+        let check = |(i, file): (usize, &EvidenceFile)| file.check().map_err(|error| PolicyError::Toml(format!("evidence[{i}].{error}")));
+        self.evidence.iter().enumerate().map(check).collect()
     }
 
     fn fallback(&self, scenes: &BTreeMap<Scene, ScenePolicy>) -> Result<ScenePolicy, PolicyError> {

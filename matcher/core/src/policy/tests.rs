@@ -129,6 +129,23 @@ fn decisions_count_once_local_trials_were_accepted_by_name() {
 }
 
 #[test]
+fn a_policy_may_carry_what_scores_say_as_evidence() {
+    let shipped = Policy::from_toml(Policy::SHIPPED).unwrap();
+    assert!(shipped.evidence().is_none());
+    let calibration = "{ trials_mated = 1, trials_nonmated = 1, points = [[0.0, 2.0], [1.0, -2.0]] }";
+    let table = |model: &str| {
+        format!(
+            "[[evidence]]\nmodel = \"{model}\"\nrecipe = \"r@1\"\nsame_face_at_least = 0.4\nprobe_reference = {calibration}\nprobe_probe = {calibration}\n"
+        )
+    };
+    let with = |tables: &str| Policy::from_toml(&format!("{}\n{tables}", text("m@1", "r@1")));
+    assert!(with(&table("m@2")).unwrap().evidence().is_none(), "another model's scores say nothing here");
+    assert_eq!(with(&format!("{}{}", table("m@2"), table("m@1"))).unwrap().evidence().unwrap().model().as_str(), "m@1");
+    let error = with(&table("m@1").replace("0.4", "4.0")).unwrap_err().to_string();
+    assert!(error.contains("evidence[0].same_face_at_least: expected a score from -1 to 1"), "{error}");
+}
+
+#[test]
 fn a_scene_may_have_rules_of_its_own() {
     let own = "[scenes.transfer.disposition]\nreview = \"document_check\"\n[scenes.transfer.attack]\nretry_below = 0.7\n\
                [scenes.transfer.probe.gate]\nsharpness = 50\n";
