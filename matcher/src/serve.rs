@@ -279,12 +279,6 @@ async fn serve(
             None => std::future::pending().await,
         }
     };
-    let retaining = async {
-        match services.retainer {
-            Some(retainer) => retainer.run().await,
-            None => std::future::pending().await,
-        }
-    };
     let gathering = async {
         match services.cases {
             Some(cases) => cases.run().await,
@@ -321,13 +315,21 @@ async fn serve(
         done = router.serve_with_incoming_shutdown(listener.into_stream(), signal) => done.map_err(ServeError::Broken),
         () = rechecking => Ok(()),
         () = gathering => Ok(()),
-        () = retaining => Ok(()),
+        () = retain(services.retainer) => Ok(()),
         () = watching => Ok(()),
         () = counting => Ok(()),
         () = too_long => {
             warn!("some calls or connections did not end in time and were cut off");
             Ok(())
         }
+    }
+}
+
+/// Deletes what is over; without a retainer another process does.
+async fn retain(retainer: Option<Retainer>) {
+    match retainer {
+        Some(retainer) => retainer.run().await,
+        None => std::future::pending().await,
     }
 }
 
