@@ -5,11 +5,16 @@
 
 pub mod admission;
 pub mod cases;
+pub mod coverage;
 pub mod enrol;
 mod flags;
 pub mod freshness;
 pub mod health;
+pub mod person;
 pub mod receipts;
 pub mod recheck;
+pub mod reextract;
+pub mod retention;
 pub mod sample;
+pub mod subjects;
 pub mod verify;

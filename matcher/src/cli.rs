@@ -9,6 +9,7 @@ use crate::{
     audit::AuditCommand,
     backup::{BackupArgs, RestoreArgs},
     cases::{CasesCommand, OperatorsArgs},
+    coverage::CoverageArgs,
     device::IssueArgs,
     import::EnrolArgs,
     init::InitArgs,
@@ -18,6 +19,9 @@ use crate::{
     policy::command::PolicyCommand,
     receipt_command::ReceiptCommand,
     reconcile::ReconcileArgs,
+    references::ReferencesCommand,
+    retention::RetentionCommand,
+    subject::SubjectCommand,
 };
 
 /// The center of Countersign: enrols references, verifies captures, flags mismatches.
@@ -99,6 +103,17 @@ pub enum Command {
     /// Check the audit log, hand it out, sign it
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Show, export, forget or hold what is stored about a person
+    #[command(subcommand)]
+    Subject(SubjectCommand),
+    /// Count people with a reference by region and age
+    Coverage(CoverageArgs),
+    /// Count references by model, make them again under another, retire old ones
+    #[command(subcommand)]
+    References(ReferencesCommand),
+    /// Delete what is kept no longer, and report about it
+    #[command(subcommand)]
+    Retention(RetentionCommand),
     /// Check and show receipts
     #[command(subcommand)]
     Receipt(ReceiptCommand),

@@ -9,7 +9,7 @@ use figment::{
     Figment,
     providers::{Env, Format, Toml},
 };
-use matcher_core::RecheckRule;
+use matcher_core::{RecheckRule, RetentionRule};
 use models::manifest::{Manifest, ManifestError};
 use serde::Deserialize;
 use thiserror::Error;
@@ -64,6 +64,8 @@ pub struct Config {
     pub published: PublishedConfig,
     /// Evidence and cases.
     pub cases: CasesConfig,
+    /// How long what is kept.
+    pub retention: RetentionConfig,
     /// Models.
     pub models: ModelsConfig,
     /// What the law asks.
@@ -186,6 +188,42 @@ impl AuditConfig {
     }
 }
 
+/// Settings of how long what is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionConfig {
+    match_sample_days: u32,
+    evidence_days: u32,
+    disputed_days: u32,
+    superseded_days: u32,
+    decision_days: u32,
+    forgotten_days: u32,
+    every_minutes: u32,
+    /// Whether this process does it.
+    pub here: bool,
+}
+
+impl RetentionConfig {
+    /// The rule of these settings.
+    #[must_use]
+    pub fn rule(self) -> RetentionRule {
+        RetentionRule {
+            match_sample_days: self.match_sample_days,
+            evidence_days: self.evidence_days,
+            disputed_days: self.disputed_days,
+            superseded_days: self.superseded_days,
+            decision_days: self.decision_days,
+            forgotten_days: self.forgotten_days,
+        }
+    }
+
+    /// Time from one run to the next.
+    #[must_use]
+    pub fn every(self) -> Duration {
+        Duration::from_secs(u64::from(self.every_minutes) * 60)
+    }
+}
+
 /// Settings of models.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -292,6 +330,8 @@ impl Config {
         within("keys.spool_days", self.keys.spool_days, 1..=3_650)?;
         within("audit.checkpoint_seconds", self.audit.checkpoint_seconds, 1..=3_600)?;
         within("audit.content_days", self.audit.content_days, 1..=36_500)?;
+        within("retention.every_minutes", self.retention.every_minutes, 1..=1_440)?;
+        self.retention.rule().check().map_err(|(name, expected)| ConfigError::Field { field: retention_field(name), expected })?;
         for (field, share) in [("recheck.share", self.recheck.share), ("recheck.agreement_min", self.recheck.agreement_min.into())] {
             if !(0.0..=1.0).contains(&share) {
                 return Err(ConfigError::Field { field, expected: format!("0 to 1, got {share}") });
@@ -304,6 +344,18 @@ impl Config {
             return Err(ConfigError::Field { field: "log.filter", expected: "a level, or rules such as info,matcher::grpc=debug".into() });
         }
         Ok(())
+    }
+}
+
+/// The path of a setting of `[retention]`.
+fn retention_field(name: &'static str) -> &'static str {
+    match name {
+        "match_sample_days" => "retention.match_sample_days",
+        "evidence_days" => "retention.evidence_days",
+        "disputed_days" => "retention.disputed_days",
+        "superseded_days" => "retention.superseded_days",
+        "decision_days" => "retention.decision_days",
+        _ => "retention.forgotten_days",
     }
 }
 
@@ -356,6 +408,7 @@ mod tests {
         check("[receipts]\ndrill_issuer = 'countersign-center'", "receipts.drill_issuer: expected another name");
         check("[receipts]\npublish_ahead_minutes = 10081", "receipts.publish_ahead_minutes");
         check("[published]\nconnections_max = 0", "published.connections_max");
+        check("[retention]\ndecision_days = 365", "retention.decision_days: expected a number from 1095 to 36500, got 365");
         check("[log]\nfilter = 'a=b=c'", "log.filter: expected");
         check("[log]\nformat = 'xml'", "format");
         check("[log", "configuration:");

@@ -49,8 +49,10 @@ const INTERRUPTED: u8 = 130;
 
 /// What to enrol.
 #[derive(Debug, Args)]
-#[command(after_help = "The list has the columns card and photo, and may have identity_number, region (six digits) and\n\
-                        photo_taken_on (YYYY-MM-DD). Other columns are not read. Start the same command again to go on\n\
+#[command(after_help = "The list has the columns card and photo, and may have identity_number, region (six digits), further_cards\n\
+                        (numbers or region/number, with ; in between), photo_taken_on, valid_from and valid_until\n\
+                        (YYYY-MM-DD, the last day included), source (card_photo, document_chip, counter, other) and birth\n\
+                        (YYYY or YYYY-MM-DD). Other columns are not read. Start the same command again to go on\n\
                         after a stop: what is enrolled is skipped.\n\n\
                         Exit codes: 0 every row is enrolled, 2 some were refused, 1 failed, 130 stopped by Ctrl-C.")]
 pub struct EnrolArgs {
@@ -156,7 +158,7 @@ fn exit_code(summary: &Summary) -> ExitCode {
 }
 
 /// True from the first Ctrl-C on; rows that are begun are finished.
-fn stop_on_ctrl_c() -> Arc<AtomicBool> {
+pub(crate) fn stop_on_ctrl_c() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
     tokio::spawn(async move {

@@ -15,7 +15,7 @@ use crate::{
     surroundings::{Surroundings, System},
 };
 
-mod json;
+pub(crate) mod json;
 mod table;
 
 /// Which records to list.
@@ -62,6 +62,29 @@ impl FromStr for Since {
         let number = text.get(..text.len() - 1).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
         let number: TimeMs = number.and_then(|digits| digits.parse().ok()).ok_or(SinceError)?;
         number.checked_mul(unit_ms).map(Self::Ago).ok_or(SinceError)
+    }
+}
+
+/// An end: so long from now (90m, 24h, 30d), or a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Until(Since);
+
+impl Until {
+    /// The time it stands for.
+    #[must_use]
+    pub fn at(self, now: TimeMs) -> TimeMs {
+        match self.0 {
+            Since::Ago(ms) => now.saturating_add(ms),
+            Since::At(at) => at,
+        }
+    }
+}
+
+impl FromStr for Until {
+    type Err = SinceError;
+
+    fn from_str(text: &str) -> Result<Self, SinceError> {
+        text.parse().map(Self)
     }
 }
 
@@ -139,6 +162,12 @@ mod tests {
         {
             check(wrong, Err(SinceError));
         }
+    }
+
+    #[test]
+    fn an_end_is_so_long_from_now_or_a_time() {
+        let at = |text: &str| text.parse::<Until>().map(|until| until.at(10_000));
+        assert_eq!((at("1m"), at("1970-01-01T00:00:01Z"), at("soon")), (Ok(70_000), Ok(1_000), Err(SinceError)));
     }
 
     #[derive(Parser)]

@@ -11,6 +11,7 @@ use matcher::{
     center::{Center, OpenError},
     cli::{self, Cli, Command, DeviceCommand},
     config::{Config, ConfigError, LogConfig, LogFormat},
+    coverage,
     data_dir::{DataDir, DataDirError},
     device,
     import::{self, EnrolArgs},
@@ -22,8 +23,10 @@ use matcher::{
     policy::{self, command::PolicyCommand},
     receipt_command::{self, ReceiptCommand},
     reconcile::{self, ReconcileArgs},
+    references, retention,
     serve::{self, ServeError},
     store::sqlite::SqliteStore,
+    subject,
     surroundings::{self, Surroundings, System},
 };
 use models::manifest::ManifestError;
@@ -63,6 +66,18 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Audit(command) => return block_on(async { Ok(audit::run(&load(cli)?, command).await?) }),
         Command::Policy(command) => return block_on(policies(&load(cli)?, command)),
         Command::Law(command) => return block_on(law(&load(cli)?, command)),
+        Command::Subject(command) => return block_on(async { Ok(subject::run(command, &load(cli)?.0).await?) }),
+        Command::Coverage(args) => block_on(async { Ok(coverage::run(args, &load(cli)?.0).await?) })?,
+        Command::References(command) => {
+            return block_on(async {
+                let (dir, config) = load(cli)?;
+                Ok(references::run(command, &dir, &config).await?)
+            });
+        }
+        Command::Retention(command) => block_on(async {
+            let (dir, config) = load(cli)?;
+            Ok(retention::run(command, &dir, &config).await?)
+        })?,
         Command::Serve => block_on(serve(&load(cli)?))?,
         Command::Receipt(command) => return receipt(cli, command),
         Command::Reconcile(args) => return block_on(reconcile(&load(cli)?, args)),

@@ -30,6 +30,7 @@ use crate::{
         health::Health,
         receipts::{Issuer, Receipts},
         recheck::Rechecker,
+        retention::Retainer,
         verify::Verifier,
     },
     audit::Sealer,
@@ -287,16 +288,6 @@ async fn serve(
     }
 }
 
-/// Looks from time to time for another policy and other keys: small files and rows, rarely read whole.
-async fn watch(policies: Arc<Policies>, vault: Arc<Vault>, opening: Arc<OpeningKeys>) {
-    loop {
-        tokio::time::sleep(POLICY_LOOK).await;
-        policies.refresh().await;
-        vault.refresh();
-        opening.refresh();
-    }
-}
-
 fn address_line(address: SocketAddr) -> String {
     format!("https://{address}\n")
 }
@@ -335,9 +326,12 @@ async fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError
     let rechecker = config.recheck.here.then(|| Rechecker { center: center.clone(), networks, surroundings, rule });
     let cases = if config.cases.here { Some(crate::cases::runner(&center, config).map_err(ServeError::Cases)?) } else { None };
     let sealer = Sealer::new(Arc::clone(&center.store), dir, &config.audit);
+    let (retention, surroundings) = (config.retention, Arc::new(System));
+    let retaining = || Retainer { center: center.clone(), surroundings, rule: retention.rule(), every: retention.every() };
     let jobs = Jobs {
         rechecker,
         cases,
+        retainer: retention.here.then(retaining),
         sealer,
         policies: Arc::clone(&center.policies),
         vault: Arc::clone(&center.vault),

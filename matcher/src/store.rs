@@ -14,11 +14,16 @@ pub mod audit;
 pub mod cases;
 #[cfg(test)]
 pub(crate) mod contract;
+pub mod extractions;
 pub mod holdings;
 pub mod keys;
 pub mod policies;
 pub mod receipts;
+pub mod retention;
 pub mod sqlite;
+pub mod subjects;
+
+pub use subjects::{BoundIdentifier, Enrolled, NewEnrolment, StoredReference, StoredSubject, Subjects};
 
 pub use audit::AuditLog;
 pub use holdings::Count;
@@ -58,6 +63,42 @@ pub type TimeMs = i64;
 /// Names one person. Random; leads every per-person key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SubjectId(pub [u8; 16]);
+
+/// In the form of a UUID.
+impl fmt::Display for SubjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        RecordId(self.0).fmt(f)
+    }
+}
+
+/// A text that is no id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("expected an id in the form of a UUID, 32 hexadecimal digits")]
+pub struct IdError;
+
+impl std::str::FromStr for SubjectId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        Ok(Self(id(text)?))
+    }
+}
+
+impl std::str::FromStr for RecordId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        Ok(Self(id(text)?))
+    }
+}
+
+/// Reads 32 hexadecimal digits, wherever hyphens stand.
+fn id(text: &str) -> Result<[u8; 16], IdError> {
+    let digits: String = text.chars().filter(|c| *c != '-').collect();
+    let fits = digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let number = fits.then(|| u128::from_str_radix(&digits, 16).ok()).flatten();
+    number.map(u128::to_be_bytes).ok_or(IdError)
+}
 
 /// Names one record (a reference, a verification, a flag). Random.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -119,63 +160,6 @@ pub struct IdentifierKey {
     pub region: String,
     /// Keyed hash of kind, region and number.
     pub hash: [u8; 32],
-}
-
-/// A person's current reference, sealed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredReference {
-    /// Whose.
-    pub subject: SubjectId,
-    /// This reference's id.
-    pub record: RecordId,
-    /// Model that made it.
-    pub model: String,
-    /// Recipe that made it.
-    pub recipe: String,
-    /// The template, sealed under the person's data key.
-    pub template: Sealed,
-    /// HMAC of the enrolment photo, so that an import can skip what it has already enrolled. The photo is
-    /// beside it in the store and not here: a verification reads a kilobyte, not two hundred.
-    pub photo_mac: [u8; 32],
-    /// When it was enrolled.
-    pub enrolled_at: TimeMs,
-    /// The day the photo was taken, `YYYY-MM-DD`, when known.
-    pub photo_taken_on: Option<String>,
-}
-
-/// A person, as far as the store knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredSubject {
-    /// Who.
-    pub subject: SubjectId,
-    /// The person's data key, wrapped by the key-encryption key. Deleting it destroys the biometrics.
-    pub data_key: Sealed,
-    /// The current reference, if there is one.
-    pub reference: Option<StoredReference>,
-}
-
-/// A reference to be written, with its person where the person is new.
-#[derive(Debug, Clone)]
-pub struct NewEnrolment {
-    /// Identifiers that resolve to the person from now on; those the store has must be this person's.
-    pub identifiers: Vec<IdentifierKey>,
-    /// The wrapped data key; equal to the stored one for a known person.
-    pub data_key: Sealed,
-    /// The reference; it replaces an older one, which is deleted.
-    pub reference: StoredReference,
-    /// The enrolment photo, sealed under the person's data key, for re-extraction.
-    pub photo: Sealed,
-    /// What was measured of it, sealed likewise.
-    pub quality: Sealed,
-}
-
-/// What an enrolment did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Enrolled {
-    /// There was no reference before.
-    New,
-    /// An older reference was replaced.
-    Replaced,
 }
 
 /// The request an answer belongs to.
@@ -244,6 +228,8 @@ pub struct Verification {
     pub live: Option<f32>,
     /// Version of the policy that decided.
     pub policy_version: String,
+    /// The reference the score was made with, where something was compared.
+    pub reference: Option<RecordId>,
     /// That policy's mode: in shadow mode the counter was told to settle, and nothing else.
     pub mode: Mode,
 }
@@ -344,7 +330,7 @@ pub struct RecheckDone {
 pub struct SealedProbe {
     /// The template.
     pub template: Sealed,
-    /// The sample.
+    /// The sample; empty once it was destroyed.
     pub sample: Sealed,
 }
 
@@ -385,7 +371,19 @@ pub struct Listing {
 
 /// The operations the use cases need.
 #[async_trait]
-pub trait Store: AuditLog + cases::Cases + Count + KeyStore + Policies + receipts::Receipts + Send + Sync {
+pub trait Store:
+    AuditLog
+    + cases::Cases
+    + Count
+    + extractions::Extractions
+    + KeyStore
+    + Policies
+    + receipts::Receipts
+    + retention::Retention
+    + Subjects
+    + Send
+    + Sync
+{
     /// Adds or replaces a device.
     async fn put_device(&self, device: Device) -> Result<(), StoreError>;
     /// Marks a device revoked; false when there is none.
@@ -400,11 +398,6 @@ pub trait Store: AuditLog + cases::Cases + Count + KeyStore + Policies + receipt
     async fn last_sequence(&self, device: &str) -> Result<u64, StoreError>;
     /// Takes a sequence number for an envelope that writes no verification.
     async fn take_sequence(&self, device: &str, sequence: u64, digest: [u8; 32]) -> Result<Taken, StoreError>;
-
-    /// The person an identifier resolves to, with the current reference.
-    async fn subject_of(&self, identifier: &IdentifierKey) -> Result<Option<StoredSubject>, StoreError>;
-    /// Writes enrolments in one commit; each stands or falls on its own.
-    async fn put_enrolments(&self, enrolments: Vec<NewEnrolment>) -> Result<Vec<Result<Enrolled, StoreError>>, StoreError>;
 
     /// The record that answers a request, if it was answered.
     async fn answer(&self, request: &RequestKey) -> Result<Option<Verification>, StoreError>;
@@ -433,5 +426,9 @@ mod tests {
     fn ids_have_the_form_of_a_uuid() {
         let id = std::array::from_fn(|i| u8::try_from(i * 17).unwrap());
         assert_eq!(RecordId(id).to_string(), "00112233-4455-6677-8899-aabbccddeeff");
+        assert_eq!("00112233-4455-6677-8899-AABBCCDDEEFF".parse(), Ok(SubjectId(id)));
+        for wrong in ["", "00112233", "00112233-4455-6677-8899-aabbccddeefg", "+0112233445566778899aabbccddeeff"] {
+            assert_eq!(wrong.parse::<RecordId>(), Err(IdError), "{wrong}");
+        }
     }
 }

@@ -9,13 +9,14 @@
 use std::{fmt, sync::Arc};
 
 use hmac::{Hmac, KeyInit, Mac};
+use matcher_core::{Identifier, Region};
 use sha2::Sha256;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::{
     keys::{KeyError, hex, load_key_encryption, source::KeySource, watched::Watched},
-    store::{RecordId, Sealed, SubjectId},
+    store::{IdentifierKey, RecordId, Sealed, SubjectId},
     surroundings::os_random,
 };
 
@@ -117,6 +118,12 @@ impl<'a> RecordContext<'a> {
         Self { table: "probe", column: "sample", subject, record, model: "" }
     }
 
+    /// The day or year of birth.
+    #[must_use]
+    pub fn birth(subject: SubjectId) -> Self {
+        Self { table: "subject", column: "birth", subject, record: RecordId([0; 16]), model: "" }
+    }
+
     /// Associated data: every part after its length, so that no two places have the same bytes.
     fn associated_data(&self) -> Vec<u8> {
         parts(&[self.table.as_bytes(), self.column.as_bytes(), &self.subject.0, &self.record.0, self.model.as_bytes()])
@@ -126,6 +133,23 @@ impl<'a> RecordContext<'a> {
 /// Before the name of the key that wrapped a data key. Those of older releases start with the cipher's suite
 /// instead, and are tried with every key.
 const NAMED: u8 = 0x80;
+
+/// The place of a sealed number: the row of one identifier, and one person. A row that is pointed at somebody else,
+/// or that was given another's number, does not open.
+#[derive(Debug, Clone, Copy)]
+pub struct IdentifierContext<'a> {
+    /// Whose number.
+    pub subject: SubjectId,
+    /// The row.
+    pub key: &'a IdentifierKey,
+}
+
+impl IdentifierContext<'_> {
+    fn associated_data(&self) -> Vec<u8> {
+        let key = self.key;
+        parts(&[b"identifier", b"number", &self.subject.0, key.kind.word().as_bytes(), key.region.as_bytes(), &key.hash])
+    }
+}
 
 /// Wraps and unwraps data keys: the newest key wraps, all unwrap. Keys may be exchanged while it is in use.
 #[derive(Debug)]
@@ -216,12 +240,18 @@ impl Vault {
         Ok(wrap(&self.keys().newest, subject, &key))
     }
 
-    /// Makes a person's data key: for use, and wrapped for the store.
+    /// Makes a person's data key: for use, and wrapped for the store. All numbers of a new person are sealed.
     #[must_use]
     pub fn new_data_key(&self, subject: SubjectId) -> (DataKey, Sealed) {
-        let key = DataKey(Zeroizing::new(os_random::<32>()));
-        let wrapped = wrap(&self.keys().newest, subject, &key);
+        let key = DataKey { key: Zeroizing::new(os_random::<32>()), numbers: Numbers::Sealed };
+        let wrapped = self.wrap(subject, &key);
         (key, wrapped)
+    }
+
+    /// Wraps a person's data key for the store, with what it says about the person's numbers.
+    #[must_use]
+    pub fn wrap(&self, subject: SubjectId, key: &DataKey) -> Sealed {
+        wrap(&self.keys().newest, subject, key)
     }
 
     /// Takes a person's data key out of its wrapping.
@@ -240,20 +270,37 @@ impl Vault {
             None => wrapped.clone(),
         };
         let mut candidates = keys.all().filter(|key| by.is_none_or(|by| by == key.id()));
-        let opened = candidates.find_map(|key| cipher::open(&key.0, &data_key_place(subject), &sealed).ok()).ok_or(VaultError::DataKey)?;
+        let opened = |kek: &KeyEncryptionKey| {
+            let at = |numbers| cipher::open(&kek.0, &data_key_place(subject, numbers), &sealed).ok().map(|key| (key, numbers));
+            at(Numbers::Sealed).or_else(|| at(Numbers::MayBeUnsealed))
+        };
+        let (opened, numbers) = candidates.find_map(opened).ok_or(VaultError::DataKey)?;
         let key = <[u8; 32]>::try_from(opened.as_slice()).map_err(|_| VaultError::DataKey)?;
-        Ok(DataKey(Zeroizing::new(key)))
+        Ok(DataKey { key: Zeroizing::new(key), numbers })
     }
 }
 
 fn wrap(kek: &KeyEncryptionKey, subject: SubjectId, key: &DataKey) -> Sealed {
     let mut wrapped = Vault::prefix(kek.id()).to_vec();
-    wrapped.extend(cipher::seal(&kek.0, &data_key_place(subject), key.0.as_slice()).0);
+    wrapped.extend(cipher::seal(&kek.0, &data_key_place(subject, key.numbers), key.key.as_slice()).0);
     Sealed(wrapped)
 }
 
+/// Whether rows without a sealed number may be this person's. It is a part of the key's wrapping, so that nobody
+/// without the key-encryption key can make a row look as old as it would have to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbers {
+    /// All are sealed: a row without a seal is not this person's.
+    Sealed,
+    /// Some may be older than seals.
+    MayBeUnsealed,
+}
+
 /// One person's key.
-pub struct DataKey(Zeroizing<[u8; 32]>);
+pub struct DataKey {
+    key: Zeroizing<[u8; 32]>,
+    numbers: Numbers,
+}
 
 impl fmt::Debug for DataKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -262,10 +309,46 @@ impl fmt::Debug for DataKey {
 }
 
 impl DataKey {
+    /// Whether rows without a sealed number may be this person's.
+    #[must_use]
+    pub fn numbers(&self) -> Numbers {
+        self.numbers
+    }
+
+    /// The same key for a person all of whose numbers are sealed.
+    #[must_use]
+    pub fn with_sealed_numbers(&self) -> Self {
+        Self { key: self.key.clone(), numbers: Numbers::Sealed }
+    }
+
+    /// The same key for a person who has numbers without a seal.
+    #[must_use]
+    pub fn with_unsealed_numbers(&self) -> Self {
+        Self { key: self.key.clone(), numbers: Numbers::MayBeUnsealed }
+    }
+
+    /// Encrypts a number for its row.
+    #[must_use]
+    pub fn seal_number(&self, context: &IdentifierContext<'_>, identifier: &Identifier) -> Sealed {
+        cipher::seal(&self.key, &context.associated_data(), identifier.expose().as_bytes())
+    }
+
+    /// Decrypts a number in its row.
+    ///
+    /// # Errors
+    /// [`VaultError::Record`] when the row is another's, the person is, or the seal was altered.
+    pub fn open_number(&self, context: &IdentifierContext<'_>, sealed: &Sealed) -> Result<Identifier, VaultError> {
+        let failed = VaultError::Record { table: "identifier", column: "number" };
+        let opened = cipher::open(&self.key, &context.associated_data(), sealed).map_err(|_| failed)?;
+        let number = std::str::from_utf8(&opened).map_err(|_| failed)?;
+        let region = Region::new(&context.key.region).map_err(|_| failed)?;
+        Identifier::new(context.key.kind, region, number).map_err(|_| failed)
+    }
+
     /// Encrypts a record for its place.
     #[must_use]
     pub fn seal(&self, context: &RecordContext<'_>, plaintext: &[u8]) -> Sealed {
-        cipher::seal(&self.0, &context.associated_data(), plaintext)
+        cipher::seal(&self.key, &context.associated_data(), plaintext)
     }
 
     /// Decrypts a record at its place.
@@ -274,14 +357,14 @@ impl DataKey {
     /// [`VaultError::Record`] when it belongs elsewhere, is another person's, or was altered.
     pub fn open(&self, context: &RecordContext<'_>, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, VaultError> {
         let failed = |_| VaultError::Record { table: context.table, column: context.column };
-        cipher::open(&self.0, &context.associated_data(), sealed).map_err(failed)
+        cipher::open(&self.key, &context.associated_data(), sealed).map_err(failed)
     }
 
     /// Keyed digest of a photo: tells the same photo of the same person again, and says nothing to those
     /// without the key, not even that two people have one photo.
     #[must_use]
     pub fn photo_mac(&self, photo: &[u8]) -> [u8; 32] {
-        let key = Zeroizing::new(hmac(self.0.as_slice(), b"photo mac key"));
+        let key = Zeroizing::new(hmac(self.key.as_slice(), b"photo mac key"));
         hmac(key.as_slice(), photo)
     }
 }
@@ -296,8 +379,11 @@ pub(crate) fn open_with(key: &[u8; 32], place: &[u8], sealed: &Sealed) -> Option
     cipher::open(key, place, sealed).ok()
 }
 
-fn data_key_place(subject: SubjectId) -> Vec<u8> {
-    parts(&[b"data_key", b"wrapped", &subject.0])
+fn data_key_place(subject: SubjectId, numbers: Numbers) -> Vec<u8> {
+    match numbers {
+        Numbers::Sealed => parts(&[b"data_key", b"wrapped", &subject.0, b"numbers sealed"]),
+        Numbers::MayBeUnsealed => parts(&[b"data_key", b"wrapped", &subject.0]),
+    }
 }
 
 /// Length (8 bytes, little-endian) and bytes of each part.

@@ -11,7 +11,10 @@ use sha2::Sha256;
 use thiserror::Error;
 use unicode_normalization::UnicodeNormalization;
 
-use crate::receipt::{CardMac, SettlementKey};
+use crate::{
+    birth::Birth,
+    receipt::{CardMac, SettlementKey},
+};
 
 /// Which kind of number an identifier is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -93,6 +96,19 @@ impl LookupKey {
     pub fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
+
+    /// Names the key in records, 16 hexadecimal digits; says nothing about it.
+    #[must_use]
+    pub fn id(&self) -> String {
+        parts_mac(&self.0, &[b"lookup key id"]).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// What is left of an identifier whose person was forgotten: tells a capture of that card again, and is not the
+    /// hash that other records or older backups have.
+    #[must_use]
+    pub fn tombstone(&self, hash: &[u8; 32]) -> [u8; 32] {
+        parts_mac(&self.0, &[b"forgotten", hash])
+    }
 }
 
 impl fmt::Debug for LookupKey {
@@ -148,23 +164,37 @@ impl Identifier {
     /// HMAC-SHA-256 of kind, region and number: the only form in which the number is looked up.
     #[must_use]
     pub fn keyed_hash(&self, key: &LookupKey) -> [u8; 32] {
-        self.mac(&key.0, "identifier")
+        parts_mac(&key.0, &self.parts("identifier"))
     }
 
     /// HMAC-SHA-256 of `card`, kind, region and number, each followed by a zero byte: how receipts name the card to
     /// the settlement side, which has the same key.
     #[must_use]
     pub fn card_mac(&self, key: &SettlementKey) -> CardMac {
-        CardMac(self.mac(key.bytes(), "card"))
+        CardMac(parts_mac(key.bytes(), &self.parts("card")))
     }
 
-    fn mac(&self, key: &[u8; 32], purpose: &str) -> [u8; 32] {
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { unreachable!("HMAC takes keys of any length") };
-        for part in [purpose, self.kind.word(), self.region.as_str(), &self.value] {
-            mac.update(part.as_bytes());
-            mac.update(&[0]);
+    fn parts<'a>(&'a self, purpose: &'a str) -> [&'a [u8]; 4] {
+        [purpose.as_bytes(), self.kind.word().as_bytes(), self.region.as_str().as_bytes(), self.value.as_bytes()]
+    }
+
+    /// The number itself, for sealing it and for handing a person what is held about them; never to be printed or
+    /// logged.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.value
+    }
+
+    /// The day of birth that an identity number holds.
+    #[must_use]
+    pub fn birth(&self) -> Option<Birth> {
+        match self.kind {
+            IdentifierKind::SocialSecurityCard => None,
+            IdentifierKind::ResidentIdentity => {
+                let digits = |range| self.value.get(range);
+                Birth::new(&format!("{}-{}-{}", digits(6..10)?, digits(10..12)?, digits(12..14)?)).ok()
+            }
         }
-        mac.finalize().into_bytes().into()
     }
 
     /// The number with all but its last four characters starred, and never more than half of it shown.
@@ -174,6 +204,16 @@ impl Identifier {
         let hidden = len.saturating_sub(4).max(len.div_ceil(2));
         self.value.chars().enumerate().map(|(i, c)| if i < hidden { '*' } else { c }).collect()
     }
+}
+
+/// HMAC-SHA-256 of parts, each with a zero byte behind it.
+fn parts_mac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { unreachable!("HMAC takes keys of any length") };
+    for part in parts {
+        mac.update(part);
+        mac.update(&[0]);
+    }
+    mac.finalize().into_bytes().into()
 }
 
 fn check_card_number(value: &str) -> Result<(), IdentifierError> {
@@ -253,6 +293,25 @@ mod tests {
         assert!(!format!("{identifier:?}").contains("33020319"));
         let error = Identifier::new(IdentifierKind::ResidentIdentity, Region::default(), "330203194910010028").unwrap_err();
         assert!(!format!("{error:?} {error}").contains("3302"));
+    }
+
+    #[test]
+    fn an_identity_number_holds_the_day_of_birth() {
+        let identity = |text| Identifier::new(IdentifierKind::ResidentIdentity, Region::default(), text).unwrap();
+        assert_eq!(identity("11010519491231002X").birth(), Some(Birth::new("1949-12-31").unwrap()));
+        let card = Identifier::new(IdentifierKind::SocialSecurityCard, Region::default(), "11010519491231002X").unwrap();
+        assert_eq!(card.birth(), None);
+    }
+
+    #[test]
+    fn a_tombstone_is_no_look_up_hash_and_a_keys_name_is_not_the_key() {
+        let (one, two) = (LookupKey::new([1; 32]), LookupKey::new([2; 32]));
+        let card = Identifier::new(IdentifierKind::SocialSecurityCard, Region::default(), "330203001").unwrap();
+        let hash = card.keyed_hash(&one);
+        assert_eq!(one.tombstone(&hash), one.tombstone(&hash));
+        assert!(one.tombstone(&hash) != hash && one.tombstone(&hash) != two.tombstone(&hash));
+        assert_eq!((one.id().len(), one.id()), (16, LookupKey::new([1; 32]).id()));
+        assert_ne!(one.id(), two.id());
     }
 
     #[test]

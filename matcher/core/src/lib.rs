@@ -6,6 +6,7 @@
 //! comparison itself (`models_core::compare`, shared with agents and the evaluation).
 
 pub mod audit;
+pub mod birth;
 pub mod decision;
 pub mod dry_run;
 pub mod evidence;
@@ -14,10 +15,13 @@ pub mod identifier;
 pub mod policy;
 pub mod receipt;
 pub mod recheck;
+pub mod reference;
+pub mod retention;
 pub mod statistics;
 mod words;
 
 pub use audit::AuditAction;
+pub use birth::{AgeBand, Birth, BirthError};
 pub use decision::{
     AcquisitionFailure, Compared, Comparison, Decision, Disposition, Earlier, Evidence, Finding, NoDecision, Reference, ReferenceFacts,
     ReferenceState, Scene, Verdict, decide, judge, told,
@@ -26,3 +30,5 @@ pub use flag::{FlagKind, flags_for};
 pub use identifier::{Identifier, IdentifierError, IdentifierKind, LookupKey, Region};
 pub use policy::{AttackRule, Basis, Mode, Policy, PolicyError, ScenePolicy};
 pub use recheck::{RecheckOutcome, RecheckRule};
+pub use reference::{Life, PhotoState, REFERENCES_MAX, ReferenceSource};
+pub use retention::{RetentionKind, RetentionRule};

@@ -8,7 +8,7 @@
 use std::fmt;
 
 use jiff::civil::Date;
-use matcher_core::Identifier;
+use matcher_core::{Birth, Identifier, Life, ReferenceSource};
 use models::pipeline::{EnrolmentSample, PhotoRefusal, Pipeline, RunError};
 use models_core::{ModelId, Quality, RecipeId, Template};
 use thiserror::Error;
@@ -16,9 +16,9 @@ use thiserror::Error;
 use super::sample::quality_to_bytes;
 use crate::{
     center::Center,
-    store::{Enrolled, IdentifierKey, NewEnrolment, StoreError, StoredReference, StoredSubject},
+    store::{Enrolled, NewEnrolment, StoreError, StoredReference, TimeMs},
     surroundings::Surroundings,
-    vault::{DataKey, RecordContext, VaultError},
+    vault::{Numbers, RecordContext, VaultError},
 };
 
 /// Most identifiers of one submission.
@@ -31,8 +31,29 @@ pub struct EnrolCommand {
     pub identifiers: Vec<Identifier>,
     /// The photo: JPEG, PNG or PNM.
     pub photo: Vec<u8>,
-    /// The day it was taken, when known.
-    pub photo_taken_on: Option<Date>,
+    /// What is known about it.
+    pub about: PhotoFacts,
+    /// When the person was born, when known; nothing leaves what is stored.
+    pub birth: Option<Birth>,
+}
+
+/// What is known about a photo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PhotoFacts {
+    /// Where it comes from.
+    pub source: ReferenceSource,
+    /// The day it was taken.
+    pub taken_on: Option<Date>,
+    /// From when it holds.
+    pub valid_from: Option<TimeMs>,
+    /// Until when, that moment excluded.
+    pub valid_until: Option<TimeMs>,
+}
+
+impl Default for PhotoFacts {
+    fn default() -> Self {
+        Self { source: ReferenceSource::CardPhoto, taken_on: None, valid_from: None, valid_until: None }
+    }
 }
 
 impl fmt::Debug for EnrolCommand {
@@ -46,8 +67,10 @@ impl fmt::Debug for EnrolCommand {
 pub enum EnrolOutcome {
     /// There is a reference where there was none.
     Enrolled,
-    /// An older reference was replaced.
+    /// An older photo of the same source was superseded.
     Replaced,
+    /// There is one more reference, beside those of other sources.
+    Added,
     /// The reference was made from this very photo, by this model; nothing was written.
     Unchanged,
     /// No reference was made.
@@ -63,6 +86,12 @@ pub enum Refusal {
     /// The identifiers belong to different persons.
     #[error("the identifiers belong to different persons")]
     IdentifiersDisagree,
+    /// The person withdrew consent, which is given again before anything else.
+    #[error("the person withdrew consent; `matcher subject consent` notes that it was given again")]
+    ConsentWithdrawn,
+    /// The person was forgotten, and asks to be enrolled again before anything else.
+    #[error("the person was forgotten; `matcher subject readmit` lets the number be enrolled again")]
+    Forgotten,
 }
 
 impl Refusal {
@@ -72,6 +101,8 @@ impl Refusal {
         match self {
             Self::Photo(refusal) => refusal.word(),
             Self::IdentifiersDisagree => "identifiers_disagree",
+            Self::ConsentWithdrawn => "consent_withdrawn",
+            Self::Forgotten => "forgotten",
         }
     }
 }
@@ -91,6 +122,9 @@ pub enum EnrolError {
     /// The stored data key is not this person's: somebody altered the store.
     #[error("the person's stored data key cannot be used")]
     DataKey(#[source] VaultError),
+    /// A number's row points at a person it is not bound to: somebody altered the store.
+    #[error("an identifier is not bound to the person it leads to")]
+    Binding,
     /// A network failed.
     #[error("the networks could not be run")]
     Network(#[source] RunError),
@@ -149,12 +183,11 @@ pub async fn enrol_one<M: PhotoModel + Clone + 'static>(
 ) -> Result<EnrolOutcome, EnrolError> {
     let claim = Claim::new(center, &command.identifiers)?;
     let person = claim.person(center).await?;
-    match &person {
-        Person::Several => return Ok(EnrolOutcome::Refused(Refusal::IdentifiersDisagree)),
-        Person::Known(known) if known.is_unchanged(center, model, &command.photo, command.photo_taken_on)? => {
-            return Ok(EnrolOutcome::Unchanged);
-        }
-        Person::Known(_) | Person::Nobody => {}
+    if let Some(refusal) = person.refusal() {
+        return Ok(EnrolOutcome::Refused(refusal));
+    }
+    if person.is_unchanged(center, model, &command.photo, &command.about, command.birth)? {
+        return Ok(EnrolOutcome::Unchanged);
     }
     let (model, photo) = (model.clone(), command.photo);
     let work = move || (model.extract(&photo), photo);
@@ -163,84 +196,13 @@ pub async fn enrol_one<M: PhotoModel + Clone + 'static>(
         Ok(extracted) => extracted,
         Err(refusal) => return Ok(EnrolOutcome::Refused(Refusal::Photo(refusal))),
     };
-    let draft = Draft { claim, extracted, photo, photo_taken_on: command.photo_taken_on };
+    let draft = Draft { claim, extracted, photo, about: command.about, birth: command.birth };
     draft.write(center, surroundings, person).await
 }
 
-/// The identifiers somebody is to be found under.
-pub(crate) struct Claim(Vec<IdentifierKey>);
+mod claim;
 
-/// Whom a claim leads to.
-pub(crate) enum Person {
-    /// The store has none of the identifiers.
-    Nobody,
-    /// One person.
-    Known(Box<Known>),
-    /// Two at least.
-    Several,
-}
-
-/// A person the store has.
-pub(crate) struct Known {
-    stored: StoredSubject,
-    /// Whether each identifier of the claim is this person's already.
-    by_all: bool,
-}
-
-impl Claim {
-    /// Hashes identifiers for look-up.
-    pub(crate) fn new(center: &Center, identifiers: &[Identifier]) -> Result<Self, EnrolError> {
-        if !(1..=IDENTIFIERS_MAX).contains(&identifiers.len()) {
-            return Err(EnrolError::Identifiers(identifiers.len()));
-        }
-        let key = |identifier: &Identifier| IdentifierKey {
-            kind: identifier.kind(),
-            region: identifier.region().as_str().to_owned(),
-            hash: identifier.keyed_hash(&center.lookup),
-        };
-        Ok(Self(identifiers.iter().map(key).collect()))
-    }
-
-    /// Asks the store.
-    pub(crate) async fn person(&self, center: &Center) -> Result<Person, EnrolError> {
-        let mut found: Option<Known> = None;
-        for (index, key) in self.0.iter().enumerate() {
-            let stored = center.store.subject_of(key).await.map_err(EnrolError::Store)?;
-            match (&mut found, stored) {
-                (None, Some(stored)) => found = Some(Known { stored, by_all: index == 0 }),
-                (Some(known), Some(stored)) if known.stored.subject != stored.subject => return Ok(Person::Several),
-                (Some(known), None) => known.by_all = false,
-                (Some(_), Some(_)) | (None, None) => {}
-            }
-        }
-        Ok(found.map_or(Person::Nobody, |known| Person::Known(Box::new(known))))
-    }
-}
-
-impl Known {
-    /// Whether enrolling this photo would change nothing: the person has these identifiers, and a readable
-    /// reference of the same photo and model.
-    pub(crate) fn is_unchanged(
-        &self,
-        center: &Center,
-        model: &dyn PhotoModel,
-        photo: &[u8],
-        taken_on: Option<Date>,
-    ) -> Result<bool, EnrolError> {
-        let Some(reference) = &self.stored.reference else { return Ok(false) };
-        let same_making = reference.model == model.model().as_str() && reference.recipe == model.recipe().as_str();
-        if !self.by_all || !same_making || reference.photo_taken_on != taken_on.map(|day| day.to_string()) {
-            return Ok(false);
-        }
-        let key = self.data_key(center)?;
-        let place = RecordContext::reference_template(self.stored.subject, reference.record, &reference.model);
-        Ok(reference.photo_mac == key.photo_mac(photo) && key.open(&place, &reference.template).is_ok())
-    }
-
-    fn data_key(&self, center: &Center) -> Result<DataKey, EnrolError> {
-        center.vault.unwrap_data_key(self.stored.subject, &self.stored.data_key).map_err(EnrolError::DataKey)
-    }
-}
+pub(crate) use claim::{Claim, Person};
 
 /// A reference that is made and not yet sealed for anybody.
 pub(crate) struct Draft {
@@ -250,45 +212,51 @@ pub(crate) struct Draft {
     pub(crate) extracted: Extracted,
     /// What it was extracted from.
     pub(crate) photo: Vec<u8>,
-    /// When that was taken.
-    pub(crate) photo_taken_on: Option<Date>,
+    /// What is known about that.
+    pub(crate) about: PhotoFacts,
+    /// When the person was born.
+    pub(crate) birth: Option<Birth>,
 }
 
 impl Draft {
-    /// Seals the reference for a person, who is made where there is none.
-    ///
-    /// Nothing where the claim leads to several.
+    /// Seals the reference for a person, who is made where there is none. A refusal where none may be.
     pub(crate) fn seal(
         &self,
         center: &Center,
         surroundings: &dyn Surroundings,
-        person: Person,
-    ) -> Result<Option<NewEnrolment>, EnrolError> {
-        let (subject, key, data_key) = match person {
-            Person::Several => return Ok(None),
-            Person::Known(known) => (known.stored.subject, known.data_key(center)?, known.stored.data_key),
-            Person::Nobody => {
-                let subject = surroundings.new_subject();
-                let (key, wrapped) = center.vault.new_data_key(subject);
-                (subject, key, wrapped)
-            }
-        };
-        let record = surroundings.new_record();
+        person: &Person,
+    ) -> Result<Result<NewEnrolment, Refusal>, EnrolError> {
+        if let Some(refusal) = person.refusal() {
+            return Ok(Err(refusal));
+        }
+        let (subject, key, data_key) = person.or_new(center, surroundings)?;
+        let strict = matches!(key.numbers(), Numbers::MayBeUnsealed).then(|| center.vault.wrap(subject, &key.with_sealed_numbers()));
+        let (record, now) = (surroundings.new_record(), surroundings.now_ms());
         let Extracted { template, quality } = &self.extracted;
         let model = template.model().as_str();
+        let PhotoFacts { source, taken_on, valid_from, valid_until } = self.about;
         let reference = StoredReference {
             subject,
             record,
+            photo: record,
             model: model.to_owned(),
             recipe: template.recipe().as_str().to_owned(),
             template: key.seal(&RecordContext::reference_template(subject, record, model), &template.to_f16_le_bytes()),
+            source,
+            life: Life { valid_from, valid_until, ..Life::begun(now) },
             photo_mac: key.photo_mac(&self.photo),
-            enrolled_at: surroundings.now_ms(),
-            photo_taken_on: self.photo_taken_on.map(|day| day.to_string()),
+            photo_taken_on: taken_on.map(|day| day.to_string()),
         };
-        let photo = key.seal(&RecordContext::enrolment_photo(subject, record), &self.photo);
-        let quality = key.seal(&RecordContext::enrolment_quality(subject, record), &quality_to_bytes(quality));
-        Ok(Some(NewEnrolment { identifiers: self.claim.0.clone(), data_key, reference, photo, quality }))
+        let birth = self.birth.or_else(|| self.claim.birth());
+        Ok(Ok(NewEnrolment {
+            identifiers: self.claim.seal(center, subject, &key),
+            data_key,
+            strict_data_key: strict,
+            birth: birth.map(|birth| key.seal(&RecordContext::birth(subject), birth.text().as_bytes())),
+            reference,
+            photo: key.seal(&RecordContext::enrolment_photo(subject, record), &self.photo),
+            quality: key.seal(&RecordContext::enrolment_quality(subject, record), &quality_to_bytes(quality)),
+        }))
     }
 
     /// Seals and writes; once more, from the look-up on, when somebody else was quicker.
@@ -299,8 +267,9 @@ impl Draft {
         mut person: Person,
     ) -> Result<EnrolOutcome, EnrolError> {
         for _ in 0..2 {
-            let Some(new) = self.seal(center, surroundings, person)? else {
-                return Ok(EnrolOutcome::Refused(Refusal::IdentifiersDisagree));
+            let new = match self.seal(center, surroundings, &person)? {
+                Ok(new) => new,
+                Err(refusal) => return Ok(EnrolOutcome::Refused(refusal)),
             };
             let mut written = center.store.put_enrolments(vec![new]).await.map_err(EnrolError::Store)?;
             match written.pop() {
@@ -318,6 +287,7 @@ impl From<Enrolled> for EnrolOutcome {
         match enrolled {
             Enrolled::New => Self::Enrolled,
             Enrolled::Replaced => Self::Replaced,
+            Enrolled::Added => Self::Added,
         }
     }
 }

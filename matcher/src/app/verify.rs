@@ -4,29 +4,24 @@
 //! acquire is an answer; an error here means that nothing was decided and nothing was recorded but, perhaps,
 //! a flag. Not here: whether the envelope is authentic (`admission`), what a score means (`matcher-core`).
 
-use std::{fmt, sync::Arc};
-
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use matcher_core::{
-    AcquisitionFailure, Decision, Earlier, Evidence, Identifier, NoDecision, Policy, RecheckRule, Reference, ReferenceFacts,
-    ReferenceState, Scene, Verdict, decide, flags_for,
+    AcquisitionFailure, Decision, Earlier, Evidence, Identifier, NoDecision, Policy, RecheckRule, ReferenceState, Scene, Verdict, decide,
+    flags_for,
 };
-use models_core::{Component, ModelId, RecipeId, Template};
+use models_core::{Component, Template};
 use thiserror::Error;
 
 use crate::{
     center::Center,
-    store::{
-        IdentifierKey, MadeBy, NewVerification, RecordId, Recorded, SealedProbe, StoreError, StoredReference, StoredSubject, SubjectId,
-        TimeMs, Verification, receipts::Receipt,
-    },
-    vault::{DataKey, RecordContext, Vault},
+    store::{IdentifierKey, MadeBy, NewVerification, RecordId, Recorded, SealedProbe, StoreError, TimeMs, Verification, receipts::Receipt},
+    vault::RecordContext,
 };
 
 use super::{
     admission::{Admission, AdmissionError, Request},
     flags,
     freshness::{AgeError, Freshness},
+    person::{Met, Person},
     receipts::Issuer,
     sample::{Sample, samples_to_bytes},
 };
@@ -88,6 +83,17 @@ pub enum Outcome {
     Failure(AcquisitionFailure, Option<Component>),
 }
 
+impl Outcome {
+    /// The probe's template, where there is one.
+    #[must_use]
+    pub fn template(&self) -> Option<&Template> {
+        match self {
+            Self::Probe(probe) => Some(&probe.template),
+            Self::Failure(..) => None,
+        }
+    }
+}
+
 /// A face: the template and the pictures it was made from.
 #[derive(Debug, Clone)]
 pub struct Probe {
@@ -136,14 +142,34 @@ impl Verifier {
         let captured_at = capture.captured_at.saturating_add(capture.clock_offset_ms);
         self.freshness.check("capture.captured_at_ms", captured_at, now).map_err(VerifyError::Age)?;
         let in_force = self.center.policies.current();
-        let policy = &in_force.policy;
-        check_attempt(policy, capture.scene, request.key.attempt)?;
+        check_attempt(&in_force.policy, capture.scene, request.key.attempt)?;
+        // Somebody may be forgotten, or withdraw consent, between the look-up and the record: then once more.
+        match self.answer(&in_force.policy, &request, &capture, (captured_at, now)).await {
+            Err(VerifyError::Store(StoreError::Conflict("person"))) => {
+                self.answer(&in_force.policy, &request, &capture, (captured_at, now)).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn answer(
+        &self,
+        policy: &Policy,
+        request: &Request,
+        capture: &Capture,
+        (captured_at, now): (TimeMs, TimeMs),
+    ) -> Result<Answer, VerifyError> {
         let identifier = self.identifier_key(&capture.identifier);
-        let person = self.center.store.subject_of(&identifier).await.map_err(VerifyError::Store)?;
-        let person = person.map(|stored| Person::open(&self.center.vault, &stored));
-        let earlier = self.earlier(&request).await?;
-        let verdict = judge(policy, &capture, person.as_ref(), captured_at, Earlier { attempt: request.key.attempt, decisions: &earlier });
-        let record = self.record(policy, &request, &capture, identifier, person.as_ref(), verdict, (captured_at, now));
+        let stored = self.center.store.subject_of(&identifier).await.map_err(VerifyError::Store)?;
+        let met = Met { identifier: &capture.identifier, key: &identifier, captured_at };
+        let person = stored.map(|stored| Person::open(&self.center.vault, &stored, met));
+        let forgotten = person.is_none() && self.is_forgotten(&identifier).await?;
+        let earlier = self.earlier(request).await?;
+        let verdict = judge(policy, capture, person.as_ref(), captured_at, Earlier { attempt: request.key.attempt, decisions: &earlier });
+        let mut record = self.record(policy, request, capture, identifier, person.as_ref(), verdict, (captured_at, now));
+        if forgotten {
+            self.leave_number_out(&mut record);
+        }
         let flag = |kind| flags::of_verification(kind, self.admission.surroundings.new_record(), &record);
         let flags = flags_for(record.decision, &earlier).into_iter().map(flag).collect();
         let looked_at = record.score.is_some();
@@ -162,6 +188,19 @@ impl Verifier {
     pub async fn repeat(&self, record: Verification) -> Result<Answer, VerifyError> {
         let receipt = self.center.store.receipt_of(&record.request).await.map_err(VerifyError::Store)?;
         Ok(Answer { record, repeated: true, receipt: receipt.map(|stored| stored.receipt) })
+    }
+
+    /// Whether the card's person was forgotten: nothing about the card is written again.
+    async fn is_forgotten(&self, identifier: &IdentifierKey) -> Result<bool, VerifyError> {
+        let tombstone = self.center.lookup.tombstone(&identifier.hash);
+        self.center.store.is_forgotten(&[tombstone]).await.map_err(VerifyError::Store)
+    }
+
+    fn leave_number_out(&self, record: &mut Verification) {
+        let random = [self.admission.surroundings.random_id(), self.admission.surroundings.random_id()];
+        record.identifier_masked = String::new();
+        record.identifier.region = String::new();
+        record.identifier.hash = std::array::from_fn(|i| random.as_flattened().get(i).copied().unwrap_or_default());
     }
 
     fn identifier_key(&self, identifier: &Identifier) -> IdentifierKey {
@@ -209,7 +248,7 @@ impl Verifier {
             consent: capture.consent.clone(),
             identifier,
             identifier_masked: capture.identifier.masked(),
-            subject: person.map(|person| person.subject),
+            subject: person.and_then(Person::subject),
             captured_at,
             decided_at,
             decision: verdict.decision,
@@ -224,6 +263,7 @@ impl Verifier {
             live,
             policy_version: policy.version().to_owned(),
             mode: policy.mode(),
+            reference: compared.and_then(|compared| person?.reference_id(compared.reference)),
         }
     }
 
@@ -234,14 +274,14 @@ impl Verifier {
         self.recheck.picks(record.decision, draw)
     }
 
-    async fn store(&self, request: Request, new: NewVerification) -> Result<Answer, VerifyError> {
+    async fn store(&self, request: &Request, new: NewVerification) -> Result<Answer, VerifyError> {
         let (record, receipt) = (new.record.clone(), new.receipt.clone());
         match self.center.store.record_verification(new).await.map_err(VerifyError::Store)? {
             Recorded::Stored => Ok(Answer { record, repeated: false, receipt }),
             Recorded::AlreadyAnswered(first) => self.repeat(*first).await,
-            Recorded::RequestTaken(first) => Err(VerifyError::Request(self.admission.request_reused(&request, &first).await)),
+            Recorded::RequestTaken(first) => Err(VerifyError::Request(self.admission.request_reused(request, &first).await)),
             Recorded::SequenceTaken => {
-                let flag = flags::sequence_reused(&request, &record.identifier_masked, record.decided_at);
+                let flag = flags::sequence_reused(request, &record.identifier_masked, record.decided_at);
                 self.admission.raise(flag).await.map_err(VerifyError::Store)?;
                 Err(VerifyError::SequenceReused)
             }
@@ -267,11 +307,7 @@ fn judge(policy: &Policy, capture: &Capture, person: Option<&Person>, captured_a
         Outcome::Failure(failure, component) => Evidence::FailureToAcquire(*failure, *component),
     };
     let references = person.map(|person| person.references(captured_at)).unwrap_or_default();
-    let state = match person.map(|person| &person.reference) {
-        None | Some(KnownReference::None) => ReferenceState::None,
-        Some(KnownReference::Unreadable) => ReferenceState::Unreadable,
-        Some(KnownReference::Present(..)) => ReferenceState::Present(&references),
-    };
+    let state = person.map_or(ReferenceState::None, |person| person.state(&references));
     decide(policy, capture.scene, evidence, state, earlier)
 }
 
@@ -280,79 +316,12 @@ fn keeps_face(decision: Decision) -> bool {
     ![NoDecision::ConsentMissing, NoDecision::ConsentWithdrawn].map(Decision::NoDecision).contains(&decision)
 }
 
-/// A known person, as far as the vault can open what the store has.
-struct Person {
-    subject: SubjectId,
-    /// Nothing where the wrapped key is not this person's.
-    key: Option<DataKey>,
-    reference: KnownReference,
-}
-
-enum KnownReference {
-    None,
-    Unreadable,
-    /// The template, and the day its photo was taken where that is known.
-    Present(Box<Template>, Option<Date>),
-}
-
-impl fmt::Debug for Person {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Person([redacted])")
-    }
-}
-
-impl Person {
-    fn open(vault: &Arc<Vault>, stored: &StoredSubject) -> Self {
-        let key = vault.unwrap_data_key(stored.subject, &stored.data_key).ok();
-        let reference = match (&key, &stored.reference) {
-            (None, _) => KnownReference::Unreadable,
-            (Some(_), None) => KnownReference::None,
-            (Some(key), Some(reference)) => {
-                let taken_on = reference.photo_taken_on.as_ref().and_then(|day| day.parse().ok());
-                let present = |template| KnownReference::Present(Box::new(template), taken_on);
-                open_template(key, stored.subject, reference).map_or(KnownReference::Unreadable, present)
-            }
-        };
-        Self { subject: stored.subject, key, reference }
-    }
-
-    /// The references a probe of this time is compared with.
-    fn references(&self, captured_at: TimeMs) -> Vec<Reference<'_>> {
-        match &self.reference {
-            KnownReference::None | KnownReference::Unreadable => Vec::new(),
-            KnownReference::Present(template, taken_on) => {
-                let photo_age_days = taken_on.and_then(|day| days_between(day, captured_at));
-                vec![Reference { template, facts: ReferenceFacts { photo_age_days, ..ReferenceFacts::default() } }]
-            }
-        }
-    }
-}
-
-/// Whole days from a day to a time; nothing where the time is before it.
-fn days_between(day: Date, time: TimeMs) -> Option<u32> {
-    let until = Timestamp::from_millisecond(time).ok()?.to_zoned(TimeZone::UTC).date();
-    u32::try_from(day.until(until).ok()?.get_days()).ok()
-}
-
-/// Opens a reference at its own row of its own person; nothing when it is anything else.
-fn open_template(key: &DataKey, subject: SubjectId, stored: &StoredReference) -> Option<Template> {
-    if stored.subject != subject {
-        return None;
-    }
-    let place = RecordContext::reference_template(subject, stored.record, &stored.model);
-    let features = key.open(&place, &stored.template).ok()?;
-    let (model, recipe) = (ModelId::new(&stored.model).ok()?, RecipeId::new(&stored.recipe).ok()?);
-    // The length is checked by the comparison, against the probe's.
-    Template::from_f16_le_bytes(model, recipe, features.len() / 2, &features).ok()
-}
-
 /// Seals what was captured under the person's key; without a person there is no key, and nothing is kept.
 fn seal_probe(outcome: &Outcome, person: Option<&Person>, record: RecordId) -> Option<SealedProbe> {
     let Outcome::Probe(probe) = outcome else { return None };
-    let person = person?;
-    let key = person.key.as_ref()?;
-    let template = RecordContext::probe_template(person.subject, record, probe.template.model().as_str());
-    let sample = RecordContext::probe_sample(person.subject, record);
+    let (subject, key) = person?.key()?;
+    let template = RecordContext::probe_template(subject, record, probe.template.model().as_str());
+    let sample = RecordContext::probe_sample(subject, record);
     Some(SealedProbe {
         template: key.seal(&template, &probe.template.to_f16_le_bytes()),
         sample: key.seal(&sample, &samples_to_bytes(&probe.samples)),

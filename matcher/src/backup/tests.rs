@@ -59,7 +59,7 @@ fn place(new: &NewEnrolment) -> RecordContext<'static> {
 async fn template(center: &Center) -> Option<Vec<u8>> {
     let stored = center.store.subject_of(&card(1)).await.unwrap().unwrap();
     let key = center.vault.unwrap_data_key(SubjectId([1; 16]), &stored.data_key).ok()?;
-    key.open(&place(&enrolment(1, &[1], 4)), &stored.reference.unwrap().template).ok().map(|template| template.to_vec())
+    key.open(&place(&enrolment(1, &[1], 4)), &stored.references.first()?.template).ok().map(|template| template.to_vec())
 }
 
 #[tokio::test]

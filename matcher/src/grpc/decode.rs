@@ -10,7 +10,7 @@ use proto::{SAMPLE_LEN_MAX, v1};
 
 use crate::{
     app::{
-        enrol::{EnrolCommand, IDENTIFIERS_MAX},
+        enrol::{EnrolCommand, IDENTIFIERS_MAX, PhotoFacts},
         health::{Camera, Report},
         sample::Sample,
         verify::{Capture, Outcome, Probe},
@@ -79,7 +79,8 @@ pub fn submission(message: v1::EnrolmentSubmission) -> Result<(EnrolCommand, Tim
     let command = EnrolCommand {
         identifiers: message.identifiers.into_iter().enumerate().map(number).collect::<Result<_, _>>()?,
         photo: message.photo,
-        photo_taken_on: day("submission.photo_taken_on", &message.photo_taken_on)?,
+        about: PhotoFacts { taken_on: day("submission.photo_taken_on", &message.photo_taken_on)?, ..PhotoFacts::default() },
+        birth: None,
     };
     Ok((command, message.submitted_at_ms))
 }

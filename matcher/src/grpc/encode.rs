@@ -51,7 +51,7 @@ pub fn answer(answer: Answer) -> v1::VerifyResponse {
 #[must_use]
 pub fn enrolment(outcome: &EnrolOutcome, model: &ModelId) -> v1::EnrolResponse {
     let (outcome, reason, model_id) = match outcome {
-        EnrolOutcome::Enrolled | EnrolOutcome::Unchanged => (v1::EnrolmentOutcome::Enrolled, "", model.as_str()),
+        EnrolOutcome::Enrolled | EnrolOutcome::Added | EnrolOutcome::Unchanged => (v1::EnrolmentOutcome::Enrolled, "", model.as_str()),
         EnrolOutcome::Replaced => (v1::EnrolmentOutcome::Replaced, "", model.as_str()),
         EnrolOutcome::Refused(refusal) => (v1::EnrolmentOutcome::Refused, refusal.word(), ""),
     };

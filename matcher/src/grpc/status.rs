@@ -107,7 +107,7 @@ fn enrol(error: &EnrolError) -> Code {
         EnrolError::Identifiers(_) => Code::InvalidArgument,
         EnrolError::Store(error) => store(error),
         EnrolError::Conflict | EnrolError::Interrupted => Code::Unavailable,
-        EnrolError::DataKey(_) | EnrolError::Network(_) => Code::Internal,
+        EnrolError::DataKey(_) | EnrolError::Binding | EnrolError::Network(_) => Code::Internal,
     }
 }
 

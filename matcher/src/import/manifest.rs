@@ -10,13 +10,17 @@ use clap::ValueEnum;
 use csv::StringRecord;
 use encoding_rs::GB18030;
 use jiff::civil::Date;
-use matcher_core::{Identifier, IdentifierError, IdentifierKind, Region};
+use matcher_core::{Birth, Identifier, IdentifierError, IdentifierKind, Region};
 use thiserror::Error;
 
 use super::Refused;
+use crate::app::enrol::{IDENTIFIERS_MAX, PhotoFacts};
+
+mod facts;
 
 const REQUIRED: [&str; 2] = ["card", "photo"];
-const OPTIONAL: [&str; 3] = ["identity_number", "region", "photo_taken_on"];
+const OPTIONAL: [&str; 8] =
+    ["identity_number", "region", "photo_taken_on", "further_cards", "source", "valid_from", "valid_until", "birth"];
 
 /// How the file's characters are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -71,12 +75,14 @@ pub enum ManifestError {
 pub(crate) struct Row {
     /// Line in the file.
     pub(crate) number: u64,
-    /// The card, then the identity number where there is one.
+    /// The card, then the identity number where there is one, then further cards.
     pub(crate) identifiers: Vec<Identifier>,
     /// The photo, as the file names it.
     pub(crate) photo: String,
-    /// When it was taken.
-    pub(crate) photo_taken_on: Option<Date>,
+    /// What is known about it.
+    pub(crate) about: PhotoFacts,
+    /// When the person was born.
+    pub(crate) birth: Option<Birth>,
 }
 
 impl Row {
@@ -183,7 +189,8 @@ impl Columns {
 
     fn row(&self, record: &StringRecord, number: u64, today: Date) -> Result<Row, Refused> {
         let field = |column| self.field(record, column);
-        let mut row = Row { number, identifiers: Vec::new(), photo: field("photo").to_owned(), photo_taken_on: None };
+        let photo = field("photo").to_owned();
+        let mut row = Row { number, identifiers: Vec::new(), photo, about: PhotoFacts::default(), birth: None };
         let malformed = |row: &Row, detail: String| row.refuse("malformed_row", detail);
         if record.len() != self.0.len() {
             return Err(malformed(&row, format!("expected {} fields, found {}", self.0.len(), record.len())));
@@ -197,21 +204,27 @@ impl Columns {
             let identity = Identifier::new(IdentifierKind::ResidentIdentity, Region::default(), field("identity_number"));
             row.identifiers.push(identity.map_err(|error| malformed(&row, wrong("identity_number", &error)))?);
         }
+        for further in field("further_cards").split(';').map(str::trim).filter(|further| !further.is_empty()) {
+            let card = further_card(further).map_err(|error| malformed(&row, wrong("further_cards", &error)))?;
+            row.identifiers.push(card);
+        }
+        if row.identifiers.len() > IDENTIFIERS_MAX {
+            return Err(malformed(&row, format!("further_cards: expected at most {IDENTIFIERS_MAX} numbers with the others")));
+        }
         if row.photo.is_empty() {
             return Err(malformed(&row, "photo: expected the path of a picture, found nothing".into()));
         }
-        row.photo_taken_on = taken_on(field("photo_taken_on"), today).map_err(|detail| malformed(&row, detail))?;
+        let birth = row.identifiers.iter().find_map(Identifier::birth);
+        row.birth = facts::birth(field("birth"), birth).map_err(|detail| malformed(&row, detail))?;
+        row.about = facts::about(field, today).map_err(|detail| malformed(&row, detail))?;
         Ok(row)
     }
 }
 
-fn taken_on(text: &str, today: Date) -> Result<Option<Date>, String> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let date = text.parse::<Date>().ok().filter(|date| date.to_string() == text);
-    let date = date.ok_or("photo_taken_on: expected a day as YYYY-MM-DD")?;
-    if date > today { Err("photo_taken_on: expected a day that has come".into()) } else { Ok(Some(date)) }
+/// A number, or a region, a slash and a number.
+fn further_card(text: &str) -> Result<Identifier, IdentifierError> {
+    let (region, number) = text.split_once('/').unwrap_or(("", text));
+    Identifier::new(IdentifierKind::SocialSecurityCard, Region::new(region)?, number)
 }
 
 /// The message without the name of the wire's field, which is not the column's.

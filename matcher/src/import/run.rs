@@ -22,7 +22,7 @@ use super::{
     photos::Photos,
 };
 use crate::{
-    app::enrol::{Claim, Draft, EnrolError, EnrolOutcome, Person, PhotoModel, Refusal},
+    app::enrol::{Claim, Draft, EnrolError, EnrolOutcome, PhotoModel, Refusal},
     center::Center,
     store::{NewEnrolment, StoreError},
     surroundings::Surroundings,
@@ -130,20 +130,21 @@ impl<M: PhotoModel + Clone + 'static> Import<M> {
         };
         let claim = Claim::new(&self.center, &row.identifiers)?;
         let person = handle.block_on(claim.person(&self.center))?;
-        match &person {
-            Person::Several => return Ok(refusal(&Refusal::IdentifiersDisagree)),
-            Person::Known(known) if known.is_unchanged(&self.center, &self.model, &photo, row.photo_taken_on)? => {
-                return Ok(Prepared::Unchanged);
-            }
-            Person::Known(_) | Person::Nobody => {}
+        if let Some(reason) = person.refusal() {
+            return Ok(refusal(&reason));
+        }
+        if person.is_unchanged(&self.center, &self.model, &photo, &row.about, row.birth)? {
+            return Ok(Prepared::Unchanged);
         }
         let extracted = match self.model.extract(&photo).map_err(EnrolError::Network)? {
             Ok(extracted) => extracted,
             Err(reason) => return Ok(refused_photo(reason)),
         };
-        let draft = Draft { claim, extracted, photo, photo_taken_on: row.photo_taken_on };
-        let sealed = draft.seal(&self.center, self.surroundings.as_ref(), person)?;
-        Ok(sealed.map_or_else(|| refusal(&Refusal::IdentifiersDisagree), |new| Prepared::Ready(Box::new(draft), Box::new(new))))
+        let draft = Draft { claim, extracted, photo, about: row.about, birth: row.birth };
+        Ok(match draft.seal(&self.center, self.surroundings.as_ref(), &person)? {
+            Ok(new) => Prepared::Ready(Box::new(draft), Box::new(new)),
+            Err(reason) => refusal(&reason),
+        })
     }
 
     /// Counts what is finished and writes what is ready, a batch at a time.
@@ -186,7 +187,9 @@ impl<M: PhotoModel + Clone + 'static> Import<M> {
         let again = async { draft.write(&self.center, self.surroundings.as_ref(), draft.claim.person(&self.center).await?).await };
         match again.await {
             Ok(EnrolOutcome::Refused(refusal)) => tally.refuse(row.refuse(refusal.word(), refusal.to_string())),
-            Ok(outcome @ (EnrolOutcome::Enrolled | EnrolOutcome::Replaced | EnrolOutcome::Unchanged)) => tally.count(&outcome),
+            Ok(outcome @ (EnrolOutcome::Enrolled | EnrolOutcome::Replaced | EnrolOutcome::Added | EnrolOutcome::Unchanged)) => {
+                tally.count(&outcome);
+            }
             Err(error) => match failed(row, error) {
                 Finished::Refused(refused) => tally.refuse(refused),
                 Finished::Failed(error) => return Err(error),
@@ -218,6 +221,7 @@ fn failed(row: &Row, error: EnrolError) -> Finished {
         EnrolError::Identifiers(_) => "malformed_row",
         EnrolError::Conflict => "conflict",
         EnrolError::DataKey(_) => "data_key_unreadable",
+        EnrolError::Binding => "identifier_not_bound",
         EnrolError::Network(_) | EnrolError::Interrupted => "network_failed",
     };
     Finished::Refused(row.refuse(reason, error.to_string()))
@@ -246,6 +250,7 @@ impl Tally<'_> {
         match outcome {
             EnrolOutcome::Enrolled => self.summary.enrolled += 1,
             EnrolOutcome::Replaced => self.summary.replaced += 1,
+            EnrolOutcome::Added => self.summary.added += 1,
             EnrolOutcome::Unchanged => self.summary.unchanged += 1,
             EnrolOutcome::Refused(_) => return,
         }

@@ -37,6 +37,8 @@ pub struct Summary {
     pub enrolled: u64,
     /// Persons whose reference was replaced.
     pub replaced: u64,
+    /// Persons who have one more reference, beside those of other sources.
+    pub added: u64,
     /// Persons whose reference was made from the same photo before.
     pub unchanged: u64,
     /// Rows that gave no reference, by row.
@@ -51,6 +53,7 @@ pub struct Summary {
 struct Json<'a> {
     enrolled: u64,
     replaced: u64,
+    added: u64,
     unchanged: u64,
     refused: usize,
     refused_by_reason: BTreeMap<&'static str, u64>,
@@ -64,7 +67,7 @@ impl Summary {
     /// Rows that something became of.
     #[must_use]
     pub fn done(&self) -> u64 {
-        self.enrolled + self.replaced + self.unchanged + self.refused.len() as u64
+        self.enrolled + self.replaced + self.added + self.unchanged + self.refused.len() as u64
     }
 
     /// Rows a second.
@@ -91,6 +94,7 @@ impl Summary {
         };
         line("enrolled".into(), self.enrolled);
         line("replaced".into(), self.replaced);
+        line("added".into(), self.added);
         line("unchanged".into(), self.unchanged);
         line("refused".into(), self.refused.len() as u64);
         for (reason, rows) in self.by_reason() {
@@ -110,6 +114,7 @@ impl Summary {
         serde_json::to_string_pretty(&Json {
             enrolled: self.enrolled,
             replaced: self.replaced,
+            added: self.added,
             unchanged: self.unchanged,
             refused: self.refused.len(),
             refused_by_reason: self.by_reason(),

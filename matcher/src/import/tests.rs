@@ -60,7 +60,7 @@ impl Desk {
     async fn is_enrolled(&self, card: &str) -> bool {
         let card = Identifier::new(IdentifierKind::SocialSecurityCard, Region::default(), card).unwrap();
         let key = IdentifierKey { kind: card.kind(), region: String::new(), hash: card.keyed_hash(&self.center.lookup) };
-        self.center.store.subject_of(&key).await.unwrap().is_some_and(|subject| subject.reference.is_some())
+        self.center.store.subject_of(&key).await.unwrap().is_some_and(|subject| !subject.references.is_empty())
     }
 }
 

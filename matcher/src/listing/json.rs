@@ -45,15 +45,16 @@ struct VerificationJson<'a> {
     live: Option<f32>,
     policy_version: &'a str,
     mode: &'static str,
+    reference: Option<String>,
 }
 
 /// Flags.
-pub(super) fn flags(flags: &[Flag]) -> serde_json::Result<String> {
+pub(crate) fn flags(flags: &[Flag]) -> serde_json::Result<String> {
     serde_json::to_string_pretty(&flags.iter().map(flag).collect::<Vec<_>>())
 }
 
 /// Verifications.
-pub(super) fn verifications(verifications: &[Verification]) -> serde_json::Result<String> {
+pub(crate) fn verifications(verifications: &[Verification]) -> serde_json::Result<String> {
     serde_json::to_string_pretty(&verifications.iter().map(verification).collect::<Vec<_>>())
 }
 
@@ -98,10 +99,12 @@ fn verification(record: &Verification) -> VerificationJson<'_> {
         live: record.live,
         policy_version: &record.policy_version,
         mode: record.mode.word(),
+        reference: record.reference.as_ref().map(ToString::to_string),
     }
 }
 
-fn utc(time: TimeMs) -> String {
+/// A time in RFC 3339 and UTC.
+pub(crate) fn utc(time: TimeMs) -> String {
     Timestamp::from_millisecond(time).unwrap_or(if time < 0 { Timestamp::MIN } else { Timestamp::MAX }).to_string()
 }
 
@@ -120,6 +123,7 @@ mod tests {
             "identifier_masked": "*****1234", "captured_at": "1970-01-01T00:00:00.901Z", "decided_at": "1970-01-01T00:00:01.001Z",
             "decision": "non_match", "reasons": [], "disposition": "document_check", "score": 0.123_456_79, "match_threshold": 0.5,
             "non_match_threshold": 0.3, "model": "m@1", "recipe": "r@1", "live": 0.9, "policy_version": "test-1", "mode": "demonstration",
+            "reference": "01010101-0101-0101-0101-010101010101",
         });
         assert_eq!(json.to_string(), serde_json::json!([expected]).to_string());
     }

@@ -1,12 +1,12 @@
-//! What a server does beside answering: looks for new policies and keys, gathers evidence, makes templates again, signs
-//! the audit log's heads, counts faces.
+//! What a server does beside answering: looks for new policies and keys, gathers evidence, makes templates again, deletes
+//! what is over, signs the audit log's heads, counts faces.
 //!
 //! All of it ends with the server; what a job had in hand stays due. Not here: what the jobs do (`crate::app`).
 
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    app::{cases::CaseRunner, recheck::Rechecker},
+    app::{cases::CaseRunner, recheck::Rechecker, retention::Retainer},
     audit::Sealer,
     keys::OpeningKeys,
     law,
@@ -25,6 +25,7 @@ const COUNT: Duration = Duration::from_secs(3_600);
 pub(super) struct Jobs {
     pub(super) rechecker: Option<Rechecker>,
     pub(super) cases: Option<CaseRunner>,
+    pub(super) retainer: Option<Retainer>,
     pub(super) sealer: Sealer,
     pub(super) policies: Arc<Policies>,
     pub(super) vault: Arc<Vault>,
@@ -36,7 +37,7 @@ pub(super) struct Jobs {
 impl Jobs {
     /// Works until it is dropped.
     pub(super) async fn run(self) {
-        let Self { rechecker, cases, sealer, policies, vault, opening, store, filing_threshold } = self;
+        let Self { rechecker, cases, retainer, sealer, policies, vault, opening, store, filing_threshold } = self;
         tokio::join!(
             async {
                 if let Some(rechecker) = rechecker {
@@ -46,6 +47,11 @@ impl Jobs {
             async {
                 if let Some(cases) = cases {
                     cases.run().await;
+                }
+            },
+            async {
+                if let Some(retainer) = retainer {
+                    retainer.run().await;
                 }
             },
             sealer.run(),

@@ -6,22 +6,30 @@ mod receipts;
 
 use std::{future::Future, sync::Arc};
 
-use matcher_core::{Decision, Disposition, FlagKind, IdentifierKind, Mode, NoDecision, RecheckOutcome, ReferenceFacts, Scene};
+use matcher_core::{
+    Decision, Disposition, FlagKind, IdentifierKind, Life, Mode, NoDecision, PhotoState, RecheckOutcome, ReferenceFacts, ReferenceSource,
+    Scene,
+};
 
 use super::{
-    Device, DeviceRole, Enrolled, Flag, IdentifierKey, Listing, MadeBy, NewEnrolment, NewVerification, RecheckDone, RecordId, Recorded,
-    RequestKey, Sealed, SealedProbe, Store, StoreError, StoredReference, SubjectId, Verification,
+    BoundIdentifier, Device, DeviceRole, Enrolled, Flag, IdentifierKey, Listing, MadeBy, NewEnrolment, NewVerification, RecheckDone,
+    RecordId, Recorded, RequestKey, Sealed, SealedProbe, Store, StoreError, StoredReference, SubjectId, Verification,
 };
 
 mod cases;
+mod subjects;
 
 /// Runs the whole contract; `fresh` makes an empty store each time.
 pub(crate) async fn check_all<F: Future<Output = Arc<dyn Store>>>(fresh: impl Fn() -> F) {
     devices_are_kept_and_revoked(fresh().await).await;
     a_certificate_belongs_to_one_device(fresh().await).await;
     an_enrolment_is_found_by_each_identifier(fresh().await).await;
-    a_second_enrolment_replaces_the_first(fresh().await).await;
+    a_second_enrolment_supersedes_the_first(fresh().await).await;
     an_identifier_never_moves_to_another_person(fresh().await).await;
+    subjects::photos_stand_beside_each_other_and_the_oldest_beyond_the_cap_goes(fresh().await).await;
+    subjects::a_number_is_found_under_each_look_up_key(fresh().await).await;
+    subjects::forgetting_keeps_decisions_without_the_number(fresh().await).await;
+    subjects::withdrawal_takes_the_data_key_and_the_faces(fresh().await).await;
     a_verification_comes_back_as_it_went_in(fresh().await).await;
     the_same_envelope_has_one_answer(fresh().await).await;
     another_envelope_does_not_take_a_request_or_a_sequence_number(fresh().await).await;
@@ -56,20 +64,29 @@ pub(crate) fn card(byte: u8) -> IdentifierKey {
     IdentifierKey { kind: IdentifierKind::SocialSecurityCard, region: "330200".into(), hash: [byte; 32] }
 }
 
+/// A number under its seal.
+pub(crate) fn bound(key: IdentifierKey) -> BoundIdentifier {
+    BoundIdentifier { number: Some(Sealed(vec![key.hash[0]; 40])), key, lookup_key_id: "key-1".into() }
+}
+
 /// An enrolment of a person under some cards.
 pub(crate) fn enrolment(person: u8, cards: &[u8], photo: u8) -> NewEnrolment {
     let subject = SubjectId([person; 16]);
     NewEnrolment {
-        identifiers: cards.iter().map(|byte| card(*byte)).collect(),
+        identifiers: cards.iter().map(|byte| bound(card(*byte))).collect(),
         data_key: Sealed(vec![person; 61]),
+        strict_data_key: None,
+        birth: None,
         reference: StoredReference {
             subject,
             record: RecordId([photo; 16]),
+            photo: RecordId([photo; 16]),
             model: "m@1".into(),
             recipe: "r@1".into(),
             template: Sealed(vec![photo; 1053]),
+            source: ReferenceSource::CardPhoto,
+            life: Life::begun(1_000 + i64::from(photo)),
             photo_mac: [photo; 32],
-            enrolled_at: 1_000 + i64::from(photo),
             photo_taken_on: photo.is_multiple_of(2).then(|| "2020-02-29".into()),
         },
         photo: Sealed(vec![photo; 300]),
@@ -107,6 +124,7 @@ pub(crate) fn verification(transaction: &str, envelope: u8) -> NewVerification {
         policy_version: "test-1".into(),
         mode: Mode::Demonstration,
         facts: ReferenceFacts { minor: false, childhood_photo: true, photo_age_days: Some(400) },
+        reference: Some(RecordId([envelope; 16])),
     };
 
     NewVerification { record, probe: None, flags: Vec::new(), recheck: None, made_by: None, receipt: None }
@@ -157,7 +175,7 @@ async fn an_enrolment_is_found_by_each_identifier(store: Arc<dyn Store>) {
     for byte in [10, 11] {
         let found = store.subject_of(&card(byte)).await.unwrap().unwrap();
         assert_eq!((found.subject, &found.data_key), (new.reference.subject, &new.data_key));
-        assert_eq!(found.reference.as_ref(), Some(&new.reference));
+        assert_eq!((found.references.as_slice(), found.number), (&[new.reference.clone()][..], bound(card(byte)).number));
     }
     let elsewhere = [
         card(12),
@@ -169,12 +187,15 @@ async fn an_enrolment_is_found_by_each_identifier(store: Arc<dyn Store>) {
     }
 }
 
-async fn a_second_enrolment_replaces_the_first(store: Arc<dyn Store>) {
+async fn a_second_enrolment_supersedes_the_first(store: Arc<dyn Store>) {
+    let older = enrolment(1, &[10], 4).reference;
     store.put_enrolments(vec![enrolment(1, &[10], 4)]).await.unwrap();
     let newer = enrolment(1, &[10, 12], 5);
     assert_eq!(store.put_enrolments(vec![newer.clone()]).await.unwrap().remove(0).unwrap(), Enrolled::Replaced);
     for byte in [10, 12] {
-        assert_eq!(store.subject_of(&card(byte)).await.unwrap().unwrap().reference.as_ref(), Some(&newer.reference));
+        let references = store.subject_of(&card(byte)).await.unwrap().unwrap().references;
+        let life = Life { state: PhotoState::Superseded, changed_at: newer.reference.life.enrolled_at, ..older.life };
+        assert_eq!(references, [StoredReference { life, ..older.clone() }, newer.reference.clone()]);
     }
 }
 
@@ -186,7 +207,7 @@ async fn an_identifier_never_moves_to_another_person(store: Arc<dyn Store>) {
     assert!(matches!(written[0], Err(StoreError::Conflict("identifier"))), "{written:?}");
     assert!(matches!(written[1], Ok(Enrolled::New)), "{written:?}");
     assert!(matches!(written[2], Err(StoreError::Conflict("data key"))), "{written:?}");
-    assert_eq!(store.subject_of(&card(10)).await.unwrap().unwrap().reference, Some(enrolment(1, &[], 4).reference));
+    assert_eq!(store.subject_of(&card(10)).await.unwrap().unwrap().references, [enrolment(1, &[], 4).reference]);
     assert_eq!(store.subject_of(&card(20)).await.unwrap(), None, "nothing is left of the one that failed");
 }
 
@@ -212,6 +233,7 @@ async fn a_verification_comes_back_as_it_went_in(store: Arc<dyn Store>) {
         consent: String::new(),
         mode: Mode::Live,
         facts: ReferenceFacts::default(),
+        reference: None,
         ..of_nobody.record
     };
     for new in [&of_a_person, &of_nobody] {

@@ -4,15 +4,18 @@
 //! tables is in a file of its own. Other processes (`matcher enrol` beside `matcher serve`) may use the file at
 //! the same time. Not here: what a record means, and any secret: all of them arrive sealed or hashed.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use matcher_core::Decision;
 use rusqlite::{Connection, OpenFlags};
 
 use super::{
-    Device, DueRecheck, Enrolled, Flag, IdentifierKey, Listing, NewEnrolment, NewVerification, RecheckDone, Recorded, RequestKey, Store,
-    StoreError, StoredSubject, Taken, TimeMs, Verification, audit::Process,
+    Device, DueRecheck, Flag, Listing, NewVerification, RecheckDone, Recorded, RequestKey, Store, StoreError, Taken, TimeMs, Verification,
+    audit::Process,
 };
 use crate::{durable, surroundings};
 
@@ -21,14 +24,18 @@ mod cases;
 mod columns;
 mod devices;
 mod enrolments;
+mod extractions;
 mod flags;
+pub mod forgetting;
 mod holdings;
 mod keys;
 mod policies;
 mod readers;
 mod receipts;
 mod rechecks;
+mod retention;
 mod schema;
+mod subjects;
 mod verifications;
 mod writer;
 
@@ -37,6 +44,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A store in one SQLite file.
 pub struct SqliteStore {
+    path: PathBuf,
     readers: readers::Readers,
     writer: writer::Writer,
 }
@@ -63,7 +71,7 @@ impl SqliteStore {
         schema::migrate(&mut connection)?;
         audit::prepare(&connection)?;
         let chain = audit::Chain::new(process);
-        Ok(Self { readers: readers::Readers::open(path)?, writer: writer::Writer::start(connection, chain)? })
+        Ok(Self { path: path.to_owned(), readers: readers::Readers::open(path)?, writer: writer::Writer::start(connection, chain)? })
     }
 }
 
@@ -155,15 +163,6 @@ impl Store for SqliteStore {
     async fn take_sequence(&self, device: &str, sequence: u64, digest: [u8; 32]) -> Result<Taken, StoreError> {
         let device = device.to_owned();
         self.writer.write(move |connection| devices::take_sequence(connection, &device, sequence, &digest)).await
-    }
-
-    async fn subject_of(&self, identifier: &IdentifierKey) -> Result<Option<StoredSubject>, StoreError> {
-        let identifier = identifier.clone();
-        self.readers.read(move |connection| enrolments::subject_of(connection, &identifier)).await
-    }
-
-    async fn put_enrolments(&self, enrolments: Vec<NewEnrolment>) -> Result<Vec<Result<Enrolled, StoreError>>, StoreError> {
-        self.writer.write(move |connection| enrolments::put_all(connection, &enrolments)).await
     }
 
     async fn answer(&self, request: &RequestKey) -> Result<Option<Verification>, StoreError> {

@@ -90,6 +90,38 @@ fn debug_shows_no_key() {
     assert_eq!(shown, "KeyEncryptionKey([redacted]) Vault { keys: Watched { file: None, .. } } DataKey([redacted])");
 }
 
+fn row(hash: u8) -> IdentifierKey {
+    IdentifierKey { kind: matcher_core::IdentifierKind::SocialSecurityCard, region: "330200".into(), hash: [hash; 32] }
+}
+
+#[test]
+fn a_number_opens_in_its_row_of_its_person_and_nowhere_else() {
+    let (key, _) = vault().new_data_key(SUBJECT);
+    let number = Identifier::new(row(1).kind, Region::new("330200").unwrap(), "330203001").unwrap();
+    let here = row(1);
+    let context = IdentifierContext { subject: SUBJECT, key: &here };
+    let sealed = key.seal_number(&context, &number);
+    assert_eq!(key.open_number(&context, &sealed).unwrap(), number);
+    let elsewhere = [row(2), IdentifierKey { region: String::new(), ..row(1) }];
+    for key_elsewhere in &elsewhere {
+        assert!(key.open_number(&IdentifierContext { key: key_elsewhere, ..context }, &sealed).is_err());
+    }
+    assert!(key.open_number(&IdentifierContext { subject: SubjectId([9; 16]), ..context }, &sealed).is_err());
+    let (other, _) = vault().new_data_key(SUBJECT);
+    assert!(other.open_number(&context, &sealed).is_err());
+}
+
+#[test]
+fn what_a_key_says_about_numbers_is_a_part_of_its_wrapping() {
+    let (key, wrapped) = vault().new_data_key(SUBJECT);
+    assert_eq!(vault().unwrap_data_key(SUBJECT, &wrapped).unwrap().numbers(), Numbers::Sealed);
+    let older = vault().wrap(SUBJECT, &key.with_unsealed_numbers());
+    let opened = vault().unwrap_data_key(SUBJECT, &older).unwrap();
+    assert_eq!((opened.numbers(), opened.with_sealed_numbers().numbers()), (Numbers::MayBeUnsealed, Numbers::Sealed));
+    let sealed = key.seal(&place(), b"features");
+    assert!(opened.open(&place(), &sealed).is_ok(), "it is the same key");
+}
+
 proptest! {
     #[test]
     fn any_altered_byte_is_found(plaintext in prop::collection::vec(any::<u8>(), 0..64), at in any::<prop::sample::Index>(), by in 1_u8..) {

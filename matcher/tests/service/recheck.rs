@@ -24,13 +24,13 @@ const CARD: &str = "A10020001";
 const RULE: RecheckRule = RecheckRule { share: 1.0, agreement_min: 0.8 };
 
 /// Networks and pictures, or a loud skip.
-struct Eyes {
-    pipeline: Pipeline,
-    pack: Pack,
+pub(crate) struct Eyes {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) pack: Pack,
 }
 
 impl Eyes {
-    fn open() -> Option<Self> {
+    pub(crate) fn open() -> Option<Self> {
         let (loaded, pack) =
             (Pipeline::load(&Manifest::shipped(), &models::cache::default_dir()), Pack::registry_mini(&datasets::default_dir()));
         let reason = match loaded {
@@ -51,12 +51,12 @@ impl Eyes {
         (picture, face)
     }
 
-    fn template(&self, id: &str) -> Template {
+    pub(crate) fn template(&self, id: &str) -> Template {
         let (picture, face) = self.face(id);
         self.pipeline.template(&picture, &face).unwrap()
     }
 
-    fn sample(&self, id: &str) -> v1::Sample {
+    pub(crate) fn sample(&self, id: &str) -> v1::Sample {
         let (picture, face) = self.face(id);
         let FaceSample { jpeg, landmarks, face_box } = sample::crop(&picture, &face).unwrap();
         let landmarks = landmarks.0.iter().flat_map(|point| [point.x, point.y]).collect();
@@ -66,7 +66,7 @@ impl Eyes {
 }
 
 /// A capture with this template and this picture.
-fn claim(template: &Template, sample: v1::Sample) -> v1::Capture {
+pub(crate) fn claim(template: &Template, sample: v1::Sample) -> v1::Capture {
     let made = v1::Template {
         model_id: template.model().to_string(),
         recipe_id: template.recipe().to_string(),

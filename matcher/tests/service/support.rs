@@ -13,11 +13,11 @@ use matcher::{
     init::{InitArgs, init},
     policy::{Policies, PolicyKey},
     serve,
-    store::{Device, Enrolled, Flag, IdentifierKey, Listing, NewEnrolment, StoredReference, Verification},
+    store::{BoundIdentifier, Device, Enrolled, Flag, IdentifierKey, Listing, NewEnrolment, StoredReference, Verification},
     surroundings::{Surroundings, System},
-    vault::RecordContext,
+    vault::{IdentifierContext, RecordContext},
 };
-use matcher_core::{Identifier, IdentifierKind, Policy, Region};
+use matcher_core::{Identifier, IdentifierKind, Life, Policy, ReferenceSource, Region};
 use models::manifest::Manifest;
 use models_core::{ModelId, RecipeId, Template};
 use tempfile::TempDir;
@@ -59,6 +59,7 @@ impl TestCenter {
         config.published.listen = "127.0.0.1:0".parse().unwrap();
         // Tests that want it do it themselves, when they want it.
         config.recheck.here = false;
+        config.retention.here = false;
         config.cases.here = false;
         change(&mut config);
         let bound = serve::bind(&dir, &config).await.unwrap();
@@ -157,18 +158,23 @@ impl TestCenter {
         let reference = StoredReference {
             subject,
             record,
+            photo: record,
             template: key.seal(&RecordContext::reference_template(subject, record, &model), &template.to_f16_le_bytes()),
             model,
             recipe: template.recipe().as_str().to_owned(),
             photo_mac: key.photo_mac(b"photo"),
-            enrolled_at: System.now_ms(),
+            source: ReferenceSource::CardPhoto,
+            // Captures of some tests were made minutes before.
+            life: Life::begun(System.now_ms() - 3_600_000),
             photo_taken_on: None,
         };
         let photo = key.seal(&RecordContext::enrolment_photo(subject, record), b"photo");
         let quality = key.seal(&RecordContext::enrolment_quality(subject, record), &[0]);
         let identifier = Identifier::new(IdentifierKind::SocialSecurityCard, Region::default(), card).unwrap();
-        let identifier = IdentifierKey { kind: identifier.kind(), region: String::new(), hash: identifier.keyed_hash(&self.center.lookup) };
-        let new = NewEnrolment { identifiers: vec![identifier], data_key: wrapped, reference, photo, quality };
+        let row = IdentifierKey { kind: identifier.kind(), region: String::new(), hash: identifier.keyed_hash(&self.center.lookup) };
+        let number = Some(key.seal_number(&IdentifierContext { subject, key: &row }, &identifier));
+        let identifiers = vec![BoundIdentifier { key: row, lookup_key_id: self.center.lookup.id(), number }];
+        let new = NewEnrolment { identifiers, data_key: wrapped, strict_data_key: None, birth: None, reference, photo, quality };
         let done = self.center.store.put_enrolments(vec![new]).await.unwrap();
         assert_eq!(*done[0].as_ref().unwrap(), Enrolled::New);
     }
@@ -193,6 +199,11 @@ impl TestCenter {
     /// Somebody with the database but without the keys changes it.
     pub(crate) fn meddle(&self, sql: &str) {
         rusqlite::Connection::open(self.dir.store()).unwrap().execute_batch(sql).unwrap();
+    }
+
+    /// A number that a query of the database gives.
+    pub(crate) fn count(&self, sql: &str) -> i64 {
+        rusqlite::Connection::open(self.dir.store()).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
     /// Asks the server to stop and waits until it has.

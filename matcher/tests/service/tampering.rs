@@ -114,12 +114,44 @@ async fn swapped_templates_open_for_nobody() {
 #[tokio::test]
 async fn swapped_rows_open_for_nobody() {
     let (center, device) = two_people().await;
+    let swapped = |table: &str| {
+        format!(
+            "CREATE TEMP TABLE {table}_kept AS SELECT * FROM {table};
+             UPDATE {table}_kept SET subject_id = (SELECT s.there FROM swap s WHERE s.here = subject_id);"
+        )
+    };
     center.meddle(&format!(
-        "{SWAP} CREATE TEMP TABLE kept AS SELECT * FROM reference;
-         UPDATE reference SET (record_id, template, photo_mac) = (SELECT k.record_id, k.template, k.photo_mac FROM kept k, swap s
-             WHERE s.here = reference.subject_id AND k.subject_id = s.there);"
+        "PRAGMA foreign_keys = 0; {SWAP} {} {}
+         DELETE FROM reference; DELETE FROM enrolment;
+         INSERT INTO enrolment SELECT * FROM enrolment_kept; INSERT INTO reference SELECT * FROM reference_kept;",
+        swapped("enrolment"),
+        swapped("reference")
     ));
     check_fails_closed(&center, &device, ["T-1", "T-2"]).await;
+}
+
+#[tokio::test]
+async fn a_card_that_is_pointed_at_somebody_else_finds_nobody() {
+    let (center, device) = two_people().await;
+    center.meddle(&format!("{SWAP} UPDATE identifier SET subject_id = (SELECT s.there FROM swap s WHERE s.here = identifier.subject_id);"));
+    check_fails_closed(&center, &device, ["T-1", "T-2"]).await;
+    assert_eq!(center.flags().await.len(), 2);
+    assert!(center.verifications().await.iter().all(|record| record.subject.is_none()), "nothing is recorded about the wrong person");
+    assert_eq!(center.count("SELECT count(*) FROM probe"), 0, "and no face is kept under the wrong person's key");
+}
+
+#[tokio::test]
+async fn a_card_whose_seal_is_taken_away_or_copied_finds_nobody() {
+    let (center, device) = two_people().await;
+    let swap = "UPDATE identifier SET subject_id = (SELECT s.there FROM swap s WHERE s.here = identifier.subject_id)";
+    center.meddle(&format!("{SWAP} {swap}; UPDATE identifier SET number = NULL, lookup_key_id = '';"));
+    check_fails_closed(&center, &device, ["T-1", "T-2"]).await;
+    let (center, device) = two_people().await;
+    center.meddle(&format!(
+        "{SWAP} CREATE TEMP TABLE seals AS SELECT * FROM identifier; {swap};
+         UPDATE identifier SET number = (SELECT number FROM seals WHERE seals.subject_id = identifier.subject_id);"
+    ));
+    check_fails_closed(&center, &device, ["T-3", "T-4"]).await;
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use matcher_core::{IdentifierKind, LookupKey, Region};
+use matcher_core::{IdentifierKind, LookupKey, PhotoState, Region};
 use models::picture::Picture;
 use models_core::FaceRefusal;
 
@@ -14,7 +14,7 @@ use crate::{
     policy::Policies,
     store::{Store, sqlite::SqliteStore},
     surroundings::Fixed,
-    vault::{KeyEncryptionKey, Vault},
+    vault::{KeyEncryptionKey, Numbers, Vault},
 };
 
 /// Mean of red, green and blue over the picture; a black one has no face. Counts how often it was asked.
@@ -77,7 +77,11 @@ fn card(number: &str) -> Identifier {
 }
 
 fn command(cards: &[&str], photo: Vec<u8>) -> EnrolCommand {
-    EnrolCommand { identifiers: cards.iter().map(|number| card(number)).collect(), photo, photo_taken_on: None }
+    EnrolCommand { identifiers: cards.iter().map(|number| card(number)).collect(), photo, about: PhotoFacts::default(), birth: None }
+}
+
+fn taken_on(day: Date) -> PhotoFacts {
+    PhotoFacts { taken_on: Some(day), ..PhotoFacts::default() }
 }
 
 const RED: [u8; 3] = [200, 10, 10];
@@ -101,6 +105,7 @@ impl Desk {
         match enrol_one(&self.center, &self.model, command, &self.surroundings).await.unwrap() {
             EnrolOutcome::Enrolled => "enrolled".into(),
             EnrolOutcome::Replaced => "replaced".into(),
+            EnrolOutcome::Added => "added".into(),
             EnrolOutcome::Unchanged => "unchanged".into(),
             EnrolOutcome::Refused(refusal) => refusal.word().into(),
         }
@@ -109,9 +114,9 @@ impl Desk {
     /// The template of a card as a verification would read it.
     async fn template(&self, number: &str) -> Option<Vec<u8>> {
         let claim = Claim::new(&self.center, &[card(number)]).unwrap();
-        let stored = self.center.store.subject_of(&claim.0[0]).await.unwrap()?;
+        let stored = self.center.store.subject_of(claim.first_key()).await.unwrap()?;
         let key = self.center.vault.unwrap_data_key(stored.subject, &stored.data_key).unwrap();
-        let reference = stored.reference?;
+        let reference = stored.references.into_iter().rfind(|reference| reference.life.state == PhotoState::Active)?;
         let place = RecordContext::reference_template(stored.subject, reference.record, &reference.model);
         Some(key.open(&place, &reference.template).unwrap().to_vec())
     }
@@ -134,7 +139,7 @@ async fn a_reference_is_made_and_replaced_and_left_alone() {
 async fn the_same_photo_is_enrolled_anew_when_something_else_changed() {
     let mut desk = Desk::new();
     desk.enrol(command(&["330203001"], photo(RED))).await;
-    let dated = EnrolCommand { photo_taken_on: Some(Date::constant(2020, 2, 29)), ..command(&["330203001"], photo(RED)) };
+    let dated = EnrolCommand { about: taken_on(Date::constant(2020, 2, 29)), ..command(&["330203001"], photo(RED)) };
     assert_eq!(desk.enrol(dated.clone()).await, "replaced");
     assert_eq!(desk.enrol(dated.clone()).await, "unchanged");
     let another_number = EnrolCommand { identifiers: vec![card("330203001"), card("330203002")], ..dated.clone() };
@@ -206,6 +211,72 @@ async fn two_desks_that_enrol_one_person_at_a_time_make_one_person() {
     assert_eq!(outcomes.iter().filter(|outcome| *outcome == "enrolled").count(), 1, "{outcomes:?}");
     assert_eq!(outcomes.iter().filter(|outcome| *outcome == "replaced").count(), 7, "{outcomes:?}");
     assert_eq!(desk.template("330203001").await, desk.template("330203002").await);
+}
+
+/// A person as a release enrolled them whose numbers had no seal.
+async fn unseal(desk: &Desk, number: &str) {
+    let claim = Claim::new(&desk.center, &[card(number)]).unwrap();
+    let stored = desk.center.store.subject_of(claim.first_key()).await.unwrap().unwrap();
+    let key = desk.center.vault.unwrap_data_key(stored.subject, &stored.data_key).unwrap();
+    let wrapped = desk.center.vault.wrap(stored.subject, &key.with_unsealed_numbers());
+    let database = rusqlite::Connection::open(desk._dir.path().join("center.db")).unwrap();
+    database.execute("UPDATE data_key SET wrapped = ?2 WHERE subject_id = ?1", rusqlite::params![stored.subject.0, wrapped.0]).unwrap();
+    database.execute("UPDATE identifier SET number = NULL, lookup_key_id = '' WHERE subject_id = ?1", [stored.subject.0]).unwrap();
+}
+
+async fn numbers(desk: &Desk, number: &str) -> Numbers {
+    let claim = Claim::new(&desk.center, &[card(number)]).unwrap();
+    let stored = desk.center.store.subject_of(claim.first_key()).await.unwrap().unwrap();
+    desk.center.vault.unwrap_data_key(stored.subject, &stored.data_key).unwrap().numbers()
+}
+
+#[tokio::test]
+async fn numbers_of_an_older_release_are_sealed_when_the_person_is_enrolled_again() {
+    let desk = Desk::new();
+    desk.enrol(command(&["330203001", "330203002"], photo(RED))).await;
+    unseal(&desk, "330203001").await;
+    assert_eq!(desk.center.store.unbound_identifiers().await.unwrap(), 2);
+    assert_eq!(desk.enrol(command(&["330203001"], photo(RED))).await, "replaced");
+    let some = (desk.center.store.unbound_identifiers().await.unwrap(), numbers(&desk, "330203002").await);
+    assert_eq!(some, (1, Numbers::MayBeUnsealed), "the other is still trusted");
+    assert_eq!(desk.enrol(command(&["330203002", "330203001"], photo(RED))).await, "replaced");
+    let all = (desk.center.store.unbound_identifiers().await.unwrap(), numbers(&desk, "330203001").await);
+    assert_eq!(all, (0, Numbers::Sealed), "from now on no row without a seal is this person's");
+    assert_eq!(desk.enrol(command(&["330203002", "330203001"], photo(RED))).await, "unchanged");
+    let claim = Claim::new(&desk.center, &[card("330203001")]).unwrap();
+    let stored = desk.center.store.subject_of(claim.first_key()).await.unwrap().unwrap();
+    assert_eq!(stored.references.len(), 1, "the very same photo is kept once");
+}
+
+#[tokio::test]
+async fn a_row_that_is_pointed_at_somebody_else_enrols_nobody() {
+    let desk = Desk::new();
+    desk.enrol(command(&["330203001"], photo(RED))).await;
+    desk.enrol(command(&["330203002"], photo(BLUE))).await;
+    let database = rusqlite::Connection::open(desk._dir.path().join("center.db")).unwrap();
+    database.execute("UPDATE identifier SET subject_id = (SELECT max(subject_id) FROM subject)", []).unwrap();
+    let outcomes = [
+        enrol_one(&desk.center, &desk.model, command(&["330203001"], photo(RED)), &desk.surroundings).await,
+        enrol_one(&desk.center, &desk.model, command(&["330203002"], photo(RED)), &desk.surroundings).await,
+    ];
+    assert_eq!(outcomes.iter().filter(|outcome| matches!(outcome, Err(EnrolError::Binding))).count(), 1, "{outcomes:?}");
+}
+
+#[tokio::test]
+async fn photos_of_several_sources_stand_beside_each_other() {
+    let desk = Desk::new();
+    let of = |source, colour| {
+        let about = PhotoFacts { source, ..PhotoFacts::default() };
+        EnrolCommand { about, birth: Some(Birth::new("1949").unwrap()), ..command(&["330203001"], photo(colour)) }
+    };
+    assert_eq!(desk.enrol(of(ReferenceSource::CardPhoto, RED)).await, "enrolled");
+    assert_eq!(desk.enrol(of(ReferenceSource::DocumentChip, RED)).await, "added");
+    assert_eq!(desk.enrol(of(ReferenceSource::CardPhoto, RED)).await, "unchanged");
+    assert_eq!(desk.enrol(of(ReferenceSource::CardPhoto, BLUE)).await, "replaced");
+    let claim = Claim::new(&desk.center, &[card("330203001")]).unwrap();
+    let stored = desk.center.store.subject_of(claim.first_key()).await.unwrap().unwrap();
+    assert_eq!(stored.references.len(), 3);
+    assert!(stored.birth.is_some());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 
 use super::*;
 use crate::store::{
-    NewVerification, RecordId, Store, SubjectId,
+    NewVerification, RecordId, Store, SubjectId, Subjects,
     audit::Process,
     contract::{device, enrolment, flag, verification},
     sqlite::SqliteStore,

@@ -32,7 +32,7 @@ fn a_row_is_a_person() {
     let [row] = manifest.rows.as_slice() else { panic!("{:?}", manifest.rows) };
     assert_eq!((row.number, row.photo.as_str(), row.card().as_str()), (2, "a.jpg", "*****3001"));
     assert_eq!(row.identifiers[0].region().as_str(), "330200");
-    assert_eq!(row.photo_taken_on, Some(Date::constant(2020, 2, 29)));
+    assert_eq!(row.about.taken_on, Some(Date::constant(2020, 2, 29)));
 }
 
 #[test]
@@ -41,6 +41,45 @@ fn an_identity_number_is_a_second_identifier_of_no_region() {
     let [card, identity] = manifest.rows[0].identifiers.as_slice() else { panic!("{manifest:?}") };
     assert_eq!((card.kind(), card.region().as_str()), (IdentifierKind::SocialSecurityCard, "330200"));
     assert_eq!((identity.kind(), identity.region().as_str()), (IdentifierKind::ResidentIdentity, ""));
+}
+
+#[test]
+fn a_row_may_say_more_about_photo_and_person() {
+    let text = "card,photo,further_cards,source,valid_from,valid_until,birth\n\
+                A12345678,a.jpg,330100/B12345678; C12345678,document_chip,2020-01-01,2020-01-01,1949\nD12345678,b.jpg,,,,,\n";
+    let manifest = read(text).unwrap();
+    assert_eq!(manifest.refused, []);
+    let cards: Vec<_> = manifest.rows[0].identifiers.iter().map(|card| (card.region().as_str(), card.masked())).collect();
+    assert_eq!(cards, [("", "*****5678".to_owned()), ("330100", "*****5678".to_owned()), ("", "*****5678".to_owned())]);
+    let about = manifest.rows[0].about;
+    assert_eq!((about.source.word(), about.valid_until.unwrap() - about.valid_from.unwrap()), ("document_chip", 86_400_000));
+    assert_eq!(manifest.rows[0].birth, Some(Birth::new("1949").unwrap()));
+    assert_eq!((manifest.rows[1].about, manifest.rows[1].birth), (PhotoFacts::default(), None));
+}
+
+#[track_caller]
+fn check_facts(row: &str, expected: &str) {
+    let header = "card,photo,identity_number,further_cards,source,valid_from,valid_until,birth";
+    let manifest = read(&format!("{header}\nA12345678,a.jpg,{row}\n")).unwrap();
+    assert_eq!(manifest.refused.iter().map(|refused| refused.detail.as_str()).collect::<Vec<_>>(), [expected]);
+}
+
+#[test]
+fn what_a_row_says_about_photo_and_person_is_checked() {
+    check_facts(",,selfie,,,", "source: expected one of card_photo, document_chip, counter, other, or nothing");
+    check_facts(",,,2020-1-1,,", "valid_from: expected a day as YYYY-MM-DD");
+    check_facts(",,,2020-01-02,2020-01-01,", "valid_until: expected a day not before valid_from");
+    check_facts(",,,,,born", "birth: expected a year from 1850 (YYYY) or a day (YYYY-MM-DD)");
+    check_facts("11010519491231002X,,,,,1950", "birth: expected the year that the identity number has");
+    check_facts(",33/A12345678,,,,", "further_cards: expected 6 digits (GB/T 2260) or nothing");
+    check_facts(",A1,,,,", "further_cards: expected 6 to 32 letters and digits, got 2 characters");
+    check_facts(&format!(",{},,,,", ["B12345678"; 8].join(";")), "further_cards: expected at most 8 numbers with the others");
+}
+
+#[test]
+fn an_identity_number_says_when_the_person_was_born() {
+    let manifest = read("card,photo,identity_number,birth\nA12345678,a.jpg,11010519491231002x,1949\n").unwrap();
+    assert_eq!(manifest.rows[0].birth, Some(Birth::new("1949-12-31").unwrap()));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::{
     init::{self, InitArgs},
     keys::OpeningKeys,
     store::{
-        NewEnrolment, StoreError, SubjectId,
+        NewEnrolment, StoreError, SubjectId, Subjects,
         contract::{card, enrolment},
         sqlite::SqliteStore,
     },

@@ -11,8 +11,9 @@ use super::AuditEvent;
 use crate::{
     keys::hex,
     store::{
-        Device, Enrolled, Flag, NewEnrolment, NewPolicy, RecheckDone, RecordId, SubjectId, TimeMs, Verification,
+        Device, Enrolled, Flag, MadeBy, NewEnrolment, NewPolicy, RecheckDone, RecordId, SubjectId, TimeMs, Verification,
         receipts::{ConfirmReceipt, Receipt, ReverseReceipt},
+        subjects::{Count, Hold},
     },
 };
 
@@ -40,9 +41,48 @@ pub(crate) fn enrolled(new: &NewEnrolment, done: Enrolled) -> AuditEvent {
     let detail = json!({
         "subject": id(reference.subject),
         "model": reference.model,
+        "source": reference.source.word(),
         "replaced": done == Enrolled::Replaced,
     });
-    event(reference.enrolled_at, AuditAction::Enrolled, reference.record.to_string(), &detail)
+    event(reference.life.enrolled_at, AuditAction::Enrolled, reference.record.to_string(), &detail)
+}
+
+/// A photo and what was made of it were revoked.
+pub(crate) fn reference_revoked(subject: SubjectId, photo: RecordId, at: TimeMs) -> AuditEvent {
+    event(at, AuditAction::ReferenceRevoked, photo.to_string(), &json!({ "subject": id(subject) }))
+}
+
+/// Everything about a person was handed out.
+pub(crate) fn subject_exported(subject: SubjectId, at: TimeMs) -> AuditEvent {
+    event(at, AuditAction::SubjectExported, id(subject), &Value::Null)
+}
+
+/// A person was forgotten, or what is biometric was destroyed because consent was withdrawn.
+pub(crate) fn deleted(action: AuditAction, subject: SubjectId, deleted: &[Count], at: TimeMs) -> AuditEvent {
+    let counts: serde_json::Map<String, Value> = deleted.iter().map(|(table, rows)| (table.clone(), (*rows).into())).collect();
+    event(at, action, id(subject), &json!({ "deleted": counts }))
+}
+
+/// References were made again, or older ones retired.
+pub(crate) fn references_reextracted(made_by: &MadeBy, made: u64, retired: u64, at: TimeMs) -> AuditEvent {
+    let detail = json!({ "recipe": made_by.recipe, "made": made, "retired": retired });
+    event(at, AuditAction::ReferencesReextracted, made_by.model.clone(), &detail)
+}
+
+/// Retention deleted what was over.
+pub(crate) fn retention_run(run: RecordId, counts: &str, at: TimeMs) -> AuditEvent {
+    AuditEvent { detail: counts.to_owned(), ..event(at, AuditAction::RetentionRun, run.to_string(), &Value::Null) }
+}
+
+/// A hold was placed.
+pub(crate) fn hold_placed(subject: SubjectId, hold: &Hold) -> AuditEvent {
+    let detail = json!({ "hold": hold.id.to_string(), "until": hold.until });
+    AuditEvent { by: hold.placed_by.clone(), ..event(hold.placed_at, AuditAction::HoldPlaced, id(subject), &detail) }
+}
+
+/// All holds of a person were lifted.
+pub(crate) fn holds_lifted(subject: SubjectId, by: &str, holds: u64, at: TimeMs) -> AuditEvent {
+    AuditEvent { by: by.to_owned(), ..event(at, AuditAction::HoldLifted, id(subject), &json!({ "holds": holds })) }
 }
 
 /// A verification was decided.

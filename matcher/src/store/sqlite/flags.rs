@@ -9,7 +9,9 @@ use super::{
 };
 use crate::store::{Flag, Listing, RecordId, StoreError, audit::events};
 
-const SELECT: &str = "SELECT id, kind, raised_at, verification_id, institution, device_id, transaction_id, identifier_masked FROM flag";
+/// All columns.
+pub(super) const SELECT: &str =
+    "SELECT id, kind, raised_at, verification_id, institution, device_id, transaction_id, identifier_masked FROM flag";
 
 /// Writes a flag.
 pub(super) fn put(connection: &Connection, flag: &Flag) -> Result<(), StoreError> {
@@ -40,7 +42,8 @@ pub(super) fn list(connection: &Connection, listing: &Listing) -> Result<Vec<Fla
     query(connection, &sql, columns::listing_parameters(listing), "flag", decode)
 }
 
-fn decode(columns: &Columns<'_>) -> Result<Flag, StoreError> {
+/// A flag in all its columns.
+pub(super) fn decode(columns: &Columns<'_>) -> Result<Flag, StoreError> {
     Ok(Flag {
         id: RecordId(columns.get("id")?),
         kind: columns.word("kind", FlagKind::from_word)?,

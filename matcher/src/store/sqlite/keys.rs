@@ -83,7 +83,7 @@ fn retire(connection: &Connection, newest: &WrappedPrefix, retired: &[WrappedPre
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Store, contract::enrolment};
+    use crate::store::{Subjects, contract::enrolment};
 
     const OLD: WrappedPrefix = [0x80, 1, 1, 1, 1, 1, 1, 1, 1];
     const NEW: WrappedPrefix = [0x80, 2, 2, 2, 2, 2, 2, 2, 2];

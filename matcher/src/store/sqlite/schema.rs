@@ -15,6 +15,7 @@ const FILES: &[&str] = &[
     include_str!("schema/0004_policy.sql"),
     include_str!("schema/0005_receipts.sql"),
     include_str!("schema/0006_cases.sql"),
+    include_str!("schema/0007_subjects.sql"),
     include_str!("schema/0008_audit.sql"),
     include_str!("schema/0009_keys.sql"),
 ];
@@ -88,7 +89,7 @@ mod tests {
             of_persons += 1;
             assert!(columns.contains(&("subject_id".to_owned(), 1)), "{name}: its primary key does not lead with subject_id");
         }
-        assert_eq!(of_persons, 13);
+        assert_eq!(of_persons, 16);
     }
 
     #[test]
@@ -109,6 +110,46 @@ mod tests {
         let kept: u32 = connection.query_row("SELECT count(*) FROM subject", [], |row| row.get(0)).unwrap();
         assert_eq!((version(&connection).unwrap(), kept), (VERSION, 1));
         connection.prepare("SELECT quality FROM enrolment_photo").unwrap();
+    }
+
+    #[test]
+    fn references_of_the_first_schema_are_carried_over_with_their_photos_and_probes() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.pragma_update(None, "foreign_keys", 1).unwrap();
+        for file in FILES.iter().take(3) {
+            connection.execute_batch(file).unwrap();
+        }
+        connection.pragma_update(None, "user_version", 3).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO subject VALUES (zeroblob(16), 1), (x'01000000000000000000000000000000', 1);
+                 INSERT INTO data_key VALUES (zeroblob(16), x'aa'), (x'01000000000000000000000000000000', x'bb');
+                 INSERT INTO identifier VALUES ('social_security_card', '', zeroblob(32), zeroblob(16));
+                 INSERT INTO reference VALUES (zeroblob(16), x'02000000000000000000000000000000', 'm@1', 'r@1', x'cc', zeroblob(32), 77, '2020-02-29');
+                 INSERT INTO enrolment_photo VALUES (zeroblob(16), x'dd', NULL);
+                 INSERT INTO verification SELECT zeroblob(16), zeroblob(16), 1, 'i', 't', 1, zeroblob(32), 'd', 'c', 1, 'settlement', '', '',
+                     'social_security_card', '', zeroblob(32), '', 5, 6, 'match', '[]', 'settle', 1, 1, 1, 'm@1', 1, 'p', 0;
+                 INSERT INTO probe VALUES (zeroblob(16), zeroblob(16), x'ee', x'ff');
+                 INSERT INTO recheck VALUES (zeroblob(16), zeroblob(16), 'm@1', 'r@1', 1, 0, NULL, NULL, NULL);",
+            )
+            .unwrap();
+        migrate(&mut connection).unwrap();
+        let text = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+        let enrolment = "SELECT source || state || changed_at || enrolled_at || photo_taken_on || hex(photo_id) FROM enrolment";
+        let id = "02000000000000000000000000000000";
+        assert_eq!(text(enrolment), format!("card_photoactive77772020-02-29{id}"));
+        assert_eq!(text("SELECT hex(record_id) || hex(photo_id) || model || hex(template) FROM reference"), format!("{id}{id}m@1CC"));
+        assert_eq!(text("SELECT hex(photo_id) || hex(photo) FROM enrolment_photo"), format!("{id}DD"));
+        assert_eq!(text("SELECT hex(template) || hex(sample) || decided_at FROM probe"), "EEFF6");
+        assert_eq!(text("SELECT count(*) || '' FROM recheck"), "1");
+        assert_eq!(text("SELECT count(number) || lookup_key_id FROM identifier"), "0");
+        let broken: Vec<String> = {
+            let mut statement = connection.prepare("SELECT \"table\" FROM pragma_foreign_key_check").unwrap();
+            statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        };
+        assert_eq!(broken, [] as [String; 0]);
+        connection.execute("DELETE FROM enrolment", []).unwrap();
+        assert_eq!(text("SELECT (SELECT count(*) FROM reference) || (SELECT count(*) FROM enrolment_photo)"), "00");
     }
 
     #[test]

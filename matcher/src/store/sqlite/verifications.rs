@@ -17,7 +17,7 @@ const TABLE: &str = "verification";
 const SELECT: &str = "SELECT v.subject_id, v.id, v.known, v.institution, v.transaction_id, v.attempt, v.envelope_digest, v.device_id, v.counter, \
      v.sequence, v.scene, v.operator, v.notice, v.identifier_kind, v.identifier_region, v.identifier_hash, v.identifier_masked, v.captured_at, \
      v.decided_at, v.decision, v.reasons, v.disposition, v.score, v.match_threshold, v.non_match_threshold, v.model, v.live, \
-     v.policy_version, v.mode, v.recipe, v.consent, v.minor, v.childhood_photo, v.photo_age_days FROM verification AS v";
+     v.policy_version, v.mode, v.recipe, v.consent, v.minor, v.childhood_photo, v.photo_age_days, v.reference_id FROM verification AS v";
 
 /// The record that answers a request, if it was answered.
 pub(super) fn answer(connection: &Connection, request: &RequestKey) -> Result<Option<Verification>, StoreError> {
@@ -31,6 +31,11 @@ pub(super) fn answer(connection: &Connection, request: &RequestKey) -> Result<Op
 /// The record of a person and an id.
 pub(super) fn by_id(connection: &Connection, subject: SubjectId, id: RecordId) -> Result<Option<Verification>, StoreError> {
     query_one(connection, &format!("{SELECT} WHERE v.subject_id = ?1 AND v.id = ?2"), params![subject.0, id.0], TABLE, decode)
+}
+
+/// The records about a person, newest first.
+pub(super) fn of_subject(connection: &Connection, subject: SubjectId) -> Result<Vec<Verification>, StoreError> {
+    query(connection, &format!("{SELECT} WHERE v.subject_id = ?1 ORDER BY v.decided_at DESC, v.id"), [subject.0], TABLE, decode)
 }
 
 /// The decisions of a transaction, by attempt.
@@ -72,6 +77,7 @@ pub(super) fn record(connection: &Connection, new: &NewVerification) -> Result<R
         Taken::Now | Taken::Before => {}
         Taken::ForAnother => return Ok(Recorded::SequenceTaken),
     }
+    check_person(connection, new)?;
     put_request(connection, record)?;
     put(connection, record)?;
     if let Some(probe) = &new.probe {
@@ -91,6 +97,18 @@ pub(super) fn record(connection: &Connection, new: &NewVerification) -> Result<R
         receipts::put(connection, receipt)?;
     }
     Ok(Recorded::Stored)
+}
+
+/// Refuses a record about somebody who was forgotten, and a probe of somebody who withdrew consent, since the person
+/// was looked up.
+fn check_person(connection: &Connection, new: &NewVerification) -> Result<(), StoreError> {
+    let Some(subject) = new.record.subject else { return Ok(()) };
+    let sql = "SELECT withdrawn_at FROM subject JOIN data_key USING (subject_id) WHERE subject_id = ?1";
+    let stands: Option<Option<i64>> = query_one(connection, sql, [subject.0], "subject", |columns| columns.get("withdrawn_at"))?;
+    match stands {
+        Some(withdrawn_at) if new.probe.is_none() || withdrawn_at.is_none() => Ok(()),
+        Some(_) | None => Err(StoreError::Conflict("person")),
+    }
 }
 
 /// The person, or the record itself where nobody is known: every row has a place on some shard.
@@ -145,21 +163,23 @@ fn put(connection: &Connection, record: &Verification) -> Result<(), StoreError>
         record.facts.minor,
         record.facts.childhood_photo,
         record.facts.photo_age_days,
+        record.reference.map(|reference| reference.0),
     ];
     let sql = "INSERT INTO verification (subject_id, id, known, institution, transaction_id, attempt, envelope_digest, device_id, counter,
              sequence, scene, operator, notice, identifier_kind, identifier_region, identifier_hash, identifier_masked, captured_at,
              decided_at, decision, reasons, disposition, score, match_threshold, non_match_threshold, model, live,
-             policy_version, mode, recipe, consent, minor, childhood_photo, photo_age_days)
+             policy_version, mode, recipe, consent, minor, childhood_photo, photo_age_days,
+             reference_id)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24,
-             ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34)";
+             ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35)";
     execute(connection, sql, values, "verification").map(drop)
 }
 
 fn put_probe(connection: &Connection, record: &Verification, probe: &SealedProbe) -> Result<(), StoreError> {
     // Sealed under a person's key: without the person it could never be opened or destroyed.
     let subject = record.subject.ok_or(StoreError::Corrupt { table: "probe", field: "subject_id" })?;
-    let sql = "INSERT INTO probe (subject_id, verification_id, template, sample) VALUES (?1, ?2, ?3, ?4)";
-    execute(connection, sql, params![subject.0, record.id.0, probe.template.0, probe.sample.0], "probe").map(drop)
+    let sql = "INSERT INTO probe (subject_id, verification_id, template, sample, decided_at) VALUES (?1, ?2, ?3, ?4, ?5)";
+    execute(connection, sql, params![subject.0, record.id.0, probe.template.0, probe.sample.0, record.decided_at], "probe").map(drop)
 }
 
 fn decode(columns: &Columns<'_>) -> Result<Verification, StoreError> {
@@ -201,5 +221,6 @@ fn decode(columns: &Columns<'_>) -> Result<Verification, StoreError> {
             childhood_photo: columns.get("childhood_photo")?,
             photo_age_days: columns.get("photo_age_days")?,
         },
+        reference: columns.get::<Option<[u8; 16]>>("reference_id")?.map(RecordId),
     })
 }

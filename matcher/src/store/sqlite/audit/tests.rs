@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::store::{
-    NewVerification, Store,
+    NewVerification, Store, Subjects,
     contract::{device, enrolment, flag, verification},
     sqlite::connect,
 };
