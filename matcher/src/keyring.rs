@@ -57,6 +57,8 @@ pub enum KeysCommand {
 pub enum KeyKind {
     /// Wraps the data keys of persons
     KeyEncryption,
+    /// Hashes card numbers for look-up
+    Lookup,
     /// Opens envelopes from counters
     Opening,
     /// Signs receipts
@@ -73,6 +75,7 @@ impl KeyKind {
     pub fn word(self) -> &'static str {
         match self {
             Self::KeyEncryption => "key_encryption",
+            Self::Lookup => "lookup",
             Self::Opening => "opening",
             Self::Receipt => "receipt",
             Self::ReceiptDrill => "receipt_drill",
@@ -179,7 +182,7 @@ pub async fn run(dir: &DataDir, config: &Config, command: &KeysCommand, now: Tim
             if *json { serde_json::to_string_pretty(&rows).map_err(KeyringError::Json)? } else { status::table(&rows) }
         }
         KeysCommand::Rotate(args) => {
-            let progress = ProgressBar::new_spinner().with_message("data keys");
+            let progress = ProgressBar::new_spinner().with_message("anew");
             let rotation = rotate::Rotation { dir, config, store: &store, now };
             let rotated = rotation.run(args, |done| progress.set_position(done)).await;
             progress.finish_and_clear();
