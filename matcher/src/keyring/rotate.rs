@@ -21,6 +21,7 @@ use crate::{
     vault::{KeyEncryptionKey, Vault},
 };
 
+pub(super) mod authority;
 pub(super) mod lookup;
 
 /// Data keys wrapped anew in one commit.
@@ -78,6 +79,8 @@ impl Rotation<'_> {
         let rotated = match (args.kind, args.finish) {
             (KeyKind::KeyEncryption, false) => self.new_key_encryption(progress).await?,
             (KeyKind::KeyEncryption, true) => self.finish_key_encryption().await?,
+            (KeyKind::Authority, false) => self.new_authority()?,
+            (KeyKind::Authority, true) => self.finish_authority(args.force).await?,
             (KeyKind::Lookup, false) => self.new_lookup(progress).await?,
             (KeyKind::Lookup, true) => self.finish_lookup(args.force).await?,
             (KeyKind::Opening, false) => self.new_opening()?,
@@ -325,13 +328,26 @@ pub fn text(rotated: &Rotated) -> String {
     } else {
         String::new()
     };
+    let restart = match rotated.kind {
+        KeyKind::Authority => "\nStart the servers again: the new one may start before the old one is stopped.",
+        KeyKind::KeyEncryption | KeyKind::Lookup | KeyKind::Opening | KeyKind::Receipt | KeyKind::ReceiptDrill | KeyKind::Audit => "",
+    };
     let copies = match (rotated.kind, dropped.is_empty()) {
         (KeyKind::KeyEncryption | KeyKind::Lookup, false) => {
             "\nCopies of the store from before need the dropped key: keep its backup as long as them."
         }
-        (KeyKind::KeyEncryption | KeyKind::Lookup | KeyKind::Opening | KeyKind::Receipt | KeyKind::ReceiptDrill | KeyKind::Audit, _) => "",
+        (
+            KeyKind::KeyEncryption
+            | KeyKind::Authority
+            | KeyKind::Lookup
+            | KeyKind::Opening
+            | KeyKind::Receipt
+            | KeyKind::ReceiptDrill
+            | KeyKind::Audit,
+            _,
+        ) => "",
     };
-    format!("{head}{wrapped}{hashed}{behind}{copies}\nBack up the keys now: matcher keys backup")
+    format!("{head}{wrapped}{hashed}{behind}{restart}{copies}\nBack up the keys now: matcher keys backup")
 }
 
 #[cfg(test)]

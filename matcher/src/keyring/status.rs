@@ -15,7 +15,7 @@ use crate::{
     keys::{KeyError, secrets, signing::SigningKeys},
     policy::PolicyKey,
     receipt_keys::load_settlement,
-    store::Store,
+    store::{Store, TimeMs},
     vault::{KeyEncryptionKey, Vault},
 };
 
@@ -40,8 +40,9 @@ pub struct KeyRow {
 ///
 /// # Errors
 /// When a file is not in order or the store cannot be asked.
-pub async fn rows(dir: &DataDir, config: &Config, store: &dyn Store) -> Result<Vec<KeyRow>, KeyringError> {
+pub async fn rows(dir: &DataDir, config: &Config, store: &dyn Store, now: TimeMs) -> Result<Vec<KeyRow>, KeyringError> {
     let mut rows = key_encryption(config, store).await?;
+    rows.extend(authority(dir, store, now).await?);
     rows.extend(lookup(dir, store).await?);
     let path = dir.opening_keys();
     let keys = opening(&path, &read(&path)?)?;
@@ -90,6 +91,20 @@ fn installed(dir: &DataDir) -> Result<Vec<KeyRow>, KeyringError> {
         rows.push(row("settlement", key.id(), "shared with the settlement side: exchanged there and here at once"));
     }
     Ok(rows)
+}
+
+async fn authority(dir: &DataDir, store: &dyn Store, now: TimeMs) -> Result<Vec<KeyRow>, KeyringError> {
+    let authorities = rotate::authority::Authorities::load(dir)?;
+    let behind = authorities.behind(store, now).await?.len() as u64;
+    let row = |(place, id): (usize, String)| {
+        let (made, note) = match place {
+            0 => (authorities.made, String::new()),
+            _ => (None, "--finish, when every device has a bundle issued since; then start the servers again".to_owned()),
+        };
+        let needed_by = (place > 0).then_some(behind);
+        KeyRow { kind: KeyKind::Authority.word(), id, made, in_use: place == 0, needed_by, note }
+    };
+    Ok(authorities.ids().into_iter().enumerate().map(row).collect())
 }
 
 async fn lookup(dir: &DataDir, store: &dyn Store) -> Result<Vec<KeyRow>, KeyringError> {

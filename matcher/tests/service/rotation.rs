@@ -1,5 +1,5 @@
 //! Look-up keys exchanged under a center that serves: whoever was enrolled is found at every moment, and whoever was
-//! forgotten stays told.
+//! forgotten stays told. The certificate authority rolled over, device by device.
 
 use matcher::{
     app::subjects,
@@ -9,6 +9,7 @@ use matcher::{
         verify::{Verifier, VerifyArgs},
     },
     config::Config,
+    device::Role,
     keyring::{
         KeyKind, KeyringError, RotateArgs,
         rotate::{Rotated, Rotation},
@@ -31,8 +32,12 @@ fn card(number: &str) -> Identifier {
 }
 
 async fn rotate_with(center: &TestCenter, finish: bool, force: bool) -> Result<Rotated, KeyringError> {
+    rotate_of(KeyKind::Lookup, center, finish, force).await
+}
+
+async fn rotate_of(kind: KeyKind, center: &TestCenter, finish: bool, force: bool) -> Result<Rotated, KeyringError> {
     let config = Config::load(&center.dir).unwrap();
-    let args = RotateArgs { kind: KeyKind::Lookup, finish, force, json: false };
+    let args = RotateArgs { kind, finish, force, json: false };
     Rotation { dir: &center.dir, config: &config, store: center.center.store.as_ref(), now: System.now_ms() }.run(&args, |_| {}).await
 }
 
@@ -132,7 +137,7 @@ async fn the_older_key_tells_the_cards_of_the_forgotten_and_nothing_else() {
     let first = center.verifications().await.into_iter().find(|record| record.request.transaction == "T-0").unwrap();
     assert_eq!(first.identifier_masked, "");
     let config = Config::load(&center.dir).unwrap();
-    let rows = status::rows(&center.dir, &config, center.center.store.as_ref()).await.unwrap();
+    let rows = status::rows(&center.dir, &config, center.center.store.as_ref(), System.now_ms()).await.unwrap();
     let lookup: Vec<_> = rows.iter().filter(|row| row.kind == "lookup").map(|row| (row.in_use, row.needed_by)).collect();
     assert_eq!(lookup, [(true, Some(1)), (false, Some(1))]);
     // A further rotation, and the end of the first tombstone.
@@ -171,6 +176,39 @@ async fn records_of_the_forgotten_are_in_order_and_those_of_others_must_keep_the
     center.meddle(&blank(subjects::find(&center.center, &card(LATER)).await.unwrap()));
     let error = verified().await.unwrap_err().to_string();
     assert!(error.contains("changed record: the verification"), "{error}");
+}
+
+fn health() -> v1::ReportHealthRequest {
+    v1::ReportHealthRequest { agent_version: "0.1.0".into(), ..Default::default() }
+}
+
+#[tokio::test]
+async fn the_authority_is_rolled_over_device_by_device() {
+    let (center, old) = TestCenter::with_device().await;
+    old.report(health()).await.unwrap();
+    let first = std::fs::read_to_string(center.dir.authority_certificate()).unwrap();
+    assert!(rotate_of(KeyKind::Authority, &center, false, false).await.unwrap().made);
+    assert!(!rotate_of(KeyKind::Authority, &center, false, false).await.unwrap().made);
+    let both = std::fs::read_to_string(center.dir.authority_certificate()).unwrap();
+    assert!(both.ends_with(&first) && both.matches("BEGIN CERTIFICATE").count() == 2);
+    let center = TestCenter::reopen(center.stop().await, |_| {}).await;
+    let old = old.connect(&center.address);
+    old.report(health()).await.unwrap();
+    let new = center.device("2").await;
+    new.report(health()).await.unwrap();
+    check_refused(rotate_of(KeyKind::Authority, &center, true, false).await, "1 devices have a bundle that does not trust");
+    // Issued again, it trusts both and works before the older authority is dropped and after.
+    center.issue(&old, "1", Role::Counter, System.now_ms()).await;
+    let (old, stranger) = (old.connect(&center.address), TestCenter::with_device().await);
+    old.report(health()).await.unwrap();
+    assert_eq!(rotate_of(KeyKind::Authority, &center, true, false).await.unwrap().dropped.len(), 1);
+    check_refused(rotate_of(KeyKind::Authority, &center, true, false).await, "there is no older key to drop");
+    let center = TestCenter::reopen(center.stop().await, |_| {}).await;
+    for device in [old, new] {
+        device.connect(&center.address).report(health()).await.unwrap();
+    }
+    let foreign = stranger.1.connect_to(&center.address, &center.dir.authority_certificate());
+    assert!(matches!(foreign.report(health()).await.unwrap_err().code(), tonic::Code::Unavailable | tonic::Code::Unknown));
 }
 
 fn hex(subject: SubjectId) -> String {

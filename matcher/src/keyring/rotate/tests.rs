@@ -152,8 +152,8 @@ async fn every_rotation_is_in_the_audit_log_and_no_listing_shows_a_key() {
     let connection = rusqlite::Connection::open(site.dir.store()).unwrap();
     let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap();
     assert_eq!(count("SELECT count(*) FROM audit_entry WHERE action = 'key_rotated'"), 5);
-    let rows = crate::keyring::status::rows(&site.dir, &site.config, &site.store).await.unwrap();
-    assert_eq!(rows.iter().filter(|row| row.in_use).count(), 8);
+    let rows = crate::keyring::status::rows(&site.dir, &site.config, &site.store, NOW).await.unwrap();
+    assert_eq!(rows.iter().filter(|row| row.in_use).count(), 9);
     for kind in ["lookup", "policy", "settlement", "receipt_drill"] {
         assert!(rows.iter().any(|row| row.kind == kind && row.id.len() >= 8), "{kind}");
     }
