@@ -42,6 +42,7 @@ bench: ## benches: ratios in one run against a stated peer or limit
 	@target/release/datasets fetch registry-mini
 	target/release/enrolment_rate
 	target/release/tracking
+	target/release/city
 	python3 benches/peers/run.py --programs target/release
 	cargo bench --locked --workspace --bench stages
 

@@ -120,7 +120,13 @@ pub async fn watch(store: &dyn Store, threshold: u64) {
 
 fn facts(center: &Center, config: &Config, holdings: Holdings) -> Facts {
     let in_force = center.policies.current();
-    Facts { policy: in_force.policy.clone(), law: config.law.clone(), holdings, made_on: day(System.now_ms()) }
+    Facts {
+        policy: in_force.policy.clone(),
+        law: config.law.clone(),
+        holdings,
+        retention: config.retention.rule(),
+        made_on: day(System.now_ms()),
+    }
 }
 
 fn page(args: &PageArgs, facts: &Facts, make: fn(&Facts, Language) -> Result<String, askama::Error>) -> Result<ExitCode, LawError> {

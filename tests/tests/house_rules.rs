@@ -106,3 +106,24 @@ fn nothing_is_left_undone_or_switched_off() {
         }
     }
 }
+
+/// The lines `name = number` of a table of a TOML file, comments aside.
+fn minima(file: &str, table: &str) -> Vec<(String, String)> {
+    let text = fs::read_to_string(root().join(file)).unwrap();
+    let inside = text.lines().skip_while(|line| line.trim() != format!("[{table}]")).skip(1);
+    let rows = inside.take_while(|line| !line.starts_with('['));
+    let pair =
+        |line: &str| line.split('#').next()?.split_once('=').map(|(name, number)| (name.trim().to_owned(), number.trim().to_owned()));
+    rows.filter_map(pair).collect()
+}
+
+#[test]
+fn an_agent_without_a_policy_asks_for_what_the_shipped_policy_asks_for() {
+    for table in ["gate", "floor"] {
+        let (policy, agent) = (
+            minima("matcher/core/policy.toml", &format!("probe.{table}")),
+            minima("capture-agent/agent.toml", &format!("acquisition.{table}")),
+        );
+        assert!(policy.len() > 3 && policy == agent, "{table}: {policy:?} and {agent:?}");
+    }
+}

@@ -4,7 +4,7 @@
 //! worse than none.
 
 use askama::Template;
-use matcher_core::{Basis, Mode, Policy, Scene, ScenePolicy, policy::Source};
+use matcher_core::{Basis, Mode, Policy, Scene, ScenePolicy, policy::Source, retention::RetentionRule};
 
 use super::Language;
 use crate::{config::LawConfig, store::holdings::Holdings};
@@ -18,6 +18,8 @@ pub struct Facts {
     pub law: LawConfig,
     /// What is held.
     pub holdings: Holdings,
+    /// How long what is kept.
+    pub retention: RetentionRule,
     /// The day, `YYYY-MM-DD`.
     pub made_on: String,
 }

@@ -254,11 +254,29 @@ fn morning(root: &Path, interrupted: &AtomicBool) -> Result<(Running, bool)> {
     say(&run(&mut running.site.matcher(&["flags"])?)?)?;
     let mismatches = running.site.listing("flags")?.iter().filter(|flag| flag["kind"] == "card_person_mismatch").count();
     as_expected &= mismatches == 2;
+    as_expected &= accounts(&running)?;
     say(if as_expected { "Every decision is the expected one." } else { "Not every decision is the expected one." })?;
     if !as_expected {
         running.stop()?;
     }
     Ok((running, as_expected))
+}
+
+/// What the center can answer for: a receipt, the audit log, the faces it holds.
+fn accounts(running: &Running) -> Result<bool> {
+    let first = &MORNING[0];
+    let answer = running.counter.as_ref().context("no agent")?.verified(first.card, first.scene, first.transaction)?;
+    let (number, receipt) = (answer["receipt_number"].as_str().unwrap_or_default(), answer["receipt"].as_str().unwrap_or_default());
+    say("\nThe receipt of the first visit (matcher receipt show), and what a production check says of a demonstration's:")?;
+    say(run(&mut running.site.matcher(&["receipt", "show", number])?)?.trim_end())?;
+    let checked = running.site.matcher(&["receipt", "verify", receipt, "--json"])?.output()?;
+    let checked: Value = serde_json::from_slice(&checked.stdout).context("receipt verify --json printed no JSON")?;
+    say(&format!("refused: {}", checked["refusal"].as_str().unwrap_or("–")))?;
+    say("\nThe audit log against its signed checkpoints (matcher audit verify --records):")?;
+    say(run(&mut running.site.matcher(&["audit", "verify", "--records"])?)?.trim_end())?;
+    say("\nWhat is held about people (matcher law status):")?;
+    say(run(&mut running.site.matcher(&["law", "status"])?)?.trim_end())?;
+    Ok(checked["refusal"] == "drill")
 }
 
 fn set_up(root: &Path) -> Result<Running> {

@@ -3,10 +3,11 @@
 use super::*;
 
 fn facts(text: &str) -> Facts {
-    let law = LawConfig { controller: "宁波市医保中心 <测试>".into(), ..crate::config::Config::shipped().unwrap().law };
+    let config = crate::config::Config::shipped().unwrap();
     Facts {
         policy: Policy::from_toml(text).unwrap(),
-        law,
+        retention: config.retention.rule(),
+        law: LawConfig { controller: "宁波市医保中心 <测试>".into(), ..config.law },
         holdings: Holdings { persons_with_face: 100_000, ..Holdings::default() },
         made_on: "2026-11-22".into(),
     }
@@ -49,7 +50,7 @@ fn a_search_across_cards_is_told_where_it_is_on() {
 fn the_assessment_has_the_figures_of_the_center() {
     for language in [Language::Zh, Language::En] {
         let page = assessment(&facts(Policy::SHIPPED), language).unwrap();
-        for expected in ["shadow-1", "100000", "1/19420", "faceplugin-mfn512@1", "2026-11-22"] {
+        for expected in ["shadow-1", "100000", "1/19420", "faceplugin-mfn512@1", "2026-11-22", "1095"] {
             assert!(page.contains(expected), "{expected} in {page}");
         }
     }
