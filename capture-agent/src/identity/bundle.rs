@@ -102,7 +102,7 @@ pub(super) fn read(folder: &Path, key: DeviceKey) -> Result<Identity, IdentityEr
     if !parsed.subject_public_key_info().ends_with(key.public().as_bytes()) {
         return Err(IdentityError::ForeignCertificate(certificate));
     }
-    check_trust(&certificate, &certificate_der, one_certificate(&ca, &ca_pem)?)?;
+    check_trust(&certificate, &certificate_der, certificates(&ca, &ca_pem)?)?;
     Ok(Identity { key, registration, certificate_pem, ca_pem })
 }
 
@@ -110,10 +110,19 @@ fn one_certificate(path: &Path, pem: &str) -> Result<CertificateDer<'static>, Id
     CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| IdentityError::malformed(path, "a certificate (PEM)"))
 }
 
-fn check_trust(path: &Path, certificate: &CertificateDer<'_>, ca: CertificateDer<'static>) -> Result<(), IdentityError> {
+/// The center's authorities: two, while it rolls one over.
+fn certificates(path: &Path, pem: &str) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
+    let found = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>();
+    let found = found.ok().filter(|found| !found.is_empty());
+    found.ok_or_else(|| IdentityError::malformed(path, "certificates (PEM)"))
+}
+
+fn check_trust(path: &Path, certificate: &CertificateDer<'_>, authorities: Vec<CertificateDer<'static>>) -> Result<(), IdentityError> {
     let untrusted = |reason: String| IdentityError::Untrusted { path: path.to_owned(), reason };
     let mut roots = RootCertStore::empty();
-    roots.add(ca).map_err(|error| untrusted(error.to_string()))?;
+    for authority in authorities {
+        roots.add(authority).map_err(|error| untrusted(error.to_string()))?;
+    }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().map_err(|error| untrusted(error.to_string()))?;

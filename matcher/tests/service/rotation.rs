@@ -211,6 +211,27 @@ async fn the_authority_is_rolled_over_device_by_device() {
     assert!(matches!(foreign.report(health()).await.unwrap_err().code(), tonic::Code::Unavailable | tonic::Code::Unknown));
 }
 
+#[tokio::test]
+async fn a_device_that_was_not_issued_again_is_locked_out_by_force_alone() {
+    let center = TestCenter::init().await;
+    let (key, next) = (center.dir.authority_key(), center.dir.authority_next_key());
+    let older = std::fs::read(&key).unwrap();
+    rotate_of(KeyKind::Authority, &center, false, false).await.unwrap();
+    // As if it had been killed before the new key was in place: the older one signs once more.
+    std::fs::rename(&key, &next).unwrap();
+    std::fs::write(&key, older).unwrap();
+    let device = center.device("1").await;
+    check_refused(rotate_of(KeyKind::Authority, &center, true, false).await, "the new authority's key is not in place");
+    assert!(!rotate_of(KeyKind::Authority, &center, false, false).await.unwrap().made);
+    assert!(!next.exists());
+    check_refused(rotate_of(KeyKind::Authority, &center, true, false).await, "(P1-1); issue theirs again");
+    rotate_of(KeyKind::Authority, &center, true, true).await.unwrap();
+    let center = TestCenter::reopen(center.stop().await, |_| {}).await;
+    let status = device.connect(&center.address).report(health()).await.unwrap_err();
+    assert!(matches!(status.code(), tonic::Code::Unavailable | tonic::Code::Unknown), "{status:?}");
+    center.device("2").await.report(health()).await.unwrap();
+}
+
 fn hex(subject: SubjectId) -> String {
     subject.to_string().replace('-', "")
 }

@@ -78,6 +78,18 @@ fn a_certificate_that_is_expired_or_by_another_authority_is_refused() {
 }
 
 #[test]
+fn a_certificate_by_either_of_two_authorities_is_taken() {
+    for order in [0, 1] {
+        let (one, other) = (authority(), authority());
+        let (dir, bundle) = issued(&one, 4000);
+        let both = if order == 0 { [&one.pem, &other.pem] } else { [&other.pem, &one.pem] };
+        fs::write(bundle.path().join(CA_FILE), format!("# made 2026-01-01T00:00:00Z\n{}{}", both[0], both[1])).unwrap();
+        install(dir.path(), bundle.path()).unwrap();
+        Identity::load(dir.path()).unwrap();
+    }
+}
+
+#[test]
 fn malformed_files_are_named() {
     let (dir, bundle) = issued(&authority(), 4000);
     let file = bundle.path().join(REGISTRATION_FILE);

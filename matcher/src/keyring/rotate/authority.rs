@@ -76,6 +76,11 @@ impl Rotation<'_> {
         if waiting.exists() {
             let key = read(&waiting)?;
             write(&path, &key)?;
+            if !made {
+                // What was issued while the run was broken off is signed by the older key.
+                let (_, rest) = current.text.split_once('\n').ok_or(KeyringError::Certificate)?;
+                write(&self.dir.authority_certificate(), &format!("{MADE}{}\n{rest}", self.made_at()))?;
+            }
             std::fs::remove_file(&waiting).map_err(failed(&waiting))?;
         }
         Ok(Rotated { made, ..Rotated::of(KIND, Authorities::load(self.dir)?.newest()) })
