@@ -19,7 +19,7 @@ use crate::{
     data_dir::DataDir,
     listing::Since,
     out,
-    store::{IdentifierKey, RecordId, RequestKey, StoreError, SubjectId, TimeMs},
+    store::{RecordId, RequestKey, StoreError, SubjectId, TimeMs},
     surroundings::{Surroundings, System},
 };
 
@@ -354,12 +354,7 @@ async fn of_card(center: &Center, region: &str) -> Result<Option<(SubjectId, Vec
     io::stdin().read_line(&mut number).map_err(CasesCommandError::Io)?;
     let region = if region.is_empty() { Region::default() } else { Region::new(region).map_err(CasesCommandError::Card)? };
     let identifier = Identifier::new(IdentifierKind::SocialSecurityCard, region, number.trim()).map_err(CasesCommandError::Card)?;
-    let key = IdentifierKey {
-        kind: identifier.kind(),
-        region: identifier.region().as_str().to_owned(),
-        hash: identifier.keyed_hash(&center.lookup),
-    };
-    let Some(person) = center.store.subject_of(&key).await.map_err(CasesCommandError::Store)? else { return Ok(None) };
+    let Some((person, _)) = center.subject_of(&identifier).await.map_err(CasesCommandError::Store)? else { return Ok(None) };
     let visits = center.store.visits_of(person.subject, TimeMs::MIN).await.map_err(CasesCommandError::Store)?;
     Ok(visits.map(|visits| (person.subject, visits.visits.iter().map(|visit| visit.verification).collect())))
 }

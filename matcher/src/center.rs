@@ -2,15 +2,16 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use matcher_core::LookupKey;
+use matcher_core::Identifier;
 use thiserror::Error;
 
 use crate::{
     config::{Config, ConfigError},
     data_dir::DataDir,
-    keys::{KeyError, load_secret},
+    keys::KeyError,
+    lookup::Lookup,
     policy::{InForceError, Policies, PolicyKey},
-    store::{Store, StoreError, sqlite::SqliteStore},
+    store::{IdentifierKey, Store, StoreError, StoredSubject, sqlite::SqliteStore},
     vault::Vault,
 };
 
@@ -55,8 +56,8 @@ pub struct Center {
     pub store: Arc<dyn Store>,
     /// Encryption at rest.
     pub vault: Arc<Vault>,
-    /// Key of identifier look-ups.
-    pub lookup: Arc<LookupKey>,
+    /// Keys of identifier look-ups.
+    pub lookup: Arc<Lookup>,
     /// The policy in force.
     pub policies: Arc<Policies>,
 }
@@ -67,13 +68,26 @@ impl Center {
     /// # Errors
     /// When the policy, a key or the store is not in order.
     pub async fn open(dir: &DataDir) -> Result<Self, OpenError> {
-        let lookup = load_secret(&dir.lookup_key()).map_err(OpenError::Key)?;
+        let lookup = Lookup::load(&dir.lookup_key()).map_err(OpenError::Key)?;
         let source = Config::load(dir).map_err(OpenError::Config)?.keys.key_encryption;
         let vault = Vault::of(source).map_err(OpenError::Key)?;
         let path = dir.store();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path).map_err(|source| OpenError::Store { path, source })?);
         let key = PolicyKey::load(&dir.policy_key()).map_err(OpenError::Key)?.public();
         let policies = Policies::open(Arc::clone(&store), key).await.map_err(OpenError::Policy)?;
-        Ok(Self { store, vault: Arc::new(vault), lookup: Arc::new(LookupKey::new(*lookup)), policies: Arc::new(policies) })
+        Ok(Self { store, vault: Arc::new(vault), lookup: Arc::new(lookup), policies: Arc::new(policies) })
+    }
+
+    /// The person of a number, and the row that led there: under the newest look-up key first, then under older ones.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn subject_of(&self, identifier: &Identifier) -> Result<Option<(StoredSubject, IdentifierKey)>, StoreError> {
+        for (row, _) in self.lookup.rows(identifier) {
+            if let Some(stored) = self.store.subject_of(&row).await? {
+                return Ok(Some((stored, row)));
+            }
+        }
+        Ok(None)
     }
 }

@@ -64,6 +64,12 @@ impl DataDir {
         self.0.join("authority/ca.crt")
     }
 
+    /// Private key of an authority that is being made.
+    #[must_use]
+    pub fn authority_next_key(&self) -> PathBuf {
+        self.0.join("authority/ca-next.key")
+    }
+
     /// Private key of the authority.
     #[must_use]
     pub fn authority_key(&self) -> PathBuf {

@@ -57,6 +57,10 @@ pub enum KeysCommand {
 pub enum KeyKind {
     /// Wraps the data keys of persons
     KeyEncryption,
+    /// Signs certificates of servers and devices; servers take it when they start
+    Authority,
+    /// Hashes card numbers for look-up
+    Lookup,
     /// Opens envelopes from counters
     Opening,
     /// Signs receipts
@@ -73,6 +77,8 @@ impl KeyKind {
     pub fn word(self) -> &'static str {
         match self {
             Self::KeyEncryption => "key_encryption",
+            Self::Authority => "authority",
+            Self::Lookup => "lookup",
             Self::Opening => "opening",
             Self::Receipt => "receipt",
             Self::ReceiptDrill => "receipt_drill",
@@ -153,6 +159,12 @@ pub enum KeyringError {
     /// The checkpoint that introduces a key cannot be written.
     #[error(transparent)]
     Checkpoint(FolderError),
+    /// A certificate of the authority or the server is not in order.
+    #[error("the authority's or the server's certificate is not in order: expected PEM, and names in the server's")]
+    Certificate,
+    /// The authority is being rolled over.
+    #[error("the authority is being rolled over; finish that first: devices may not trust what the new one signs")]
+    RollOver,
     /// A certificate cannot be made.
     #[error(transparent)]
     Pki(PkiError),
@@ -175,11 +187,11 @@ pub async fn run(dir: &DataDir, config: &Config, command: &KeysCommand, now: Tim
     let store = SqliteStore::open(&dir.store()).map_err(KeyringError::Store)?;
     let text = match command {
         KeysCommand::Status { json } => {
-            let rows = status::rows(dir, config, &store).await?;
+            let rows = status::rows(dir, config, &store, now).await?;
             if *json { serde_json::to_string_pretty(&rows).map_err(KeyringError::Json)? } else { status::table(&rows) }
         }
         KeysCommand::Rotate(args) => {
-            let progress = ProgressBar::new_spinner().with_message("data keys");
+            let progress = ProgressBar::new_spinner().with_message("anew");
             let rotation = rotate::Rotation { dir, config, store: &store, now };
             let rotated = rotation.run(args, |done| progress.set_position(done)).await;
             progress.finish_and_clear();
@@ -208,6 +220,9 @@ pub async fn run(dir: &DataDir, config: &Config, command: &KeysCommand, now: Tim
 
 /// A new certificate of the server, for the key it has.
 fn renew(dir: &DataDir, names: &[String], now: TimeMs) -> Result<(), KeyringError> {
+    if rotate::authority::Authorities::load(dir)?.ids().len() > 1 {
+        return Err(KeyringError::RollOver);
+    }
     let authority = Authority::load(&rotate::read(&dir.authority_certificate())?, &rotate::read(&dir.authority_key())?);
     let authority = authority.map_err(KeyringError::Pki)?;
     let certificate = authority.server_certificate(&rotate::read(&dir.server_key())?, names, now).map_err(KeyringError::Pki)?;

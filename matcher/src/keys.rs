@@ -197,7 +197,7 @@ fn secret_file(comment: &str, key: &[u8; 32]) -> Zeroizing<String> {
     Zeroizing::new(format!("# {comment}\n{}\n", *Zeroizing::new(hex(key))))
 }
 
-fn read(path: &Path) -> Result<Zeroizing<String>, KeyError> {
+pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, KeyError> {
     std::fs::read_to_string(path).map(Zeroizing::new).map_err(|source| KeyError::Read { path: path.to_owned(), source })
 }
 

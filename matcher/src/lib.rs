@@ -23,6 +23,7 @@ pub mod keyring;
 pub mod keys;
 pub mod law;
 pub mod listing;
+pub mod lookup;
 pub mod networks;
 pub mod out;
 pub mod pki;

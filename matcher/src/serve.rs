@@ -335,6 +335,7 @@ async fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError
         sealer,
         policies: Arc::clone(&center.policies),
         vault: Arc::clone(&center.vault),
+        lookup: Arc::clone(&center.lookup),
         opening,
         store: Arc::clone(&center.store),
         filing_threshold: config.law.filing_threshold,

@@ -207,7 +207,7 @@ impl Identifier {
 }
 
 /// HMAC-SHA-256 of parts, each with a zero byte behind it.
-fn parts_mac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+pub(crate) fn parts_mac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { unreachable!("HMAC takes keys of any length") };
     for part in parts {
         mac.update(part);

@@ -126,6 +126,12 @@ impl SettlementKey {
         Self(bytes)
     }
 
+    /// Names the key in listings, 16 hexadecimal digits; says nothing about it.
+    #[must_use]
+    pub fn id(&self) -> String {
+        crate::identifier::parts_mac(&self.0, &[b"settlement key id"]).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+
     pub(crate) fn bytes(&self) -> &[u8; 32] {
         &self.0
     }

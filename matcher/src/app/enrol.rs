@@ -249,7 +249,7 @@ impl Draft {
         };
         let birth = self.birth.or_else(|| self.claim.birth());
         Ok(Ok(NewEnrolment {
-            identifiers: self.claim.seal(center, subject, &key),
+            identifiers: self.claim.seal(subject, &key),
             data_key,
             strict_data_key: strict,
             birth: birth.map(|birth| key.seal(&RecordContext::birth(subject), birth.text().as_bytes())),

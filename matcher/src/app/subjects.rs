@@ -87,10 +87,24 @@ impl Proof {
     }
 }
 
-/// How an identifier is looked up.
+/// How an identifier is looked up under the newest key.
 #[must_use]
 pub fn row_of(center: &Center, identifier: &Identifier) -> IdentifierKey {
-    IdentifierKey { kind: identifier.kind(), region: identifier.region().as_str().to_owned(), hash: identifier.keyed_hash(&center.lookup) }
+    center.lookup.row(identifier)
+}
+
+/// The rows of a person, one for each number: while a look-up key is rotated, a number has a row under each key.
+#[must_use]
+pub fn numbers<'a>(file: &'a SubjectFile, key: &DataKey) -> Vec<&'a BoundIdentifier> {
+    let mut seen = Vec::new();
+    let is_new = |row: &&BoundIdentifier| {
+        let context = IdentifierContext { subject: file.subject.subject, key: &row.key };
+        let Some(number) = row.number.as_ref().and_then(|sealed| key.open_number(&context, sealed).ok()) else { return true };
+        let is_new = !seen.contains(&number);
+        seen.push(number);
+        is_new
+    };
+    file.identifiers.iter().filter(is_new).collect()
 }
 
 /// The person of an identifier.
@@ -98,8 +112,8 @@ pub fn row_of(center: &Center, identifier: &Identifier) -> IdentifierKey {
 /// # Errors
 /// [`SubjectError::Unknown`], and when the store fails.
 pub async fn find(center: &Center, identifier: &Identifier) -> Result<SubjectId, SubjectError> {
-    let stored = center.store.subject_of(&row_of(center, identifier)).await.map_err(SubjectError::Store)?;
-    stored.map(|stored| stored.subject).ok_or(SubjectError::Unknown)
+    let found = center.subject_of(identifier).await.map_err(SubjectError::Store)?;
+    found.map(|(stored, _)| stored.subject).ok_or(SubjectError::Unknown)
 }
 
 /// Everything that is stored about a person, and the key that opens it.
@@ -127,10 +141,10 @@ pub async fn forget(
     let key = center.vault.unwrap_data_key(subject, &file.subject.data_key).ok();
     let needles = Needles::of(&file, key.as_ref());
     let at = surroundings.now_ms();
-    let tombstone = |identifier: &BoundIdentifier| (center.lookup.tombstone(&identifier.key.hash), identifier.lookup_key_id.clone());
     let random = [surroundings.random_id(), surroundings.random_id()];
     let pseudonym = std::array::from_fn(|i| random.as_flattened().get(i).copied().unwrap_or_default());
-    let forget = Forget { subject, at, tombstones: file.identifiers.iter().map(tombstone).collect(), pseudonym };
+    let forget =
+        Forget { subject, at, tombstones: file.identifiers.iter().filter_map(|row| center.lookup.tombstone(row)).collect(), pseudonym };
     let (deleted, pseudonymised) = done(center.store.forget(forget).await)?;
     let log_emptied = center.store.settle().await.map_err(SubjectError::Store)?;
     let kept = center.store.traces(subject).await.map_err(SubjectError::Store)?;
@@ -201,8 +215,7 @@ pub async fn consent_again(center: &Center, subject: SubjectId) -> Result<(), Su
 /// # Errors
 /// When nobody with it was forgotten, or the store fails.
 pub async fn readmit(center: &Center, identifier: &Identifier) -> Result<(), SubjectError> {
-    let tombstone = center.lookup.tombstone(&row_of(center, identifier).hash);
-    let removed = center.store.readmit(&[tombstone]).await.map_err(SubjectError::Store)?;
+    let removed = center.store.readmit(&center.lookup.tombstones(identifier)).await.map_err(SubjectError::Store)?;
     if removed == 0 { Err(SubjectError::NotForgotten) } else { Ok(()) }
 }
 

@@ -159,11 +159,12 @@ impl Verifier {
         capture: &Capture,
         (captured_at, now): (TimeMs, TimeMs),
     ) -> Result<Answer, VerifyError> {
-        let identifier = self.identifier_key(&capture.identifier);
-        let stored = self.center.store.subject_of(&identifier).await.map_err(VerifyError::Store)?;
-        let met = Met { identifier: &capture.identifier, key: &identifier, captured_at };
-        let person = stored.map(|stored| Person::open(&self.center.vault, &stored, met));
-        let forgotten = person.is_none() && self.is_forgotten(&identifier).await?;
+        let identifier = self.center.lookup.row(&capture.identifier);
+        let found = self.center.subject_of(&capture.identifier).await.map_err(VerifyError::Store)?;
+        let met =
+            |(stored, key)| Person::open(&self.center.vault, &stored, Met { identifier: &capture.identifier, key: &key, captured_at });
+        let person = found.map(met);
+        let forgotten = person.is_none() && self.is_forgotten(&capture.identifier).await?;
         let earlier = self.earlier(request).await?;
         let verdict = judge(policy, capture, person.as_ref(), captured_at, Earlier { attempt: request.key.attempt, decisions: &earlier });
         let mut record = self.record(policy, request, capture, identifier, person.as_ref(), verdict, (captured_at, now));
@@ -191,9 +192,8 @@ impl Verifier {
     }
 
     /// Whether the card's person was forgotten: nothing about the card is written again.
-    async fn is_forgotten(&self, identifier: &IdentifierKey) -> Result<bool, VerifyError> {
-        let tombstone = self.center.lookup.tombstone(&identifier.hash);
-        self.center.store.is_forgotten(&[tombstone]).await.map_err(VerifyError::Store)
+    async fn is_forgotten(&self, identifier: &Identifier) -> Result<bool, VerifyError> {
+        self.center.store.is_forgotten(&self.center.lookup.tombstones(identifier)).await.map_err(VerifyError::Store)
     }
 
     fn leave_number_out(&self, record: &mut Verification) {
@@ -201,14 +201,6 @@ impl Verifier {
         record.identifier_masked = String::new();
         record.identifier.region = String::new();
         record.identifier.hash = std::array::from_fn(|i| random.as_flattened().get(i).copied().unwrap_or_default());
-    }
-
-    fn identifier_key(&self, identifier: &Identifier) -> IdentifierKey {
-        IdentifierKey {
-            kind: identifier.kind(),
-            region: identifier.region().as_str().to_owned(),
-            hash: identifier.keyed_hash(&self.center.lookup),
-        }
     }
 
     /// What was decided about the transaction's other attempts.

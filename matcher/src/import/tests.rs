@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use super::*;
 use crate::{
     app::enrol::tests::{MeanColour, center, photo},
-    store::{IdentifierKey, sqlite::SqliteStore},
+    store::sqlite::SqliteStore,
     surroundings::Fixed,
 };
 use matcher_core::{Identifier, IdentifierKind, Region};
@@ -59,7 +59,7 @@ impl Desk {
 
     async fn is_enrolled(&self, card: &str) -> bool {
         let card = Identifier::new(IdentifierKind::SocialSecurityCard, Region::default(), card).unwrap();
-        let key = IdentifierKey { kind: card.kind(), region: String::new(), hash: card.keyed_hash(&self.center.lookup) };
+        let key = self.center.lookup.row(&card);
         self.center.store.subject_of(&key).await.unwrap().is_some_and(|subject| !subject.references.is_empty())
     }
 }

@@ -21,6 +21,9 @@ use crate::{
     vault::{KeyEncryptionKey, Vault},
 };
 
+pub(super) mod authority;
+pub(super) mod lookup;
+
 /// Data keys wrapped anew in one commit.
 const PAGE: u32 = 256;
 /// Receipts of an older key are checked for so long after a new one was made, in days.
@@ -40,6 +43,19 @@ pub struct Rotated {
     pub dropped: Vec<String>,
     /// Data keys that were wrapped anew.
     pub rewrapped: u64,
+    /// Numbers of cards that were hashed anew.
+    pub rehashed: u64,
+    /// Persons with a number that could not be hashed anew: it has no seal, or does not open.
+    pub left: u64,
+    /// Older look-up keys that are kept for the forgotten alone.
+    pub kept: Vec<String>,
+}
+
+impl Rotated {
+    /// Of a key that is in use, and nothing more.
+    fn of(kind: KeyKind, key: String) -> Self {
+        Self { kind, key, made: false, dropped: Vec::new(), rewrapped: 0, rehashed: 0, left: 0, kept: Vec::new() }
+    }
 }
 
 /// A center whose keys are rotated.
@@ -55,7 +71,7 @@ pub struct Rotation<'a> {
 }
 
 impl Rotation<'_> {
-    /// Takes one step; `progress` hears how many data keys were wrapped anew so far.
+    /// Takes one step; `progress` hears how many data keys were wrapped, or numbers hashed, anew so far.
     ///
     /// # Errors
     /// When a key is still needed, or a file or the store cannot be read or written.
@@ -63,6 +79,10 @@ impl Rotation<'_> {
         let rotated = match (args.kind, args.finish) {
             (KeyKind::KeyEncryption, false) => self.new_key_encryption(progress).await?,
             (KeyKind::KeyEncryption, true) => self.finish_key_encryption().await?,
+            (KeyKind::Authority, false) => self.new_authority()?,
+            (KeyKind::Authority, true) => self.finish_authority(args.force).await?,
+            (KeyKind::Lookup, false) => self.new_lookup(progress).await?,
+            (KeyKind::Lookup, true) => self.finish_lookup(args.force).await?,
             (KeyKind::Opening, false) => self.new_opening()?,
             (KeyKind::Opening, true) => self.finish_opening(args.force)?,
             (kind @ KeyKind::Receipt, false) => self.new_signing(kind, &self.dir.receipt_key())?,
@@ -76,14 +96,14 @@ impl Rotation<'_> {
             }
         };
         // Dropping a key-encryption key is recorded with the change that puts it out of use.
-        if rotated.made || (rotated.kind != KeyKind::KeyEncryption && !rotated.dropped.is_empty()) {
+        if rotated.made || (rotated.kind != KeyKind::KeyEncryption && !(rotated.dropped.is_empty() && rotated.kept.is_empty())) {
             self.record(&rotated).await?;
         }
         Ok(rotated)
     }
 
     async fn record(&self, rotated: &Rotated) -> Result<(), KeyringError> {
-        let detail = json!({ "made": rotated.made, "dropped": rotated.dropped }).to_string();
+        let detail = json!({ "made": rotated.made, "dropped": rotated.dropped, "kept": rotated.kept }).to_string();
         let object = format!("{} {}", rotated.kind.word(), rotated.key);
         let event = AuditEvent { at: self.now, action: AuditAction::KeyRotated, by: String::new(), object, detail };
         self.store.record_audit(event).await.map_err(KeyringError::Store)
@@ -117,7 +137,7 @@ impl Rotation<'_> {
         let vault = Vault::of(source.clone()).map_err(KeyringError::Key)?;
         let rewrapped = self.rewrap(&vault, &mut progress).await?;
         let key = vault.newest().to_string();
-        Ok(Rotated { kind: KeyKind::KeyEncryption, key, made, dropped: Vec::new(), rewrapped })
+        Ok(Rotated { made, rewrapped, ..Rotated::of(KeyKind::KeyEncryption, key) })
     }
 
     async fn rewrap(&self, vault: &Vault, progress: &mut impl FnMut(u64)) -> Result<u64, KeyringError> {
@@ -157,7 +177,7 @@ impl Rotation<'_> {
             KeySource::Env(_) | KeySource::Command(_) => {}
         }
         let dropped = dropped.iter().map(ToString::to_string).collect();
-        Ok(Rotated { kind, key: newest.id().to_string(), made: false, dropped, rewrapped: 0 })
+        Ok(Rotated { dropped, ..Rotated::of(kind, newest.id().to_string()) })
     }
 
     fn new_opening(&self) -> Result<Rotated, KeyringError> {
@@ -169,7 +189,7 @@ impl Rotation<'_> {
             write(&path, &text)?;
         }
         let key = opening(&path, &text)?.into_iter().next().map(|(id, _)| id).unwrap_or_default();
-        Ok(Rotated { kind: KeyKind::Opening, key, made, dropped: Vec::new(), rewrapped: 0 })
+        Ok(Rotated { made, ..Rotated::of(KeyKind::Opening, key) })
     }
 
     fn finish_opening(&self, force: bool) -> Result<Rotated, KeyringError> {
@@ -180,7 +200,7 @@ impl Rotation<'_> {
         let dropped: Vec<_> = keys.map(|(id, _)| id).collect();
         self.may_drop(KeyKind::Opening, &dropped, made, self.config.keys.spool_days, force)?;
         write(&path, &secrets::newest_alone(&text))?;
-        Ok(Rotated { kind: KeyKind::Opening, key, made: false, dropped, rewrapped: 0 })
+        Ok(Rotated { dropped, ..Rotated::of(KeyKind::Opening, key) })
     }
 
     fn new_signing(&self, kind: KeyKind, path: &Path) -> Result<Rotated, KeyringError> {
@@ -191,7 +211,7 @@ impl Rotation<'_> {
             write(path, &Zeroizing::new(format!("{}{}", *new, *read(path)?)))?;
             keys = signing::SigningKeys::load(path).map_err(KeyringError::Key)?;
         }
-        Ok(Rotated { kind, key: id(keys.newest()), made, dropped: Vec::new(), rewrapped: 0 })
+        Ok(Rotated { made, ..Rotated::of(kind, id(keys.newest())) })
     }
 
     fn finish_signing(&self, kind: KeyKind, path: &Path, days: u32, force: bool) -> Result<Rotated, KeyringError> {
@@ -199,7 +219,7 @@ impl Rotation<'_> {
         let dropped: Vec<_> = keys.all().skip(1).map(id).collect();
         self.may_drop(kind, &dropped, keys.newest().made, days, force)?;
         write(path, &signing::newest_alone(&read(path)?))?;
-        Ok(Rotated { kind, key: id(keys.newest()), made: false, dropped, rewrapped: 0 })
+        Ok(Rotated { dropped, ..Rotated::of(kind, id(keys.newest())) })
     }
 
     /// A new audit key, introduced by a checkpoint that the older one signs. The folder stays locked until the key
@@ -208,7 +228,7 @@ impl Rotation<'_> {
         let path = self.dir.audit_key();
         let keys = signing::SigningKeys::load(&path).map_err(KeyringError::Key)?;
         if keys.all().count() > 1 {
-            return Ok(Rotated { kind: KeyKind::Audit, key: id(keys.newest()), made: false, dropped: Vec::new(), rewrapped: 0 });
+            return Ok(Rotated::of(KeyKind::Audit, id(keys.newest())));
         }
         let folder = Folder::new(&self.config.audit.checkpoints).lock().map_err(KeyringError::Checkpoint)?;
         let heads = self.store.audit_heads().await.map_err(KeyringError::Store)?;
@@ -218,7 +238,7 @@ impl Rotation<'_> {
         let introduced = Some(next.newest().key.verifying_key().to_bytes());
         folder.add(&heads, &keys.newest().key, introduced, self.now, true).map_err(KeyringError::Checkpoint)?;
         write(&path, &text)?;
-        Ok(Rotated { kind: KeyKind::Audit, key: id(next.newest()), made: true, dropped: Vec::new(), rewrapped: 0 })
+        Ok(Rotated { made: true, ..Rotated::of(KeyKind::Audit, id(next.newest())) })
     }
 
     /// Keeps the public halves of keys that are about to be dropped: checkpoints they signed are still checked.
@@ -293,19 +313,41 @@ fn failed(path: &Path) -> impl Fn(std::io::Error) -> KeyringError {
 /// What a rotation did, for people.
 #[must_use]
 pub fn text(rotated: &Rotated) -> String {
-    let Rotated { kind, key, made, dropped, rewrapped } = rotated;
+    let Rotated { kind, key, made, dropped, rewrapped, rehashed, left, kept } = rotated;
     let kind = kind.word();
     let head = match (made, dropped.is_empty()) {
+        _ if !kept.is_empty() => format!("{kind}: {key} alone finds people now; kept for the forgotten alone: {}", kept.join(", ")),
         (_, false) => format!("{kind}: {key} is the only key now; dropped {}", dropped.join(", ")),
         (true, true) => format!("{kind}: {key} is the new key; the older one stays until --finish"),
         (false, true) => format!("{kind}: {key} was made before; the older one stays until --finish"),
     };
     let wrapped = if *rewrapped > 0 { format!("\n{rewrapped} data keys were wrapped anew") } else { String::new() };
-    let copies = match (rotated.kind, dropped.is_empty()) {
-        (KeyKind::KeyEncryption, false) => "\nCopies of the store from before need the dropped key: keep its backup as long as them.",
-        (KeyKind::KeyEncryption | KeyKind::Opening | KeyKind::Receipt | KeyKind::ReceiptDrill | KeyKind::Audit, _) => "",
+    let hashed = if *rehashed > 0 { format!("\n{rehashed} numbers were hashed anew") } else { String::new() };
+    let behind = if *left > 0 {
+        format!("\n{left} persons have a number without a seal, or one that does not open: enrol them again")
+    } else {
+        String::new()
     };
-    format!("{head}{wrapped}{copies}\nBack up the keys now: matcher keys backup")
+    let restart = match rotated.kind {
+        KeyKind::Authority => "\nStart the servers again: the new one may start before the old one is stopped.",
+        KeyKind::KeyEncryption | KeyKind::Lookup | KeyKind::Opening | KeyKind::Receipt | KeyKind::ReceiptDrill | KeyKind::Audit => "",
+    };
+    let copies = match (rotated.kind, dropped.is_empty()) {
+        (KeyKind::KeyEncryption | KeyKind::Lookup, false) => {
+            "\nCopies of the store from before need the dropped key: keep its backup as long as them."
+        }
+        (
+            KeyKind::KeyEncryption
+            | KeyKind::Authority
+            | KeyKind::Lookup
+            | KeyKind::Opening
+            | KeyKind::Receipt
+            | KeyKind::ReceiptDrill
+            | KeyKind::Audit,
+            _,
+        ) => "",
+    };
+    format!("{head}{wrapped}{hashed}{behind}{restart}{copies}\nBack up the keys now: matcher keys backup")
 }
 
 #[cfg(test)]

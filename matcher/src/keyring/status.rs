@@ -2,17 +2,20 @@
 
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use jiff::Timestamp;
+use matcher_core::audit::checkpoint::key_id;
 use serde::Serialize;
 
 use super::{
     KeyKind, KeyringError,
-    rotate::{id, opening, read},
+    rotate::{self, id, opening, read},
 };
 use crate::{
     config::Config,
     data_dir::DataDir,
     keys::{KeyError, secrets, signing::SigningKeys},
-    store::Store,
+    policy::PolicyKey,
+    receipt_keys::load_settlement,
+    store::{Store, TimeMs},
     vault::{KeyEncryptionKey, Vault},
 };
 
@@ -37,8 +40,10 @@ pub struct KeyRow {
 ///
 /// # Errors
 /// When a file is not in order or the store cannot be asked.
-pub async fn rows(dir: &DataDir, config: &Config, store: &dyn Store) -> Result<Vec<KeyRow>, KeyringError> {
+pub async fn rows(dir: &DataDir, config: &Config, store: &dyn Store, now: TimeMs) -> Result<Vec<KeyRow>, KeyringError> {
     let mut rows = key_encryption(config, store).await?;
+    rows.extend(authority(dir, store, now).await?);
+    rows.extend(lookup(dir, store).await?);
     let path = dir.opening_keys();
     let keys = opening(&path, &read(&path)?)?;
     let note = format!("--finish, {} days after the newer one was made", config.keys.spool_days);
@@ -51,6 +56,7 @@ pub async fn rows(dir: &DataDir, config: &Config, store: &dyn Store) -> Result<V
         let keys = SigningKeys::load(&path).map_err(KeyringError::Key)?;
         rows.extend(listed(kind.word(), keys.all().map(|key| (id(key), key.made)).collect(), note));
     }
+    rows.extend(installed(dir)?);
     Ok(rows)
 }
 
@@ -71,6 +77,57 @@ async fn key_encryption(config: &Config, store: &dyn Store) -> Result<Vec<KeyRow
     if all > known {
         let note = "wrapped by a release that did not say by which key, or by a key that is not here; rotating names them".into();
         rows.push(KeyRow { kind, id: "unnamed".into(), made: None, in_use: false, needed_by: Some(all - known), note });
+    }
+    Ok(rows)
+}
+
+/// Keys that are not rotated by a command.
+fn installed(dir: &DataDir) -> Result<Vec<KeyRow>, KeyringError> {
+    let row = |kind, id, note: &str| KeyRow { kind, id, made: None, in_use: true, needed_by: None, note: note.into() };
+    let policy = key_id(&PolicyKey::load(&dir.policy_key()).map_err(KeyringError::Key)?.public());
+    let mut rows = vec![row("policy", policy, "counters know it by their bundle: a new one means a new bundle for each")];
+    if dir.settlement_key().exists() {
+        let key = load_settlement(dir).map_err(KeyringError::Key)?;
+        rows.push(row("settlement", key.id(), "shared with the settlement side: exchanged there and here at once"));
+    }
+    Ok(rows)
+}
+
+async fn authority(dir: &DataDir, store: &dyn Store, now: TimeMs) -> Result<Vec<KeyRow>, KeyringError> {
+    let authorities = rotate::authority::Authorities::load(dir)?;
+    let behind = authorities.behind(store, now).await?.len() as u64;
+    let row = |(place, id): (usize, String)| {
+        let (made, note) = match place {
+            0 => (authorities.made, String::new()),
+            _ => (None, "--finish, when every device has a bundle issued since; then start the servers again".to_owned()),
+        };
+        let needed_by = (place > 0).then_some(behind);
+        KeyRow { kind: KeyKind::Authority.word(), id, made, in_use: place == 0, needed_by, note }
+    };
+    Ok(authorities.ids().into_iter().enumerate().map(row).collect())
+}
+
+async fn lookup(dir: &DataDir, store: &dyn Store) -> Result<Vec<KeyRow>, KeyringError> {
+    let kind = KeyKind::Lookup.word();
+    let path = dir.lookup_key();
+    let keys = crate::lookup::parse(&path, &read(&path)?).map_err(KeyringError::Key)?;
+    let counts = store.lookup_counts().await.map_err(KeyringError::Store)?;
+    let mut rows = Vec::new();
+    for (place, dated) in keys.iter().enumerate() {
+        let id = rotate::lookup::id(dated);
+        let (numbers, tombstones) = counts.iter().find(|under| under.key == id).map_or((0, 0), |under| (under.numbers, under.tombstones));
+        let note = match (place, dated.forgotten_only) {
+            (0, _) => format!("hashes numbers; {tombstones} of the forgotten"),
+            (_, false) => format!("--finish, when all numbers are hashed anew; {tombstones} of the forgotten"),
+            (_, true) => format!("--finish, when retention deleted what is left of {tombstones} forgotten numbers; finds nobody"),
+        };
+        let needed_by = Some(numbers + tombstones);
+        rows.push(KeyRow { kind, id, made: dated.made, in_use: place == 0, needed_by, note });
+    }
+    let unnamed: u64 = counts.iter().filter(|under| under.key.is_empty()).map(|under| under.numbers + under.tombstones).sum();
+    if unnamed > 0 {
+        let note = "of a release that did not say under which key; numbers are named when their person is enrolled again".into();
+        rows.push(KeyRow { kind, id: "unnamed".into(), made: None, in_use: false, needed_by: Some(unnamed), note });
     }
     Ok(rows)
 }

@@ -7,12 +7,17 @@ use zeroize::Zeroizing;
 
 use super::{decode_hex, hex};
 
-const MADE: &str = "# made ";
+/// Before when a key was made.
+pub const MADE: &str = "# made ";
+/// Before a look-up key that nobody is found under any more.
+pub const FORGOTTEN_ONLY: &str = "# for the forgotten only";
 
 /// A key of the text.
 pub struct DatedSecret {
     /// When it was made, if the text says so.
     pub made: Option<Timestamp>,
+    /// Whether the text says that only the forgotten need it; look-up keys alone.
+    pub forgotten_only: bool,
     /// The key.
     pub key: Zeroizing<[u8; 32]>,
 }
@@ -26,12 +31,14 @@ impl std::fmt::Debug for DatedSecret {
 /// The keys of a text, newest first; none when it is not in its form.
 #[must_use]
 pub fn parse(text: &str) -> Option<Vec<DatedSecret>> {
-    let (mut keys, mut made) = (Vec::new(), None);
+    let (mut keys, mut made, mut forgotten_only) = (Vec::new(), None, false);
     for line in text.lines().map(str::trim) {
         if let Some(at) = line.strip_prefix(MADE) {
             made = Some(at.parse().ok()?);
+        } else if line == FORGOTTEN_ONLY {
+            forgotten_only = true;
         } else if !line.is_empty() && !line.starts_with('#') {
-            keys.push(DatedSecret { made: made.take(), key: decode_hex(line)? });
+            keys.push(DatedSecret { made: made.take(), forgotten_only: std::mem::take(&mut forgotten_only), key: decode_hex(line)? });
         }
     }
     (!keys.is_empty()).then_some(keys)

@@ -10,6 +10,7 @@ use crate::{
     audit::Sealer,
     keys::OpeningKeys,
     law,
+    lookup::Lookup,
     policy::Policies,
     store::Store,
     vault::Vault,
@@ -29,6 +30,7 @@ pub(super) struct Jobs {
     pub(super) sealer: Sealer,
     pub(super) policies: Arc<Policies>,
     pub(super) vault: Arc<Vault>,
+    pub(super) lookup: Arc<Lookup>,
     pub(super) opening: Arc<OpeningKeys>,
     pub(super) store: Arc<dyn Store>,
     pub(super) filing_threshold: u64,
@@ -37,7 +39,7 @@ pub(super) struct Jobs {
 impl Jobs {
     /// Works until it is dropped.
     pub(super) async fn run(self) {
-        let Self { rechecker, cases, retainer, sealer, policies, vault, opening, store, filing_threshold } = self;
+        let Self { rechecker, cases, retainer, sealer, policies, vault, lookup, opening, store, filing_threshold } = self;
         tokio::join!(
             async {
                 if let Some(rechecker) = rechecker {
@@ -55,18 +57,19 @@ impl Jobs {
                 }
             },
             sealer.run(),
-            look(&policies, &vault, &opening),
+            look(&policies, &vault, &lookup, &opening),
             count(store.as_ref(), filing_threshold),
         );
     }
 }
 
-async fn look(policies: &Policies, vault: &Vault, opening: &OpeningKeys) {
+async fn look(policies: &Policies, vault: &Vault, lookup: &Lookup, opening: &OpeningKeys) {
     loop {
         tokio::time::sleep(LOOK).await;
         policies.refresh().await;
         // Small files, looked at and rarely read.
         vault.refresh();
+        lookup.refresh();
         opening.refresh();
     }
 }

@@ -93,6 +93,8 @@ pub trait AuditLog: Send + Sync {
     async fn verifications_at(&self, keys: Vec<(SubjectId, RecordId)>) -> Result<Vec<Option<Verification>>, StoreError>;
     /// The flags of these ids.
     async fn flags_at(&self, ids: Vec<RecordId>) -> Result<Vec<Option<Flag>>, StoreError>;
+    /// Whether an entry says that this person was forgotten; of nobody in particular, that anybody was.
+    async fn was_forgotten(&self, subject: Option<SubjectId>) -> Result<bool, StoreError>;
     /// A verification or flag of a time from `since` and before `until` that no entry is about, if there is one.
     async fn uncovered(&self, since: TimeMs, until: TimeMs) -> Result<Option<Uncovered>, StoreError>;
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    app::person::open_birth,
+    app::{person::open_birth, subjects},
     listing::json::utc,
     store::{BoundIdentifier, subjects::SubjectFile},
     vault::{DataKey, IdentifierContext},
@@ -23,7 +23,7 @@ pub(super) fn text(file: &SubjectFile, key: &DataKey) -> String {
     if let Some(birth) = birth(file, key) {
         lines.push(format!("born {birth}"));
     }
-    for identifier in &file.identifiers {
+    for identifier in subjects::numbers(file, key) {
         let number = masked(file, key, identifier);
         lines.push(format!("{} {} {number}", identifier.key.kind.word(), region(identifier)));
     }
@@ -47,7 +47,7 @@ pub(super) fn text(file: &SubjectFile, key: &DataKey) -> String {
 }
 
 fn object(file: &SubjectFile, key: &DataKey) -> Value {
-    let identifiers = file.identifiers.iter().map(|identifier| {
+    let identifiers = subjects::numbers(file, key).into_iter().map(|identifier| {
         json!({ "kind": identifier.key.kind.word(), "region": identifier.key.region, "masked": masked(file, key, identifier),
                 "bound": identifier.number.is_some() })
     });

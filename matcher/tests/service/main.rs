@@ -18,5 +18,6 @@ mod recheck;
 mod references;
 mod replays;
 mod retention;
+mod rotation;
 mod support;
 mod tampering;

@@ -13,7 +13,7 @@ use matcher::{
     init::{InitArgs, init},
     policy::{Policies, PolicyKey},
     serve,
-    store::{BoundIdentifier, Device, Enrolled, Flag, IdentifierKey, Listing, NewEnrolment, StoredReference, Verification},
+    store::{BoundIdentifier, Device, Enrolled, Flag, Listing, NewEnrolment, StoredReference, Verification},
     surroundings::{Surroundings, System},
     vault::{IdentifierContext, RecordContext},
 };
@@ -171,7 +171,7 @@ impl TestCenter {
         let photo = key.seal(&RecordContext::enrolment_photo(subject, record), b"photo");
         let quality = key.seal(&RecordContext::enrolment_quality(subject, record), &[0]);
         let identifier = Identifier::new(IdentifierKind::SocialSecurityCard, Region::default(), card).unwrap();
-        let row = IdentifierKey { kind: identifier.kind(), region: String::new(), hash: identifier.keyed_hash(&self.center.lookup) };
+        let row = self.center.lookup.row(&identifier);
         let number = Some(key.seal_number(&IdentifierContext { subject, key: &row }, &identifier));
         let identifiers = vec![BoundIdentifier { key: row, lookup_key_id: self.center.lookup.id(), number }];
         let new = NewEnrolment { identifiers, data_key: wrapped, strict_data_key: None, birth: None, reference, photo, quality };

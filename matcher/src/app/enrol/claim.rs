@@ -12,7 +12,10 @@ use crate::{
 };
 
 /// The identifiers somebody is to be found under.
-pub(crate) struct Claim(Vec<(Identifier, IdentifierKey)>);
+pub(crate) struct Claim(Vec<Claimed>);
+
+/// An identifier, and its rows under each look-up key with the key's name, newest first.
+type Claimed = (Identifier, Vec<(IdentifierKey, String)>);
 
 /// Whom a claim leads to.
 pub(crate) enum Person {
@@ -39,33 +42,33 @@ impl Claim {
         if !(1..=IDENTIFIERS_MAX).contains(&identifiers.len()) {
             return Err(EnrolError::Identifiers(identifiers.len()));
         }
-        let key = |identifier: &Identifier| IdentifierKey {
-            kind: identifier.kind(),
-            region: identifier.region().as_str().to_owned(),
-            hash: identifier.keyed_hash(&center.lookup),
-        };
-        Ok(Self(identifiers.iter().map(|identifier| (identifier.clone(), key(identifier))).collect()))
+        Ok(Self(identifiers.iter().map(|identifier| (identifier.clone(), center.lookup.rows(identifier))).collect()))
     }
 
     /// Asks the store, and checks that what it points at is bound to it.
     pub(crate) async fn person(&self, center: &Center) -> Result<Person, EnrolError> {
         let mut found: Option<Known> = None;
-        for (index, (identifier, key)) in self.0.iter().enumerate() {
-            let stored = center.store.subject_of(key).await.map_err(EnrolError::Store)?;
-            if let Some(stored) = &stored {
+        let mut by_all = true;
+        for (identifier, rows) in &self.0 {
+            for (row, _) in rows {
+                let Some(stored) = center.store.subject_of(row).await.map_err(EnrolError::Store)? else {
+                    by_all = false;
+                    continue;
+                };
                 let data_key = center.vault.unwrap_data_key(stored.subject, &stored.data_key).map_err(EnrolError::DataKey)?;
-                if !is_bound(&data_key, stored, identifier, key) {
+                if !is_bound(&data_key, &stored, identifier, row) {
                     return Err(EnrolError::Binding);
                 }
-            }
-            match (&mut found, stored) {
-                (None, Some(stored)) => found = Some(Known { by_all: index == 0 && stored.number.is_some(), stored }),
-                (Some(known), Some(stored)) if known.stored.subject != stored.subject => return Ok(Person::Several),
-                (Some(known), stored) => known.by_all &= stored.is_some_and(|stored| stored.number.is_some()),
-                (None, None) => {}
+                by_all &= stored.number.is_some();
+                match &found {
+                    Some(known) if known.stored.subject != stored.subject => return Ok(Person::Several),
+                    Some(_) => {}
+                    None => found = Some(Known { by_all, stored }),
+                }
             }
         }
-        let tombstones: Vec<[u8; 32]> = self.0.iter().map(|(_, key)| center.lookup.tombstone(&key.hash)).collect();
+        let found = found.map(|known| Known { by_all, ..known });
+        let tombstones: Vec<[u8; 32]> = self.0.iter().flat_map(|(identifier, _)| center.lookup.tombstones(identifier)).collect();
         if center.store.is_forgotten(&tombstones).await.map_err(EnrolError::Store)? {
             return Ok(Person::Forgotten);
         }
@@ -73,14 +76,13 @@ impl Claim {
     }
 
     /// Seals the numbers for a person.
-    pub(crate) fn seal(&self, center: &Center, subject: SubjectId, key: &DataKey) -> Vec<BoundIdentifier> {
-        let lookup_key_id = center.lookup.id();
-        let seal = |(identifier, row): &(Identifier, IdentifierKey)| BoundIdentifier {
+    pub(crate) fn seal(&self, subject: SubjectId, key: &DataKey) -> Vec<BoundIdentifier> {
+        let seal = |identifier: &Identifier, (row, id): &(IdentifierKey, String)| BoundIdentifier {
             key: row.clone(),
-            lookup_key_id: lookup_key_id.clone(),
+            lookup_key_id: id.clone(),
             number: Some(key.seal_number(&IdentifierContext { subject, key: row }, identifier)),
         };
-        self.0.iter().map(seal).collect()
+        self.0.iter().flat_map(|(identifier, rows)| rows.iter().map(move |row| seal(identifier, row))).collect()
     }
 
     /// The day of birth that one of the numbers holds.
@@ -91,7 +93,7 @@ impl Claim {
     /// How the first number is looked up.
     #[cfg(test)]
     pub(crate) fn first_key(&self) -> &IdentifierKey {
-        &self.0[0].1
+        &self.0[0].1[0].0
     }
 }
 

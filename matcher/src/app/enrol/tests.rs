@@ -11,6 +11,7 @@ use models_core::FaceRefusal;
 
 use super::*;
 use crate::{
+    lookup::Lookup,
     policy::Policies,
     store::{Store, sqlite::SqliteStore},
     surroundings::Fixed,
@@ -68,7 +69,7 @@ pub(crate) fn center(dir: &tempfile::TempDir) -> Center {
         policies: Arc::new(Policies::demonstration(Arc::clone(&store))),
         store,
         vault: Arc::new(Vault::new(KeyEncryptionKey::new([7; 32]))),
-        lookup: Arc::new(LookupKey::new([8; 32])),
+        lookup: Arc::new(Lookup::fixed(LookupKey::new([8; 32]))),
     }
 }
 

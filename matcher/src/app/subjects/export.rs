@@ -205,7 +205,7 @@ fn identifiers(file: &SubjectFile, key: &DataKey) -> Vec<IdentifierJson> {
             number: number.map(|number| number.expose().to_owned()),
         }
     };
-    file.identifiers.iter().map(open).collect()
+    super::numbers(file, key).into_iter().map(open).collect()
 }
 
 fn photos(file: &SubjectFile) -> Vec<PhotoJson> {

@@ -1,6 +1,8 @@
 //! Records compared with what their entries cover.
 //!
-//! A record may outlive what names its person: where a person was forgotten, only the rest is compared.
+//! A record may outlive what names its person: where the log says that a person was forgotten, and the number is gone,
+//! only the rest is compared. Nothing tells whose number a decision without a person was about: for these it is enough
+//! that anybody was forgotten.
 
 use matcher_core::{
     AuditAction,
@@ -40,7 +42,16 @@ pub(super) async fn compare(store: &dyn AuditLog, epoch: EpochId, entries: &[(u6
     let keys = verifications.iter().map(|covered| (SubjectId(from_hex(&covered.covers.leads).unwrap_or_default()), covered.id)).collect();
     let found = store.verifications_at(keys).await.map_err(VerifyError::Store)?;
     for (covered, record) in verifications.iter().zip(&found) {
-        check("verification", epoch, covered, record.as_ref(), is_covered_verification)?;
+        let forgotten = match record {
+            Some(record) if record.identifier_masked.is_empty() && person_digest(record) != covered.covers.person => {
+                store.was_forgotten(record.subject).await.map_err(VerifyError::Store)?
+            }
+            Some(_) | None => false,
+        };
+        let is_covered = |record: &Verification, covers: &Covers| {
+            verification_digest(record) == covers.record && (forgotten || person_digest(record) == covers.person)
+        };
+        check("verification", epoch, covered, record.as_ref(), is_covered)?;
     }
     let flags = covered(entries, AuditAction::FlagRaised);
     let found = store.flags_at(flags.iter().map(|covered| covered.id).collect()).await.map_err(VerifyError::Store)?;
@@ -58,11 +69,6 @@ fn covered<'a>(entries: &[(u64, &'a StoredEntry)], action: AuditAction) -> Vec<C
         Some(Covered { link: *link, id, object: &content.object, covers })
     };
     entries.iter().filter_map(covered).collect()
-}
-
-fn is_covered_verification(record: &Verification, covers: &Covers) -> bool {
-    let forgotten = record.identifier.hash == [0; 32];
-    verification_digest(record) == covers.record && (forgotten || person_digest(record) == covers.person)
 }
 
 fn check<R>(

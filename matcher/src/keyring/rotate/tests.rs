@@ -152,10 +152,13 @@ async fn every_rotation_is_in_the_audit_log_and_no_listing_shows_a_key() {
     let connection = rusqlite::Connection::open(site.dir.store()).unwrap();
     let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap();
     assert_eq!(count("SELECT count(*) FROM audit_entry WHERE action = 'key_rotated'"), 5);
-    let rows = crate::keyring::status::rows(&site.dir, &site.config, &site.store).await.unwrap();
-    assert_eq!(rows.iter().filter(|row| row.in_use).count(), 5);
+    let rows = crate::keyring::status::rows(&site.dir, &site.config, &site.store, NOW).await.unwrap();
+    assert_eq!(rows.iter().filter(|row| row.in_use).count(), 9);
+    for kind in ["lookup", "policy", "settlement", "receipt_drill"] {
+        assert!(rows.iter().any(|row| row.kind == kind && row.id.len() >= 8), "{kind}");
+    }
     let text = format!("{}{}", serde_json::to_string(&rows).unwrap(), crate::keyring::status::table(&rows));
-    for path in [site.dir.key_encryption_key(), site.dir.opening_keys()] {
+    for path in [site.dir.key_encryption_key(), site.dir.lookup_key(), site.dir.opening_keys()] {
         for line in std::fs::read_to_string(path).unwrap().lines().filter(|line| !line.starts_with('#')) {
             assert!(!text.contains(&line[..16]), "a part of a key is shown");
         }

@@ -134,6 +134,10 @@ impl AuditLog for SqliteStore {
         self.readers.read(move |connection| ids.iter().map(|id| flags::by_id(connection, *id)).collect::<Result<_, _>>()).await
     }
 
+    async fn was_forgotten(&self, subject: Option<SubjectId>) -> Result<bool, StoreError> {
+        self.readers.read(move |connection| reading::was_forgotten(connection, subject)).await
+    }
+
     async fn uncovered(&self, since: TimeMs, until: TimeMs) -> Result<Option<Uncovered>, StoreError> {
         self.readers.read(move |connection| reading::uncovered(connection, since, until)).await
     }

@@ -19,7 +19,7 @@ use crate::store::{
 };
 
 /// Tables whose rows about a person are deleted, in this order; what hangs on a row goes with it.
-const DELETED: [&str; 12] = [
+const DELETED: [&str; 13] = [
     "visit",
     "finding",
     "recheck",
@@ -29,6 +29,7 @@ const DELETED: [&str; 12] = [
     "enrolment_photo",
     "enrolment",
     "legal_hold",
+    "former_identifier",
     "identifier",
     "data_key",
     "subject",
@@ -113,8 +114,8 @@ fn delete(connection: &Connection, subject: SubjectId, tables: &[&str]) -> Resul
 
 /// Takes the number out of flags and decisions: those about the person, and those about the number before it had one.
 fn pseudonymise(connection: &Connection, subject: SubjectId, pseudonym: &[u8; 32]) -> Result<Vec<Count>, StoreError> {
-    let hashes: Vec<[u8; 32]> =
-        enrolments::identifiers_of(connection, subject)?.into_iter().map(|identifier| identifier.key.hash).collect();
+    let sql = "SELECT hash FROM identifier WHERE subject_id = ?1 UNION SELECT hash FROM former_identifier WHERE subject_id = ?1";
+    let hashes: Vec<[u8; 32]> = query(connection, sql, [subject.0], "identifier", |columns| columns.get("hash"))?;
     let masked = format!("UPDATE flag SET identifier_masked = '' WHERE (institution, transaction_id) IN {TRANSACTIONS}");
     let mut flags = execute(connection, &masked, [subject.0], "flag")?;
     let sql = "UPDATE verification SET identifier_hash = ?2, identifier_masked = '' WHERE subject_id = ?1";

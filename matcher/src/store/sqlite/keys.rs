@@ -1,4 +1,4 @@
-//! Data keys by the key-encryption key that wrapped them.
+//! Data keys by the key-encryption key that wrapped them, numbers by the look-up key that hashed them.
 
 use async_trait::async_trait;
 use matcher_core::AuditAction;
@@ -13,9 +13,11 @@ use crate::{
     store::{
         Sealed, StoreError, SubjectId, TimeMs,
         audit::AuditEvent,
-        keys::{KeyStore, Rewrap, WrappedPrefix},
+        keys::{KeyStore, Rehashed, RetiredLookup, Rewrap, ToRehash, UnderLookup, WrappedPrefix},
     },
 };
+
+mod lookup;
 
 const TABLE: &str = "data_key";
 
@@ -61,6 +63,24 @@ impl KeyStore for SqliteStore {
 
     async fn retire_key_encryption(&self, newest: WrappedPrefix, retired: Vec<WrappedPrefix>, at: TimeMs) -> Result<u64, StoreError> {
         self.writer.write(move |connection| retire(connection, &newest, &retired, at)).await
+    }
+
+    async fn lookup_counts(&self) -> Result<Vec<UnderLookup>, StoreError> {
+        self.readers.read(lookup::counts).await
+    }
+
+    async fn to_rehash(&self, newest: &str, after: Option<SubjectId>, limit: u32) -> Result<Vec<ToRehash>, StoreError> {
+        let newest = newest.to_owned();
+        self.readers.read(move |connection| lookup::to_rehash(connection, &newest, after, limit)).await
+    }
+
+    async fn rehash(&self, persons: Vec<Rehashed>) -> Result<u64, StoreError> {
+        self.writer.write(move |connection| lookup::rehash(connection, &persons)).await
+    }
+
+    async fn retire_lookup(&self, newest: &str, retired: Vec<String>, force: bool, at: TimeMs) -> Result<RetiredLookup, StoreError> {
+        let newest = newest.to_owned();
+        self.writer.write(move |connection| lookup::retire(connection, &newest, &retired, force, at)).await
     }
 }
 

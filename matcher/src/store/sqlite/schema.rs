@@ -18,6 +18,7 @@ const FILES: &[&str] = &[
     include_str!("schema/0007_subjects.sql"),
     include_str!("schema/0008_audit.sql"),
     include_str!("schema/0009_keys.sql"),
+    include_str!("schema/0010_lookup.sql"),
 ];
 
 /// Version of this program's schema.
@@ -89,7 +90,7 @@ mod tests {
             of_persons += 1;
             assert!(columns.contains(&("subject_id".to_owned(), 1)), "{name}: its primary key does not lead with subject_id");
         }
-        assert_eq!(of_persons, 16);
+        assert_eq!(of_persons, 17);
     }
 
     #[test]

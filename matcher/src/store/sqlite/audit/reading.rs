@@ -1,10 +1,13 @@
 //! The log read again: for checkpoints, for checking, for handing it out.
 
-use matcher_core::audit::{EpochId, Head, StoredContent, StoredEntry, StoredLink};
+use matcher_core::{
+    AuditAction,
+    audit::{EpochId, Head, StoredContent, StoredEntry, StoredLink},
+};
 use rusqlite::{Connection, params};
 
 use crate::store::{
-    RecordId, StoreError, TimeMs,
+    RecordId, StoreError, SubjectId, TimeMs,
     audit::{LinkEntries, Process, StoredEpoch, Uncovered},
     sqlite::columns::{Columns, query, query_one},
 };
@@ -68,6 +71,16 @@ pub(super) fn stray(connection: &Connection) -> Result<Option<EpochId>, StoreErr
          WHERE NOT EXISTS (SELECT 1 FROM audit_link AS l WHERE l.epoch = e.epoch AND l.link = e.link)
          LIMIT 1";
     query_one(connection, sql, [], "audit_entry", |columns| columns.get("epoch"))
+}
+
+/// Whether an entry says that a person, or anybody, was forgotten.
+pub(super) fn was_forgotten(connection: &Connection, subject: Option<SubjectId>) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 AS one FROM audit_entry WHERE action = ?1 AND (?2 IS NULL OR object = ?2) LIMIT 1";
+    let subject = subject.map(|subject| RecordId(subject.0).to_string());
+    let found = query_one(connection, sql, params![AuditAction::SubjectForgotten.word(), subject], "audit_entry", |columns| {
+        columns.get::<i64>("one")
+    })?;
+    Ok(found.is_some())
 }
 
 /// A verification or flag that no entry is about. An entry whose content is gone may have been about anything.
