@@ -62,7 +62,7 @@ evaluate: models ## measures accuracy on every pack under $EVAL_DATA; pages and 
 
 mutants: ## changes code that decides, signs and checks in every small way; fails when no test notices one
 	@.ci/setup mutants
-	cargo mutants --no-shuffle --output target/mutants $(ARGS)
+	PROPTEST_CASES=32 cargo mutants --copy-target=false --output target/mutants $(ARGS)
 
 setup: ## installs what is missing on this machine
 	@.ci/setup test

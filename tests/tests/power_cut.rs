@@ -12,7 +12,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use anyhow::{Result, ensure};
-use tests::{people, power_cut::Disk, site::Site};
+use tests::{people, power_cut::Disk, process::run, site::Site};
 
 const CARD: &str = "A10020001";
 
@@ -47,23 +47,39 @@ fn work_and_lose_power(swallowed: Swallowed<'_>) -> Result<Synced> {
         Ok((center, watch(&site.counter_folder(), "counter-disk")?.ignoring(swallowed.counter)))
     };
     let (center_disk, counter_disk) = disks()?;
-    let answered = work(Site::new(&before)?.on_disks(Some(center_disk), Some(counter_disk)))?;
+    let done = work(Site::new(&before)?.on_disks(Some(center_disk), Some(counter_disk)))?;
 
     let (center_disk, counter_disk) = disks()?;
     let left = Site::new(&after)?;
     center_disk.after_power_cut(&left.center_folder())?;
     counter_disk.after_power_cut(&left.counter_folder())?;
-    check_what_is_left(&left, &answered)?;
+    check_what_is_left(&left, &done)?;
     Ok(Synced { center: center_disk.synced(), counter: counter_disk.synced() })
 }
 
-/// Transactions and the ids of their answers.
-fn work(site: Site) -> Result<Vec<(String, String)>> {
+/// What was done before the power failed.
+struct Done {
+    /// Transactions and the ids of their answers.
+    answered: Vec<(String, String)>,
+    /// Checkpoints of the audit log that commands had made when they ended.
+    sealed: usize,
+}
+
+/// Lines of the folder of checkpoints.
+fn checkpoints(site: &Site) -> Result<usize> {
+    let mut lines = 0;
+    for entry in std::fs::read_dir(site.center_folder().join("checkpoints"))? {
+        lines += std::fs::read_to_string(entry?.path())?.lines().count();
+    }
+    Ok(lines)
+}
+
+fn work(site: Site) -> Result<Done> {
     site.init_center()?;
     site.join_counter("P330212", "1")?;
     site.enrol(&[(CARD, people::picture("cl_franck_01829.jpg")?)])?;
     site.stand_before_the_camera(&[people::picture("cl_franck_02221.jpg")?])?;
-    let mut answered = Vec::new();
+    let (mut answered, mut sealed) = (Vec::new(), 0);
     for day in 1..=2 {
         let center = site.start_center("127.0.0.1:0")?;
         let counter = site.start_counter(center.address())?;
@@ -76,15 +92,21 @@ fn work(site: Site) -> Result<Vec<(String, String)>> {
         if day == 1 {
             counter.stop()?;
             center.stop()?;
+            sealed = checkpoints(&site)?;
         } else {
             center.kill()?;
             counter.kill()?;
         }
     }
-    Ok(answered)
+    Ok(Done { answered, sealed })
 }
 
-fn check_what_is_left(site: &Site, answered: &[(String, String)]) -> Result<()> {
+fn check_what_is_left(site: &Site, Done { answered, sealed }: &Done) -> Result<()> {
+    let settings = std::fs::read_to_string(site.center_folder().join("matcher.toml"))?;
+    ensure!(settings.contains("[server]"), "the center's settings are gone");
+    let left = checkpoints(site)?;
+    ensure!(*sealed > 0 && left >= *sealed, "{left} of {sealed} checkpoints are left");
+    run(&mut site.matcher(&["audit", "verify", "--records"])?)?;
     let stored = site.listing("verifications")?;
     ensure!(stored.len() == answered.len(), "{} of {} answered verifications are left", stored.len(), answered.len());
     // Another person stands there now: an answer that is given again is not a new capture.

@@ -120,6 +120,7 @@ pub struct DryRun<'a> {
     policy: &'a Policy,
     outcome: Outcome,
     open: HashMap<(String, String), Attempts>,
+    open_max: usize,
     days: HashSet<i64>,
     today: i64,
     cards_today: (HashSet<[u8; 32]>, HashSet<[u8; 32]>),
@@ -150,6 +151,7 @@ impl<'a> DryRun<'a> {
             policy,
             outcome: Outcome::default(),
             open: HashMap::new(),
+            open_max: TRANSACTIONS_MAX,
             days: HashSet::new(),
             today: i64::MIN,
             cards_today: Default::default(),
@@ -200,7 +202,7 @@ impl<'a> DryRun<'a> {
         {
             return Err(NotReplayed::OtherModel);
         }
-        if self.open.len() > TRANSACTIONS_MAX {
+        if self.open.len() > self.open_max {
             self.open.retain(|_, attempts| past.decided_at - attempts.last_at < TRANSACTION_MS);
         }
         let key = (past.institution.clone(), past.transaction.clone());
@@ -258,9 +260,10 @@ pub fn by_arithmetic(flags: u64, records: u64, trials: Trials) -> Option<Estimat
     if flags == 0 || records == 0 || trials.mated == 0 {
         return None;
     }
+    // There are flags, so that their share is above 0, and so is the lower end of its interval.
     let right = |flagged: f64, fnmr: f64| {
         let prevalence = ((flagged - fnmr) / (1.0 - fnmr)).max(0.0);
-        if flagged > 0.0 { (prevalence / flagged).min(1.0) } else { 0.0 }
+        (prevalence / flagged).min(1.0)
     };
     let flagged = wilson(flags as f64, records as f64);
     let fnmr = wilson(trials.mated_errors as f64, trials.mated as f64);

@@ -66,6 +66,13 @@ mod tests {
     }
 
     #[test]
+    fn an_attack_a_record_that_was_changed_and_an_old_photo_are_looked_at() {
+        check(Decision::NoDecision(NoDecision::AttackSuspected), &[], &[FlagKind::AttackSuspected]);
+        check(Decision::NoDecision(NoDecision::ReferenceUnreadable), &[], &[FlagKind::TamperingSuspected]);
+        check(Decision::NoDecision(NoDecision::ReferenceTooOld), &[], &[FlagKind::ReferenceTooOld]);
+    }
+
+    #[test]
     fn a_match_after_a_non_match_is_looked_at() {
         check(Decision::Match, &[], &[]);
         check(Decision::Match, &[Decision::Review], &[]);

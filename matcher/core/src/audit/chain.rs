@@ -160,6 +160,30 @@ mod tests {
         check_other_opening(EpochOpening { pid: 8, ..opening() });
     }
 
+    /// A text with its length before it.
+    fn long(text: &str) -> Vec<u8> {
+        [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat()
+    }
+
+    #[track_caller]
+    fn check_hash(hash: Hash, parts: &[&[u8]]) {
+        assert_eq!(hash, <Hash>::from(Sha256::digest(parts.concat())));
+    }
+
+    #[test]
+    fn what_is_hashed_is_what_is_documented() {
+        let texts = ["countersign audit entry 1", "verified", "till-1", "o", "{}"].map(long);
+        let [purpose, action, by, object, detail] = &texts;
+        check_hash(content().digest(&[3; 16]), &[purpose, &[3; 16], action, by, object, detail]);
+        let texts = ["countersign audit epoch 1", "serve", "center", "h"].map(long);
+        let [purpose, command, user, host] = &texts;
+        let first = opening().head();
+        check_hash(first.hash, &[purpose, &[1; 16], &5_i64.to_le_bytes(), command, user, host, &7_u32.to_le_bytes()]);
+        let next = first.next(&[(6, [8; 32])]);
+        let (purpose, one) = (long("countersign audit link 1"), 1_u64.to_le_bytes());
+        check_hash(next.hash, &[&purpose, &first.hash, &[1; 16], &one, &one, &6_i64.to_le_bytes(), &[8; 32]]);
+    }
+
     fn links() -> impl Strategy<Value = Vec<Vec<(i64, Hash)>>> {
         let entry = (any::<i64>(), any::<[u8; 4]>()).prop_map(|(at, bytes)| (at, Sha256::digest(bytes).into()));
         proptest::collection::vec(proptest::collection::vec(entry, 1..4), 1..8)

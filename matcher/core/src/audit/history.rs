@@ -1,6 +1,9 @@
 //! What a series of checkpoints says together.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, HashMap, HashSet},
+};
 
 use ed25519_dalek::VerifyingKey;
 
@@ -61,24 +64,21 @@ impl History {
         for head in &checkpoint.heads {
             let of_epoch = self.sealed.entry(head.epoch).or_default();
             let sealed = Sealed { hash: head.hash, entries: head.entries, checkpoint: checkpoint.number };
-            let agrees = match of_epoch.last_key_value() {
-                Some((link, last)) if *link == head.link => last.hash == head.hash && last.entries == head.entries,
-                Some((link, last)) => *link < head.link && last.entries < head.entries,
-                None => true,
-            };
+            let agrees = of_epoch.last_key_value().is_none_or(|(link, last)| match link.cmp(&head.link) {
+                Ordering::Less => last.entries < head.entries,
+                Ordering::Equal => last.hash == head.hash && last.entries == head.entries,
+                Ordering::Greater => false,
+            });
             if !agrees {
                 return Err(Fault::ForkedEpoch { epoch: Named(head.epoch), link: head.link, checkpoint: checkpoint.number });
             }
             of_epoch.entry(head.link).or_insert(sealed);
         }
-        if checkpoint.full && checkpoint.heads.len() < self.sealed.len() {
-            let mut known: Vec<_> = self.sealed.keys().filter(|epoch| checkpoint.heads.iter().all(|head| head.epoch != **epoch)).collect();
-            known.sort_unstable();
-            if let Some(epoch) = known.first() {
-                return Err(Fault::ForgottenEpoch { epoch: Named(**epoch), checkpoint: checkpoint.number });
-            }
+        let named: HashSet<EpochId> = checkpoint.heads.iter().map(|head| head.epoch).collect();
+        match self.sealed.keys().filter(|epoch| checkpoint.full && !named.contains(*epoch)).min() {
+            Some(epoch) => Err(Fault::ForgottenEpoch { epoch: Named(*epoch), checkpoint: checkpoint.number }),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Number of the last checkpoint; 0 for none.
@@ -177,7 +177,21 @@ mod tests {
         check(&lines(&[(true, vec![head(1, 3)]), (false, vec![head(1, 2)])]), "forked epoch 0101");
         let other = Head { hash: [9; 32], ..head(1, 3) };
         check(&lines(&[(true, vec![head(1, 3)]), (true, vec![other])]), "forked epoch 0101");
+        let (fewer, more) = (Head { entries: 5, ..head(1, 3) }, Head { entries: 7, ..head(1, 3) });
+        check(&lines(&[(true, vec![head(1, 3)]), (true, vec![fewer])]), "forked epoch 0101");
+        check(&lines(&[(true, vec![head(1, 3)]), (true, vec![more])]), "forked epoch 0101");
+        let empty = Head { entries: 6, ..head(1, 4) };
+        check(&lines(&[(true, vec![head(1, 3)]), (false, vec![empty])]), "forked epoch 0101");
+        check(&lines(&[(true, vec![head(1, 3)]), (false, vec![Head { entries: 5, ..empty }])]), "forked epoch 0101");
+        take(&lines(&[(true, vec![head(1, 3)]), (true, vec![head(1, 3)])])).unwrap();
+    }
+
+    #[test]
+    fn an_epoch_that_a_full_checkpoint_leaves_out_is_missing() {
         check(&lines(&[(true, vec![head(1, 3)]), (true, vec![head(2, 1)])]), "missing epoch 0101");
+        let both = vec![head(1, 1), head(2, 1), head(3, 1)];
+        check(&lines(&[(true, both.clone()), (true, vec![head(3, 1)])]), "missing epoch 0101");
+        check(&lines(&[(true, both), (true, vec![head(1, 1); 3])]), "missing epoch 0202");
     }
 
     #[test]

@@ -85,6 +85,7 @@ fn a_low_live_score_asks_for_a_retry_and_then_for_a_document() {
     check_live(Some(0.49), 3, &[], (unclear, Disposition::DocumentCheck));
     check_live(Some(0.49), 2, &[NoDecision::LiveUnclear], suspected);
     check_live(Some(0.5), 2, &[NoDecision::LiveUnclear], (Decision::Match, Disposition::Settle));
+    check_live(Some(0.1), 1, &[], (unclear, Disposition::Retry));
     check_live(Some(0.09), 1, &[], suspected);
     check_live(Some(0.49), 2, &[NoDecision::LiveNotAssessed], (unclear, Disposition::DocumentCheck));
 }

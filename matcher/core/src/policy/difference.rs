@@ -82,6 +82,7 @@ mod tests {
             &[("a", Some("1"), None), ("b.c", Some("\"x\""), Some("\"y\"")), ("b.d", None, Some("true"))],
         );
         check("a = 1", "a = 1 # the same", &[]);
+        check("a = [1, 2]", "a = [1, 3]", &[("a", Some("[1, 2]"), Some("[1, 3]"))]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Policies that are in order, and those that are refused with the field's name.
 
+use models_core::Component;
 use proptest::prelude::*;
 
 use super::*;
@@ -126,6 +127,54 @@ fn decisions_count_once_local_trials_were_accepted_by_name() {
     assert!(error.contains("thresholds[0].trials: expected local trials with at least 30 non-mated errors"), "{error}");
     let error = with(&local.replace("errors = 33", "errors = 34"), false, "live", true).unwrap_err().to_string();
     assert!(error.contains("at a rate of at most 3.334e-4 a comparison"), "three attempts share the target: {error}");
+}
+
+#[test]
+fn who_accepted_it_is_a_name_and_a_day() {
+    let commented = "# [accepted]\n# by = \"name\"\n# on = \"2026-11-22\"";
+    let check = |by: &str, on: &str, expected| check(commented, &format!("[accepted]\nby = \"{by}\"\non = \"{on}\""), expected);
+    for by in ["", " ", "a\\u0007b", &"陈".repeat(65)] {
+        check(by, "2026-11-22", "accepted.by: expected a name of 1 to 64 characters");
+    }
+    for on in ["2026-11-2", "2026-11-222", "2026/11/22", "2026-1a-22"] {
+        check("陈静", on, "accepted.on: expected a day");
+    }
+}
+
+#[test]
+fn what_people_are_told_and_asked_is_the_policys() {
+    let text = text("m@1", "r@1").replacen("consent_version = \"\"", "consent_version = \"consent-1\"", 1);
+    let policy = Policy::from_toml(&text.replacen("basis = \"legal_duty\"", "basis = \"consent\"", 1)).unwrap();
+    assert_eq!(policy.notices(), &Notices { notice: "notice-1".into(), consent: "consent-1".into() });
+    assert!(policy.asks_consent(Scene::Registration) && !policy.asks_consent(Scene::Settlement));
+}
+
+#[test]
+fn models_are_named_once_each() {
+    let band = |model: &str, scenes: &str| {
+        format!(
+            "[[thresholds]]\nmodel = \"{model}\"\nrecipe = \"r@1\"\nscenes = [{scenes}]\nmatch_at_least = 0.6\n\
+             trials = {{ source = \"public\", nonmated = 0, nonmated_errors = 0, mated = 0, mated_errors = 0 }}\n"
+        )
+    };
+    let bands = format!("{}{}[attack]\n", band("m@2", ""), band("m@1", "\"transfer\""));
+    let policy = Policy::from_toml(&text("m@1", "r@1").replacen("[attack]\n", &bands, 1)).unwrap();
+    let models: Vec<&str> = policy.models().map(|(model, _)| model.as_str()).collect();
+    assert_eq!(models, ["m@1", "m@2"]);
+}
+
+#[test]
+fn a_floor_may_be_as_high_as_the_gate() {
+    let text = text("m@1", "r@1").replacen("[probe.floor]", "[probe.floor]\nsharpness = 15", 1);
+    assert_eq!(Policy::from_toml(&text).unwrap().scene(Scene::Transfer).probe.floor.at_least(Component::Sharpness), Some(15));
+}
+
+#[test]
+fn a_score_at_a_threshold_is_in_the_band_above() {
+    let policy = Policy::from_toml(&text("m@1", "r@1")).unwrap();
+    let bands = policy.thresholds(Scene::Settlement, policy.model(), policy.recipe()).unwrap();
+    let at = |score| bands.band(SimilarityScore::new(score).unwrap());
+    assert_eq!((at(0.50), at(0.30), at(0.30_f32.next_down())), (Decision::Match, Decision::Review, Decision::NonMatch));
 }
 
 #[test]

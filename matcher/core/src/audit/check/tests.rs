@@ -92,8 +92,8 @@ fn changes_are_noticed_by_the_chain_itself() {
     check(&[], |links| content(links, 2, 1).object = "another".into(), "rewritten entry: link 3");
     check(&[], |links| content(links, 2, 1).salt = [9; 16], "rewritten entry: link 3");
     check(&[], |links| drop(links.remove(1)), "missing link 2");
-    check(&[], |links| drop(links[2].1.remove(0)), "missing or added entry: link 3");
-    check(&[], |links| drop(links[2].1.pop()), "missing or added entry: link 3");
+    check(&[], |links| drop(links[2].1.remove(0)), "missing or added entry: link 3 of epoch 01010101010101010101010101010101, place 1");
+    check(&[], |links| drop(links[2].1.pop()), "missing or added entry: link 3 of epoch 01010101010101010101010101010101, place 3");
     check(&[], |links| links[0].1[0].at += 1, "broken link 1");
     check(&[], |links| links[3].0.hash[0] ^= 1, "broken link 4");
     check(&[], |links| links[2].1[0].content = None, "deleted content: link 3");
