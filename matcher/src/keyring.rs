@@ -43,7 +43,7 @@ pub enum KeysCommand {
     },
     /// Put a new key in the place of one, while the center serves
     Rotate(RotateArgs),
-    /// Make the server's certificate anew, for the same key and its names; servers take it when they start
+    /// Make the server's certificate anew, for the same key and its names; servers take it up within seconds
     Renew(RenewArgs),
     /// Write all keys and certificates into one encrypted file
     Backup(KeyBackupArgs),
@@ -57,7 +57,7 @@ pub enum KeysCommand {
 pub enum KeyKind {
     /// Wraps the data keys of persons
     KeyEncryption,
-    /// Signs certificates of servers and devices; servers take it when they start
+    /// Signs certificates of servers and devices
     Authority,
     /// Hashes card numbers for look-up
     Lookup,
@@ -201,7 +201,7 @@ pub async fn run(dir: &DataDir, config: &Config, command: &KeysCommand, now: Tim
         KeysCommand::Renew(args) => {
             renew(dir, &args.server_names, now)?;
             record(&store, AuditAction::KeyRotated, "server", now).await?;
-            "the server's certificate is new; servers take it when they start".into()
+            "the server's certificate is new; servers take it up within seconds".into()
         }
         KeysCommand::Backup(args) => {
             let passphrase = backup::keys::passphrase().map_err(KeyringError::Backup)?;

@@ -37,5 +37,6 @@ pub mod serve;
 pub mod store;
 pub mod subject;
 pub mod surroundings;
+pub mod tls;
 pub mod vault;
 pub mod web;

@@ -18,7 +18,7 @@ use proto::{
 };
 use thiserror::Error;
 use tokio::sync::{Notify, oneshot};
-use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic::transport::Server;
 use tracing::{info, warn};
 
 use jobs::Jobs;
@@ -46,6 +46,7 @@ use crate::{
     policy::Policies,
     receipt_keys::ReceiptKeys,
     surroundings::System,
+    tls::{ServerTls, TlsError},
     web::{self, WebError},
 };
 
@@ -102,8 +103,8 @@ pub enum ServeError {
         source: io::Error,
     },
     /// Certificates or keys do not make a TLS server.
-    #[error("the server's certificate, its key or the authority's certificate is not in order")]
-    Tls(#[source] tonic::transport::Error),
+    #[error("{0}")]
+    Tls(TlsError),
     /// Reflection cannot be served.
     #[error("the contract's descriptors are not in order")]
     Reflection(#[source] tonic_reflection::server::Error),
@@ -138,7 +139,6 @@ impl ServeError {
 pub struct Bound {
     services: Services,
     listener: Listener,
-    tls: ServerTlsConfig,
     config: ServerConfig,
     address: AddressFile,
     published: web::Bound,
@@ -167,18 +167,20 @@ impl std::fmt::Debug for Services {
 /// # Errors
 /// When something is not in order, another process serves the folder, or the port cannot be had.
 pub async fn bind(dir: &DataDir, config: &Config) -> Result<Bound, ServeError> {
-    let tls = tls(dir, &config.server)?;
-    let services = services(dir, config).await?;
+    let tls = Arc::new(ServerTls::load(dir).map_err(ServeError::Tls)?);
+    let services = services(dir, config, Arc::clone(&tls)).await?;
     let listen = config.server.listen;
     let no_port = |source| ServeError::Listen { address: listen, source };
-    let listener = Listener::bind(listen, config.server.connections_max).await.map_err(no_port)?;
+    let listener = Listener::bind(listen, config.server.connections_max, Arc::clone(&tls), config.server.handshake_timeout())
+        .await
+        .map_err(no_port)?;
     let address = listener.address().map_err(no_port)?;
     let keys = web::keys::router(Arc::clone(&services.receipt_keys), Arc::new(System), config.receipts.overlap().publish_ahead_ms);
     let published = &config.published;
-    let published = web::Bound::bind(dir, published.listen, published.connections_max, keys).await.map_err(ServeError::Publish)?;
+    let published = web::Bound::bind(tls, published.listen, published.connections_max, keys).await.map_err(ServeError::Publish)?;
     let published_address = AddressFile::write(dir.published_address(), published.address())?;
     let address = AddressFile::write(dir.serve_address(), address)?;
-    Ok(Bound { services, listener, tls, config: config.server.clone(), address, published, published_address })
+    Ok(Bound { services, listener, config: config.server.clone(), address, published, published_address })
 }
 
 /// A file with the address of a listener, while it is open.
@@ -223,6 +225,12 @@ impl Bound {
         Arc::clone(&self.services.jobs.policies)
     }
 
+    /// The certificates this server works with, likewise.
+    #[must_use]
+    pub fn tls(&self) -> Arc<ServerTls> {
+        Arc::clone(&self.services.jobs.tls)
+    }
+
     /// Serves until `stop` is done, then drains.
     ///
     /// # Errors
@@ -230,7 +238,7 @@ impl Bound {
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
         let (stopped, stopping) = oneshot::channel::<()>();
         let publishing = tokio::spawn(self.published.run(async { drop(stopping.await) }));
-        let done = serve(self.services, self.listener, self.tls, &self.config, stop).await;
+        let done = serve(self.services, self.listener, &self.config, stop).await;
         drop(stopped);
         // It ends by itself, soon.
         let _ = publishing.await;
@@ -243,7 +251,6 @@ impl Bound {
 async fn serve(
     services: Services,
     listener: Listener,
-    tls: ServerTlsConfig,
     config: &ServerConfig,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
@@ -257,7 +264,7 @@ async fn serve(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .map_err(ServeError::Reflection)?;
-    let router = server(tls, config)?
+    let router = server(config)
         .add_service(VerificationServiceServer::new(services.verifications).max_decoding_message_size(MESSAGE_LEN_MAX))
         .add_service(EnrolmentServiceServer::new(services.enrolments).max_decoding_message_size(MESSAGE_LEN_MAX))
         .add_service(DeviceServiceServer::new(services.devices).max_decoding_message_size(MESSAGE_LEN_MAX))
@@ -292,21 +299,18 @@ fn address_line(address: SocketAddr) -> String {
     format!("https://{address}\n")
 }
 
-fn server(tls: ServerTlsConfig, config: &ServerConfig) -> Result<Server, ServeError> {
-    let server = Server::builder()
-        .tls_config(tls)
-        .map_err(ServeError::Tls)?
+fn server(config: &ServerConfig) -> Server {
+    Server::builder()
         .concurrency_limit_per_connection(config.requests_per_connection_max as usize)
         .max_concurrent_streams(config.requests_per_connection_max)
         // The gate bounds the work; this bounds a message that trickles in.
         .timeout(config.request_timeout() * 2)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .http2_max_header_list_size(HEADER_LIST_LEN_MAX);
-    Ok(server)
+        .http2_max_header_list_size(HEADER_LIST_LEN_MAX)
 }
 
-async fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError> {
+async fn services(dir: &DataDir, config: &Config, tls: Arc<ServerTls>) -> Result<Services, ServeError> {
     let manifest = config.models.manifest().map_err(ServeError::Manifest)?;
     let models = Arc::new(FeatureModels::from_manifest(&manifest).map_err(ServeError::Models)?);
     let opening = Arc::new(OpeningKeys::load(&dir.opening_keys()).map_err(ServeError::Key)?);
@@ -337,6 +341,7 @@ async fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError
         vault: Arc::clone(&center.vault),
         lookup: Arc::clone(&center.lookup),
         opening,
+        tls,
         store: Arc::clone(&center.store),
         filing_threshold: config.law.filing_threshold,
     };
@@ -357,15 +362,4 @@ async fn services(dir: &DataDir, config: &Config) -> Result<Services, ServeError
 
 fn freshness(config: FreshnessConfig) -> Freshness {
     Freshness { past_max_ms: i64::from(config.past_max_seconds) * 1000, future_max_ms: i64::from(config.future_max_seconds) * 1000 }
-}
-
-/// A certificate of the center's authority is asked of every caller.
-fn tls(dir: &DataDir, config: &ServerConfig) -> Result<ServerTlsConfig, ServeError> {
-    let identity = Identity::from_pem(read(dir.server_certificate())?, read(dir.server_key())?);
-    let authority = Certificate::from_pem(read(dir.authority_certificate())?);
-    Ok(ServerTlsConfig::new().identity(identity).client_ca_root(authority).timeout(config.handshake_timeout()))
-}
-
-fn read(path: PathBuf) -> Result<Vec<u8>, ServeError> {
-    std::fs::read(&path).map_err(|source| ServeError::File { path, source })
 }

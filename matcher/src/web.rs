@@ -5,7 +5,7 @@
 
 pub mod keys;
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -18,7 +18,6 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use thiserror::Error;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -28,7 +27,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
-use crate::data_dir::DataDir;
+use crate::tls::ServerTls;
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 const HEADERS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,27 +43,6 @@ const BUFFER_LEN_MAX: usize = 16 * 1024;
 /// A listener that cannot be had.
 #[derive(Debug, Error)]
 pub enum WebError {
-    /// A certificate or key cannot be read.
-    #[error("could not read {}", .path.display())]
-    File {
-        /// Which one.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// A certificate or key is no PEM.
-    #[error("{}: expected PEM", .path.display())]
-    Pem {
-        /// Which one.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: rustls::pki_types::pem::Error,
-    },
-    /// Certificate and key do not make a TLS server.
-    #[error("the server's certificate or key is not in order")]
-    Tls(#[source] rustls::Error),
     /// The address cannot be had.
     #[error("could not listen on {address}")]
     Listen {
@@ -79,7 +57,7 @@ pub enum WebError {
 /// A listener that is bound and ready to run.
 pub struct Bound {
     listener: TcpListener,
-    acceptor: TlsAcceptor,
+    tls: Arc<ServerTls>,
     router: Router,
     places: Arc<Semaphore>,
     address: SocketAddr,
@@ -92,17 +70,16 @@ impl std::fmt::Debug for Bound {
 }
 
 impl Bound {
-    /// Binds an address with the server certificate of a data folder.
+    /// Binds an address.
     ///
     /// # Errors
-    /// When the certificate, its key or the address cannot be had.
-    pub async fn bind(dir: &DataDir, listen: SocketAddr, connections_max: usize, router: Router) -> Result<Self, WebError> {
-        let acceptor = TlsAcceptor::from(Arc::new(tls(dir)?));
+    /// When it cannot be had.
+    pub async fn bind(tls: Arc<ServerTls>, listen: SocketAddr, connections_max: usize, router: Router) -> Result<Self, WebError> {
         let no_port = |source| WebError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(no_port)?;
         let address = listener.local_addr().map_err(no_port)?;
         let router = router.layer(map_response(careful));
-        Ok(Self { listener, acceptor, router, places: Arc::new(Semaphore::new(connections_max)), address })
+        Ok(Self { listener, tls, router, places: Arc::new(Semaphore::new(connections_max)), address })
     }
 
     /// The address in use.
@@ -124,7 +101,8 @@ impl Bound {
             };
             match accepted {
                 Ok((stream, _)) => {
-                    let (acceptor, router, stopped) = (self.acceptor.clone(), self.router.clone(), stopped.clone());
+                    let acceptor = TlsAcceptor::from(self.tls.for_published());
+                    let (router, stopped) = (self.router.clone(), stopped.clone());
                     connections.spawn(async move {
                         let _place = place;
                         let _ = tokio::time::timeout(CONNECTION_TIMEOUT, connection(acceptor, router, stream, stopped)).await;
@@ -165,24 +143,4 @@ async fn careful(mut response: Response) -> Response {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
-}
-
-fn tls(dir: &DataDir) -> Result<rustls::ServerConfig, WebError> {
-    let (path, pem) = read(dir.server_certificate())?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    let certificates = certificates.map_err(|source| WebError::Pem { path, source })?;
-    let (path, pem) = read(dir.server_key())?;
-    let key = PrivateKeyDer::from_pem_slice(&zeroize::Zeroizing::new(pem)).map_err(|source| WebError::Pem { path, source })?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(WebError::Tls)?;
-    let mut config = builder.with_no_client_auth().with_single_cert(certificates, key).map_err(WebError::Tls)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
-}
-
-fn read(path: PathBuf) -> Result<(PathBuf, Vec<u8>), WebError> {
-    match std::fs::read(&path) {
-        Ok(bytes) => Ok((path, bytes)),
-        Err(source) => Err(WebError::File { path, source }),
-    }
 }

@@ -1,4 +1,4 @@
-//! Connections, of which only so many are open at once.
+//! Connections by mutual TLS, of which only so many are open at once.
 //!
 //! Each accepted connection holds a place until it is closed. When none is free the next ones wait in the
 //! operating system's queue: a flood of connections costs a bounded amount of memory.
@@ -17,8 +17,12 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
 };
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::{Connected, TcpConnectInfo};
+use tracing::debug;
+
+use crate::tls::ServerTls;
 
 /// Wait after a connection that could not be accepted.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -28,6 +32,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub struct Listener {
     inner: TcpListener,
     places: Arc<Semaphore>,
+    tls: Arc<ServerTls>,
+    handshake_timeout: Duration,
 }
 
 impl Listener {
@@ -35,8 +41,9 @@ impl Listener {
     ///
     /// # Errors
     /// When the address cannot be had.
-    pub async fn bind(address: SocketAddr, connections_max: usize) -> io::Result<Self> {
-        Ok(Self { inner: TcpListener::bind(address).await?, places: Arc::new(Semaphore::new(connections_max)) })
+    pub async fn bind(address: SocketAddr, connections_max: usize, tls: Arc<ServerTls>, handshake_timeout: Duration) -> io::Result<Self> {
+        let inner = TcpListener::bind(address).await?;
+        Ok(Self { inner, places: Arc::new(Semaphore::new(connections_max)), tls, handshake_timeout })
     }
 
     /// The address in use.
@@ -49,7 +56,7 @@ impl Listener {
 
     /// The connections, one after the other. Dropping the stream closes the port.
     #[must_use]
-    pub fn into_stream(self) -> ReceiverStream<io::Result<Connection>> {
+    pub fn into_stream(self) -> ReceiverStream<io::Result<TlsStream<Connection>>> {
         let (sender, receiver) = mpsc::channel(1);
         tokio::spawn(async move {
             loop {
@@ -57,16 +64,31 @@ impl Listener {
                     () = sender.closed() => break,
                     accepted = self.accept() => accepted,
                 };
-                if accepted.is_err() {
+                match accepted {
+                    // Whoever is slow to shake hands holds a place, and nobody else up.
+                    Ok(connection) => drop(tokio::spawn(self.shake_hands(connection, sender.clone()))),
                     // Out of file descriptors, perhaps: others must close before this can succeed.
-                    tokio::time::sleep(PAUSE).await;
-                }
-                if sender.send(accepted).await.is_err() {
-                    break;
+                    Err(_) => tokio::time::sleep(PAUSE).await,
                 }
             }
         });
         ReceiverStream::new(receiver)
+    }
+
+    /// Gives the connection on once both sides have shown their certificates; otherwise it is closed.
+    fn shake_hands(
+        &self,
+        connection: Connection,
+        sender: mpsc::Sender<io::Result<TlsStream<Connection>>>,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let (acceptor, timeout) = (TlsAcceptor::from(self.tls.for_counters()), self.handshake_timeout);
+        async move {
+            match tokio::time::timeout(timeout, acceptor.accept(connection)).await {
+                Ok(Ok(stream)) => drop(sender.send(Ok(stream)).await),
+                Ok(Err(error)) => debug!(error = &error as &dyn std::error::Error, "a handshake failed"),
+                Err(_) => debug!("a handshake took too long"),
+            }
+        }
     }
 
     async fn accept(&self) -> io::Result<Connection> {

@@ -329,7 +329,7 @@ pub fn text(rotated: &Rotated) -> String {
         String::new()
     };
     let restart = match rotated.kind {
-        KeyKind::Authority => "\nStart the servers again: the new one may start before the old one is stopped.",
+        KeyKind::Authority => "\nIssue the bundles of all devices again; servers take it up within seconds.",
         KeyKind::KeyEncryption | KeyKind::Lookup | KeyKind::Opening | KeyKind::Receipt | KeyKind::ReceiptDrill | KeyKind::Audit => "",
     };
     let copies = match (rotated.kind, dropped.is_empty()) {

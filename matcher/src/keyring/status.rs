@@ -99,7 +99,7 @@ async fn authority(dir: &DataDir, store: &dyn Store, now: TimeMs) -> Result<Vec<
     let row = |(place, id): (usize, String)| {
         let (made, note) = match place {
             0 => (authorities.made, String::new()),
-            _ => (None, "--finish, when every device has a bundle issued since; then start the servers again".to_owned()),
+            _ => (None, "--finish, when every device has a bundle issued since".to_owned()),
         };
         let needed_by = (place > 0).then_some(behind);
         KeyRow { kind: KeyKind::Authority.word(), id, made, in_use: place == 0, needed_by, note }

@@ -13,6 +13,7 @@ use crate::{
     lookup::Lookup,
     policy::Policies,
     store::Store,
+    tls::ServerTls,
     vault::Vault,
 };
 
@@ -32,6 +33,7 @@ pub(super) struct Jobs {
     pub(super) vault: Arc<Vault>,
     pub(super) lookup: Arc<Lookup>,
     pub(super) opening: Arc<OpeningKeys>,
+    pub(super) tls: Arc<ServerTls>,
     pub(super) store: Arc<dyn Store>,
     pub(super) filing_threshold: u64,
 }
@@ -39,7 +41,7 @@ pub(super) struct Jobs {
 impl Jobs {
     /// Works until it is dropped.
     pub(super) async fn run(self) {
-        let Self { rechecker, cases, retainer, sealer, policies, vault, lookup, opening, store, filing_threshold } = self;
+        let Self { rechecker, cases, retainer, sealer, policies, vault, lookup, opening, tls, store, filing_threshold } = self;
         tokio::join!(
             async {
                 if let Some(rechecker) = rechecker {
@@ -57,13 +59,13 @@ impl Jobs {
                 }
             },
             sealer.run(),
-            look(&policies, &vault, &lookup, &opening),
+            look(&policies, &vault, &lookup, &opening, &tls),
             count(store.as_ref(), filing_threshold),
         );
     }
 }
 
-async fn look(policies: &Policies, vault: &Vault, lookup: &Lookup, opening: &OpeningKeys) {
+async fn look(policies: &Policies, vault: &Vault, lookup: &Lookup, opening: &OpeningKeys, tls: &ServerTls) {
     loop {
         tokio::time::sleep(LOOK).await;
         policies.refresh().await;
@@ -71,6 +73,7 @@ async fn look(policies: &Policies, vault: &Vault, lookup: &Lookup, opening: &Ope
         vault.refresh();
         lookup.refresh();
         opening.refresh();
+        tls.refresh();
     }
 }
 

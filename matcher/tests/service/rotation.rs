@@ -191,7 +191,8 @@ async fn the_authority_is_rolled_over_device_by_device() {
     assert!(!rotate_of(KeyKind::Authority, &center, false, false).await.unwrap().made);
     let both = std::fs::read_to_string(center.dir.authority_certificate()).unwrap();
     assert!(both.ends_with(&first) && both.matches("BEGIN CERTIFICATE").count() == 2);
-    let center = TestCenter::reopen(center.stop().await, |_| {}).await;
+    center.look_at_certificates();
+    old.report(health()).await.unwrap();
     let old = old.connect(&center.address);
     old.report(health()).await.unwrap();
     let new = center.device("2").await;
@@ -203,7 +204,7 @@ async fn the_authority_is_rolled_over_device_by_device() {
     old.report(health()).await.unwrap();
     assert_eq!(rotate_of(KeyKind::Authority, &center, true, false).await.unwrap().dropped.len(), 1);
     check_refused(rotate_of(KeyKind::Authority, &center, true, false).await, "there is no older key to drop");
-    let center = TestCenter::reopen(center.stop().await, |_| {}).await;
+    center.look_at_certificates();
     for device in [old, new] {
         device.connect(&center.address).report(health()).await.unwrap();
     }

@@ -15,6 +15,7 @@ use matcher::{
     serve,
     store::{BoundIdentifier, Device, Enrolled, Flag, Listing, NewEnrolment, StoredReference, Verification},
     surroundings::{Surroundings, System},
+    tls::ServerTls,
     vault::{IdentifierContext, RecordContext},
 };
 use matcher_core::{Identifier, IdentifierKind, Life, Policy, ReferenceSource, Region};
@@ -33,6 +34,7 @@ pub(crate) struct TestCenter {
     pub(crate) address: String,
     pub(crate) published: std::net::SocketAddr,
     served: Arc<Policies>,
+    tls: Arc<ServerTls>,
     stop: Option<oneshot::Sender<()>>,
     server: Option<JoinHandle<()>>,
 }
@@ -65,13 +67,13 @@ impl TestCenter {
         let bound = serve::bind(&dir, &config).await.unwrap();
         let address = format!("https://{}", bound.address());
         let published = bound.published_address();
-        let served = bound.policies();
+        let (served, tls) = (bound.policies(), bound.tls());
         let (stop, stopped) = oneshot::channel::<()>();
         let server = tokio::spawn(async move {
             bound.run(async { drop(stopped.await) }).await.unwrap();
         });
         let center = Center::open(&dir).await.unwrap();
-        Self { folder, dir, center, address, published, served, stop: Some(stop), server: Some(server) }
+        Self { folder, dir, center, address, published, served, tls, stop: Some(stop), server: Some(server) }
     }
 
     /// A center whose decisions count, under changed settings.
@@ -86,6 +88,11 @@ impl TestCenter {
         let center = Self::live_with(|_| {}).await;
         let device = center.device("1").await;
         (center, device)
+    }
+
+    /// Lets the server look at its certificates now, as it does every two seconds.
+    pub(crate) fn look_at_certificates(&self) {
+        self.tls.refresh();
     }
 
     /// Puts a policy in force and waits until the server works by it.
