@@ -1,8 +1,8 @@
 //! The files of receipt keys, read again while the center serves: rotation needs no restart.
 //!
 //! A file holds Ed25519 keys (PKCS #8 in PEM), newest first, each below a line `# made <RFC 3339>`. A file that was
-//! changed to something unusable is said once in the log, and the keys read before stay in use. Not here: which of
-//! them signs or is published (`matcher_core::receipt::keys`).
+//! changed to something unusable is said once in the log, and the keys read before stay in use. Not here: how a file is read
+//! (`crate::keys::signing`), which of them signs or is published (`matcher_core::receipt::keys`).
 
 use std::{
     path::{Path, PathBuf},
@@ -10,10 +10,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use ed25519_dalek::{
-    SigningKey,
-    pkcs8::{DecodePrivateKey, EncodePrivateKey, spki::der::pem::LineEnding},
-};
+use ed25519_dalek::SigningKey;
 use jiff::Timestamp;
 use matcher_core::receipt::{DatedKey, KeySet, Overlap, SettlementKey, SigningKeys};
 use tracing::{error, info};
@@ -22,16 +19,12 @@ use zeroize::Zeroizing;
 use crate::{
     config::ReceiptsConfig,
     data_dir::DataDir,
-    keys::{KeyError, load_secret},
+    keys::{KeyError, load_secret, signing},
     store::TimeMs,
-    surroundings::os_random,
 };
 
 /// How often a file is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
-const END: &str = "-----END PRIVATE KEY-----";
-const MADE: &str = "# made ";
 
 /// Which receipts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,9 +103,7 @@ pub fn load_settlement(dir: &DataDir) -> Result<SettlementKey, KeyError> {
 /// # Errors
 /// Only when the key cannot be encoded, which does not happen with a key just made.
 pub fn new_key(now: TimeMs) -> Result<Zeroizing<String>, ed25519_dalek::pkcs8::Error> {
-    let pem = SigningKey::from_bytes(&Zeroizing::new(os_random())).to_pkcs8_pem(LineEnding::LF)?;
-    let made = Timestamp::from_millisecond(now / 1000 * 1000).unwrap_or_default();
-    Ok(Zeroizing::new(format!("{MADE}{made}\n{}", *pem)))
+    signing::new_dated(Timestamp::from_millisecond(now).unwrap_or_default())
 }
 
 /// A file of keys that is read again when it changes.
@@ -166,39 +157,17 @@ fn stamp(path: &Path) -> Option<Stamp> {
 }
 
 fn load(path: &Path) -> Result<SigningKeys, KeyError> {
-    let text = std::fs::read_to_string(path).map(Zeroizing::new);
-    let text = text.map_err(|source| KeyError::Read { path: path.to_owned(), source })?;
-    let expected = "Ed25519 private keys in PEM (PKCS #8), newest first, each below a line `# made TIME`";
-    parse(&text).ok_or_else(|| KeyError::Form { path: path.to_owned(), expected })
-}
-
-/// The keys of a file; nothing when anything in it is not in order.
-fn parse(text: &str) -> Option<SigningKeys> {
-    let (mut keys, mut made_at, mut block) = (Vec::new(), None, None::<Zeroizing<String>>);
-    for line in text.lines().map(str::trim) {
-        if let Some(pem) = &mut block {
-            pem.push_str(line);
-            pem.push('\n');
-            if line == END {
-                let key = SigningKey::from_pkcs8_pem(pem).ok()?;
-                keys.push(DatedKey { made_at: made_at.take(), key });
-                block = None;
-            }
-        } else if line == BEGIN {
-            block = Some(Zeroizing::new(format!("{line}\n")));
-        } else if let Some(time) = line.strip_prefix(MADE) {
-            made_at = Some(time.trim().parse::<Timestamp>().ok()?.as_millisecond());
-        } else if !line.is_empty() && !line.starts_with('#') {
-            return None;
-        }
-    }
-    if block.is_some() { None } else { SigningKeys::new(keys) }
+    let dated = |key: signing::DatedKey| DatedKey { made_at: key.made.map(|made| made.as_millisecond()), key: key.key };
+    let keys = signing::SigningKeys::load(path)?.into_all().map(dated).collect();
+    SigningKeys::new(keys).ok_or_else(|| KeyError::Form { path: path.to_owned(), expected: "at least one signing key" })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
+    const END: &str = "-----END PRIVATE KEY-----";
     const NOW: TimeMs = 1_800_000_000_000;
     const OVERLAP: Overlap = Overlap { publish_ahead_ms: 3_600_000, keep_ms: 960_000 };
 
@@ -211,8 +180,8 @@ mod tests {
     #[test]
     fn a_file_holds_several_keys_with_the_times_they_were_made() {
         let (old, new) = (new_key(NOW).unwrap(), new_key(NOW + 10_000_000).unwrap());
-        let only_old = parse(&old).unwrap().signing(NOW, OVERLAP).to_bytes();
-        let both = parse(&format!("{}\n# a comment\n{}", *new, *old)).unwrap();
+        let only_old = load(file(&old).path()).unwrap().signing(NOW, OVERLAP).to_bytes();
+        let both = load(file(&format!("{}\n# a comment\n{}", *new, *old)).path()).unwrap();
         assert_eq!(both.signing(NOW + 10_000_000, OVERLAP).to_bytes(), only_old, "the new key is only published");
         assert_ne!(both.signing(NOW + 10_000_000 + 3_600_000, OVERLAP).to_bytes(), only_old);
         assert_eq!(both.published(NOW + 10_000_000, OVERLAP).ids().count(), 2);

@@ -64,6 +64,11 @@ impl SigningKeys {
         &self.newest
     }
 
+    /// All, newest first, to be kept.
+    pub fn into_all(self) -> impl Iterator<Item = DatedKey> {
+        std::iter::once(self.newest).chain(self.older)
+    }
+
     /// All, newest first.
     pub fn all(&self) -> impl Iterator<Item = &DatedKey> {
         std::iter::once(&self.newest).chain(&self.older)
