@@ -26,6 +26,7 @@ pub mod listing;
 pub mod lookup;
 pub mod networks;
 pub mod out;
+pub mod overload;
 pub mod pki;
 pub mod policy;
 pub mod receipt_command;

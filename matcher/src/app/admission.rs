@@ -17,7 +17,7 @@ use crate::{
     surroundings::Surroundings,
 };
 
-use super::flags;
+use super::{callers::Callers, flags};
 
 /// A caller or an envelope that is not let in.
 #[derive(Debug, Error)]
@@ -91,6 +91,8 @@ pub struct Admission {
     pub opening: Arc<OpeningKeys>,
     /// Time and ids.
     pub surroundings: Arc<dyn Surroundings>,
+    /// Whose turns calls take.
+    pub callers: Arc<Callers>,
 }
 
 impl Admission {
@@ -98,10 +100,10 @@ impl Admission {
     ///
     /// # Errors
     /// When it is not in the registry, revoked, or the registry cannot be asked.
-    pub async fn device(&self, certificate_sha256: Option<[u8; 32]>) -> Result<Device, AdmissionError> {
-        let sha256 = certificate_sha256.ok_or(AdmissionError::NoCertificate)?;
-        let device = self.store.device_of_certificate(&sha256).await.map_err(AdmissionError::Store)?;
+    pub async fn device(&self, certificate_sha256: [u8; 32]) -> Result<Device, AdmissionError> {
+        let device = self.store.device_of_certificate(&certificate_sha256).await.map_err(AdmissionError::Store)?;
         let device = device.ok_or(AdmissionError::UnknownDevice)?;
+        self.callers.remember(&device);
         if device.revoked_at.is_some() { Err(AdmissionError::Revoked) } else { Ok(device) }
     }
 
@@ -161,7 +163,9 @@ impl Admission {
     pub(super) async fn raise(&self, flag: Flag) -> Result<(), StoreError> {
         match self.store.record_flag(flag).await {
             Ok(()) | Err(StoreError::Conflict(_)) => Ok(()),
-            Err(error @ (StoreError::Unavailable(_) | StoreError::Corrupt { .. } | StoreError::TooNew { .. })) => Err(error),
+            Err(error @ (StoreError::Unavailable(_) | StoreError::Busy | StoreError::Corrupt { .. } | StoreError::TooNew { .. })) => {
+                Err(error)
+            }
         }
     }
 
