@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use proto::v1;
 use tokio::task::JoinSet;
-use tonic::{Code, Request, Status};
+use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::support::{TestCenter, TestDevice, capture};
@@ -73,28 +73,4 @@ async fn a_flood_of_one_institution_is_refused_and_another_is_served_meanwhile()
     let of = |institution: &'static str| move |record: &&matcher::store::Verification| record.request.institution == institution;
     let records = center.verifications().await;
     assert_eq!((records.iter().filter(of("P1")).count(), records.iter().filter(of("P2")).count()), (served, 11));
-}
-
-#[tokio::test]
-async fn a_caller_that_waits_shorter_than_the_line_is_refused_at_once() {
-    let center = TestCenter::live_with(|config| config.server.requests_max = 1).await;
-    center.enrol(CARD).await;
-    let devices = [Arc::new(center.device("1").await), Arc::new(center.device("2").await)];
-    let mut calls = JoinSet::new();
-    for number in 0..40 {
-        let device = Arc::clone(&devices[number % 2]);
-        calls.spawn(async move {
-            let mut request = Request::new(v1::VerifyRequest {
-                envelope: Some(device.seal(&device.address(&format!("T-{number}"), 1), &capture(CARD, 0.8))),
-            });
-            request.set_timeout(Duration::from_millis(if number < 20 { 20_000 } else { 30 }));
-            let mut client = proto::v1::verification_service_client::VerificationServiceClient::new(device.channel());
-            client.verify(request).await
-        });
-    }
-    let answers = calls.join_all().await;
-    let code = |answer: &Result<_, Status>| answer.as_ref().map_or_else(Status::code, |_| Code::Ok);
-    let of = |wanted| answers.iter().filter(|answer| code(answer) == wanted).count();
-    assert!(of(Code::Ok) >= 20, "those who can wait are served");
-    assert!(of(Code::ResourceExhausted) > 0, "{answers:?}");
 }
