@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use ::tests::process::{Server, binary};
 use anyhow::{Context, Result, bail};
 use ed25519_dalek::{
     SigningKey,
@@ -22,7 +23,6 @@ use matcher::{
 };
 use matcher_core::Policy;
 use proto::envelope::OpeningPublicKey;
-use tests::process::{Server, binary};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 use super::people::{self, MadeBy};
@@ -82,10 +82,12 @@ impl Place {
         self.root.join("center")
     }
 
-    /// The center's file of records.
+    /// Bytes of the store's file and its log; 0 where it is not in the folder.
     #[must_use]
-    pub fn store_file(&self) -> PathBuf {
-        DataDir::new(self.folder()).store()
+    pub fn store_bytes(&self) -> u64 {
+        let file = DataDir::new(self.folder()).store();
+        let log = file.with_extension("db-wal");
+        [file, log].iter().filter_map(|file| Some(fs::metadata(file).ok()?.len())).sum()
     }
 
     /// Makes the center where it is not made yet, with a policy whose decisions count.

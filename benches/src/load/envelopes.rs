@@ -11,7 +11,10 @@ use proto::{
 };
 use rayon::prelude::*;
 
-use super::{center::Device, people::{self, MadeBy}};
+use super::{
+    center::Device,
+    people::{self, MadeBy},
+};
 
 /// Cosine of most captures with their reference: a match.
 const MATED: f32 = 0.8;
@@ -32,7 +35,7 @@ pub struct Form {
 }
 
 /// A capture that is ready to be sent.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Ready {
     /// Which device sends it, by its place.
     pub device: usize,
@@ -76,11 +79,8 @@ fn sequence_base() -> u64 {
 }
 
 fn capture(form: &Form, made_by: &MadeBy, person: u64, features_f16: Vec<u8>, random: &mut fastrand::Rng) -> v1::Capture {
-    let template = v1::Template {
-        model_id: made_by.model.as_str().to_owned(),
-        recipe_id: made_by.recipe.as_str().to_owned(),
-        features_f16,
-    };
+    let template =
+        v1::Template { model_id: made_by.model.as_str().to_owned(), recipe_id: made_by.recipe.as_str().to_owned(), features_f16 };
     let sample = v1::ProbeSample {
         template: Some(template),
         sample: Some(sample(form.sample_len, random)),
