@@ -17,6 +17,7 @@ pub(crate) mod contract;
 pub mod extractions;
 pub mod holdings;
 pub mod keys;
+pub mod live;
 pub mod policies;
 pub mod receipts;
 pub mod retention;
@@ -380,6 +381,7 @@ pub trait Store:
     + Count
     + extractions::Extractions
     + KeyStore
+    + live::Live
     + Policies
     + receipts::Receipts
     + retention::Retention

@@ -102,9 +102,8 @@ impl Place {
         let args = InitArgs { server_names: vec!["localhost".into(), "127.0.0.1".into()], demonstration: true };
         init(&dir, &args, System.now_ms()).await?;
         if let Some(url) = &self.store {
-            let mut settings = fs::read_to_string(dir.config())?;
-            settings.push_str(&format!("\n[store]\nurl = \"{url}\"\n"));
-            fs::write(dir.config(), settings)?;
+            let settings = fs::read_to_string(dir.config())?;
+            fs::write(dir.config(), settings.replacen("url = \"file\"", &format!("url = \"{url}\""), 1))?;
         }
         let center = self.open().await?;
         let text = live_policy();

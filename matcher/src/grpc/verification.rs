@@ -35,12 +35,15 @@ impl VerificationService for Verifications {
 
 impl Verifications {
     async fn answer(&self, peer: Peer, message: v1::VerifyRequest) -> Result<v1::VerifyResponse, Failure> {
-        let device = self.app.admission.device(peer).await.map_err(Failure::Admission)?;
-        Span::current().record("device.id", &device.id);
-        let envelope = decode::envelope(message.envelope).map_err(Failure::Field)?;
-        let answer = match self.app.admission.capture(device, envelope).await.map_err(Failure::Admission)? {
+        let envelope = match decode::envelope(message.envelope) {
+            Ok(envelope) => envelope,
+            // Whoever is not let in is told nothing else.
+            Err(error) => return Err(self.app.admission.device(peer).await.map_or_else(Failure::Admission, |_| Failure::Field(error))),
+        };
+        let answer = match self.app.admission.capture(peer, envelope).await.map_err(Failure::Admission)? {
             Admitted::Answered(record) => self.app.repeat(*record).await.map_err(Failure::Verify)?,
             Admitted::New(request, opened) => {
+                Span::current().record("device.id", &request.device.id);
                 Span::current().record("verification.transaction", &request.key.transaction);
                 Span::current().record("verification.attempt", request.key.attempt);
                 let capture = opened.message(BodyKind::Capture).map_err(Failure::Body)?;

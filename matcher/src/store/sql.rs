@@ -18,6 +18,7 @@ use crate::surroundings;
 
 mod audit;
 mod cases;
+mod catalogue;
 mod columns;
 mod connection;
 mod devices;
@@ -27,6 +28,7 @@ mod flags;
 pub mod forgetting;
 mod holdings;
 mod keys;
+mod live;
 mod policies;
 pub mod postgres;
 mod readers;
@@ -35,12 +37,14 @@ mod rechecks;
 mod retention;
 mod sqlite;
 mod subjects;
+mod transfer;
 mod value;
 mod verifications;
 mod writer;
 
 use connection::Connection;
-pub use postgres::PostgresUrl;
+pub use postgres::{PostgresUrl, UrlError};
+pub use transfer::{Copied, TransferError};
 use value::params;
 
 /// Where a store is.
@@ -93,13 +97,16 @@ impl SqlStore {
         Ok(Self { location: location.clone(), readers, writer: writer::Writer::start(connection, audit::Chain::new(process))? })
     }
 
-    /// Copies the store of an SQLite file into another, consistent while others write to it, without a byte of what was
-    /// deleted, and durable. The other file must not exist.
+    /// Copies a store into a file that does not exist, consistent, without a byte of what was deleted, and durable. A
+    /// store in a file is copied while others write to it; those who write to a PostgreSQL wait.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`].
-    pub fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
-        sqlite::copy(from, to)
+    /// When a store fails.
+    pub fn copy(from: &Location, to: &Path) -> Result<(), TransferError> {
+        match from {
+            Location::File(path) => sqlite::copy(path, to).map_err(TransferError::Store),
+            Location::Postgres(_) => Self::transfer(from, &Location::File(to.to_owned()), &mut |_, _| {}).map(drop),
+        }
     }
 }
 

@@ -48,7 +48,7 @@ impl TestCenter {
     /// An initialised center that serves under changed settings.
     pub(crate) async fn init_with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let args = InitArgs { server_names: vec!["localhost".into(), "127.0.0.1".into()], demonstration: true };
+        let args = InitArgs { server_names: vec!["localhost".into(), "127.0.0.1".into()], demonstration: true, store_url: None };
         init(&DataDir::new(folder.path().join("center")), &args, System.now_ms()).await.unwrap();
         Self::reopen(folder, change).await
     }

@@ -101,6 +101,7 @@ impl Connection {
     }
 
     /// Runs statements without parameters.
+    #[cfg(test)]
     pub(super) fn run(&self, sql: &str) -> Result<(), StoreError> {
         match &self.engine {
             Engine::Sqlite(connection) => connection.execute_batch(sql).map_err(super::unavailable),
@@ -175,6 +176,28 @@ impl Connection {
     }
 }
 
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Integer,
+    Real,
+    Text,
+    Blob,
+}
+
+impl Kind {
+    /// The kind of a type's name, in either engine.
+    pub(super) fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "INTEGER" | "int8" | "int2" => Some(Self::Integer),
+            "REAL" | "float8" => Some(Self::Real),
+            "TEXT" | "text" => Some(Self::Text),
+            "BLOB" | "bytea" => Some(Self::Blob),
+            _ => None,
+        }
+    }
+}
+
 /// Pieces of SQL that differ.
 impl Connection {
     /// At the end of a query inside a write: nobody else changes its rows until the commit.
@@ -223,6 +246,34 @@ impl Connection {
                 "SELECT CAST(c.relname AS text) AS name FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
                  WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
                      AND a.attname = 'subject_id' ORDER BY c.relname COLLATE \"C\""
+            }
+        }
+    }
+
+    /// A query for the names of all tables that hold records, as `name`.
+    pub(super) fn all_tables(&self) -> &'static str {
+        match self.engine {
+            Engine::Sqlite(_) => {
+                "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
+            }
+            Engine::Postgres(_) => {
+                "SELECT CAST(relname AS text) AS name FROM pg_class WHERE relnamespace = current_schema()::regnamespace
+                     AND relkind IN ('r', 'p') AND NOT relispartition AND relname <> 'schema_version'"
+            }
+        }
+    }
+
+    /// A query for `name`, `kind` and `place` in the primary key of the columns of the table `?1`.
+    pub(super) fn columns_of_a_table(&self) -> &'static str {
+        match self.engine {
+            Engine::Sqlite(_) => "SELECT name, type AS kind, pk AS place FROM pragma_table_info(?1)",
+            Engine::Postgres(_) => {
+                "SELECT CAST(a.attname AS text) AS name, CAST(t.typname AS text) AS kind,
+                     coalesce(array_position(i.indkey::int2[], a.attnum) + 1, 0) AS place
+                 FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                     JOIN pg_type AS t ON t.oid = a.atttypid
+                     LEFT JOIN pg_index AS i ON i.indrelid = c.oid AND i.indisprimary
+                 WHERE c.relnamespace = current_schema()::regnamespace AND c.relname = ?1"
             }
         }
     }
