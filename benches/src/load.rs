@@ -8,6 +8,7 @@
 
 pub mod arrivals;
 pub mod center;
+pub mod costs;
 pub mod drive;
 pub mod empty;
 pub mod envelopes;

@@ -28,6 +28,7 @@ pub mod networks;
 pub mod out;
 pub mod overload;
 pub mod pki;
+pub mod plan;
 pub mod policy;
 pub mod receipt_command;
 pub mod receipt_keys;

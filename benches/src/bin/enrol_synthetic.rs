@@ -2,6 +2,7 @@
 //! record, and whether memory stays flat. Exits 1 when it does not.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     process::ExitCode,
     time::{Duration, Instant},
@@ -10,6 +11,7 @@ use std::{
 use anyhow::Result;
 use benches::load::{
     center::Place,
+    costs,
     machine::{Machine, resident_bytes},
 };
 use clap::Parser;
@@ -35,6 +37,9 @@ struct Arguments {
     /// Most that memory may grow from the first tenth to the end, in MiB
     #[arg(long, default_value_t = 32)]
     growth_max_mib: u64,
+    /// Write the bytes of a record over those of this file of unit costs; of SQLite alone
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -55,6 +60,11 @@ struct Report {
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let report = tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(measure(&arguments))?;
+    if let Some(file) = arguments.write.as_ref().filter(|_| report.bytes_per_record > 0) {
+        let bytes = report.bytes_per_record.saturating_sub(report.photo_bytes.into()) as f64;
+        let values = BTreeMap::from([("record_bytes", bytes.max(1.0))]);
+        costs::write(file, &format!("enrol_synthetic --people {}", arguments.people), &values)?;
+    }
     benches::print(&if arguments.json { format!("{}\n", serde_json::to_string_pretty(&report)?) } else { text(&report) })?;
     Ok(if report.growth_mib <= arguments.growth_max_mib { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

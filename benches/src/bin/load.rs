@@ -2,6 +2,7 @@
 //! limit is missed or an acknowledged answer is not in the store.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
     sync::Arc,
@@ -12,15 +13,18 @@ use anyhow::{Context, Result};
 use benches::load::{
     arrivals::{Spread, schedule},
     center::{Device, Place},
+    costs,
     drive::{self, Outcome, Stock},
     empty,
     envelopes::{self, Form, Ready},
     ledger::Ledger,
-    machine::Machine,
+    machine::{Machine, core_time, resident_bytes_of},
     people::MadeBy,
     report::{Report, Run},
 };
 use clap::Parser;
+use prost::Message;
+use proto::v1::VerifyRequest;
 use tests::process::Server;
 use tonic::transport::Channel;
 
@@ -71,6 +75,9 @@ struct Arguments {
     /// Longest p99 of the open run, in milliseconds
     #[arg(long, default_value_t = 100.0)]
     p99_max_ms: f64,
+    /// Write the unit costs that were measured over those of this file; of SQLite alone
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -102,6 +109,8 @@ struct Bench<'a> {
     made_by: MadeBy,
     devices: Vec<Device>,
     made: usize,
+    process: u32,
+    core_time: Duration,
     ledger: Arc<Ledger>,
 }
 
@@ -111,6 +120,13 @@ impl Bench<'_> {
         let first = self.made;
         self.made += count;
         envelopes::make(&self.form, &self.made_by, &self.devices, first, count)
+    }
+
+    /// What an envelope adds to its sample.
+    fn envelope_bytes(&mut self) -> Result<f64> {
+        let ready = self.captures(1)?.pop().context("a capture")?;
+        let whole = VerifyRequest { envelope: Some(ready.envelope) }.encoded_len();
+        Ok(whole as f64 - f64::from(self.arguments.sample_bytes))
     }
 
     fn connect(&self, server: &Server) -> Result<Vec<Channel>> {
@@ -125,18 +141,22 @@ impl Bench<'_> {
         drive::closed(channels, stock, channels.len(), lasting, Some(&self.ledger)).await.map(drop)
     }
 
-    /// Verifications and empty calls in turns; the medians by rate.
-    async fn rounds(&mut self, center: &[Channel], empty: &[Channel]) -> Result<(Outcome, Outcome)> {
+    /// Verifications and empty calls in turns: the medians by rate, and the center's core time for one, in milliseconds.
+    async fn rounds(&mut self, center: &[Channel], empty: &[Channel]) -> Result<(Outcome, Outcome, f64)> {
         let (callers, lasting) = (self.arguments.callers.into(), Duration::from_secs(self.arguments.seconds));
         let made = self.arguments.made_per_second * usize::try_from(self.arguments.seconds)?;
         let (mut verified, mut answered) = (Vec::new(), Vec::new());
         for _ in 0..self.arguments.rounds {
             let captures = Arc::new(self.captures(made)?);
             let stock = Stock { captures: Arc::clone(&captures), again: false };
+            let before = core_time(self.process);
             verified.push(drive::closed(center, stock, callers, lasting, Some(&self.ledger)).await?);
+            self.core_time += core_time(self.process).saturating_sub(before);
             answered.push(drive::closed(empty, Stock { captures, again: true }, callers, lasting, None).await?);
         }
-        Ok((median(verified)?, median(answered)?))
+        let number: u64 = verified.iter().map(|round| round.answered).sum();
+        let core_ms = self.core_time.as_secs_f64() * 1000.0 / number.max(1) as f64;
+        Ok((median(verified)?, median(answered)?, core_ms))
     }
 
     async fn open(&mut self, center: &[Channel]) -> Result<Option<Outcome>> {
@@ -162,20 +182,36 @@ async fn measure(arguments: &Arguments, root: &Path) -> Result<Report> {
     let before = place.store_bytes();
     let run = format!("R{:x}", fastrand::u64(..));
     let (people, sample_len) = (arguments.enrolled, arguments.sample_bytes as usize);
-    let form = Form { people, sample_len, non_mated: 0.02, run };
-    let mut bench = Bench { arguments, form, made_by: MadeBy::shipped()?, devices, made: 0, ledger: Arc::default() };
+    let form = Form { people, sample_len, non_mated: 0.02, clock_offset_ms: 0, run };
+    let (held, flush_ms) = (place.held()?, costs::flush_ms(root)?);
     let server = place.serve("127.0.0.1:0")?;
+    let (made_by, process) = (MadeBy::shipped()?, server.id());
+    let mut bench = Bench { arguments, form, made_by, devices, made: 0, process, core_time: Duration::ZERO, ledger: Arc::default() };
     let mut peer = Command::new(std::env::current_exe()?);
     let peer = Server::start(peer.arg("--serve-empty").arg(place.folder()), &root.join("empty.log"))?;
     let (to_center, to_peer) = (bench.connect(&server)?, bench.connect(&peer)?);
     bench.warm(&to_center).await?;
-    let (verify, empty) = bench.rounds(&to_center, &to_peer).await?;
+    let (verify, empty, core_ms) = bench.rounds(&to_center, &to_peer).await?;
     drop(peer);
     let open = bench.open(&to_center).await?;
+    let resident_bytes = resident_bytes_of(server.id());
     server.stop()?;
     let center = place.open().await?;
     let checked = bench.ledger.check(&place, center.store.as_ref()).await?;
     drop(center);
+    if let (Some(file), Some(before), Some(after)) = (&arguments.write, held, place.held()?) {
+        let one = |bytes: u64| bytes as f64 / checked.acknowledged.max(1) as f64;
+        let values = BTreeMap::from([
+            ("verification_core_ms", core_ms),
+            ("commit_ms", flush_ms),
+            ("verification_bytes", one(after.records - before.records)),
+            ("template_bytes", (one(after.probes - before.probes) - sample_len as f64).max(1.0)),
+            ("audit_bytes", one(after.audit - before.audit)),
+            ("envelope_bytes", bench.envelope_bytes()?),
+            ("process_bytes", resident_bytes as f64),
+        ]);
+        costs::write(file, &format!("load --enrolled {} --callers {}", arguments.enrolled, arguments.callers), &values)?;
+    }
     let added = place.store_bytes().saturating_sub(before);
     Ok(Report {
         machine: Machine::here(),
@@ -188,6 +224,8 @@ async fn measure(arguments: &Arguments, root: &Path) -> Result<Report> {
         verify: Run::from(&verify),
         open_rate: arguments.rate,
         open: open.as_ref().map(Run::from),
+        core_ms,
+        resident_bytes,
         bytes_per_verification: added / checked.acknowledged.max(1),
         ledger: checked,
     })

@@ -7,7 +7,10 @@ use std::{
     sync::Arc,
 };
 
-use ::tests::process::{Server, binary};
+use ::tests::{
+    clock::Clock,
+    process::{Server, binary},
+};
 use anyhow::{Context, Result, bail};
 use ed25519_dalek::{
     SigningKey,
@@ -25,7 +28,10 @@ use matcher_core::Policy;
 use proto::envelope::OpeningPublicKey;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
-use super::people::{self, MadeBy};
+use super::{
+    costs::Held,
+    people::{self, MadeBy},
+};
 
 /// Enrolments that are written in one commit.
 const BATCH: u64 = 256;
@@ -67,19 +73,35 @@ pub struct Place {
     root: PathBuf,
     /// Where the store is; nothing for the file in the folder.
     store: Option<String>,
+    clock: Option<Clock>,
 }
 
 impl Place {
     /// In a folder, with the store at an address or in the folder.
     #[must_use]
     pub fn new(root: &Path, store: Option<String>) -> Self {
-        Self { root: root.to_owned(), store }
+        Self { root: root.to_owned(), store, clock: None }
+    }
+
+    /// Lets the center's programs run under a clock that can be set.
+    #[must_use]
+    pub fn under(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
     }
 
     /// The center's data folder.
     #[must_use]
     pub fn folder(&self) -> PathBuf {
         self.root.join("center")
+    }
+
+    /// What the store's file holds; nothing where it is not in the folder.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn held(&self) -> Result<Option<Held>> {
+        if self.store.is_some() { Ok(None) } else { Held::of_file(&DataDir::new(self.folder()).store()).map(Some) }
     }
 
     /// Bytes of the store's file and its log; 0 where it is not in the folder.
@@ -99,12 +121,9 @@ impl Place {
         if dir.marker().exists() {
             return Ok(());
         }
-        let args = InitArgs { server_names: vec!["localhost".into(), "127.0.0.1".into()], demonstration: true };
+        let args =
+            InitArgs { server_names: vec!["localhost".into(), "127.0.0.1".into()], demonstration: true, store_url: self.store.clone() };
         init(&dir, &args, System.now_ms()).await?;
-        if let Some(url) = &self.store {
-            let settings = fs::read_to_string(dir.config())?;
-            fs::write(dir.config(), settings.replacen("url = \"file\"", &format!("url = \"{url}\""), 1))?;
-        }
         let center = self.open().await?;
         let text = live_policy();
         let signed = PolicyKey::load(&dir.policy_key())?.sign(&Policy::from_toml(&text)?, &text, System.now_ms(), "a bench", "a bench");
@@ -208,6 +227,9 @@ impl Place {
     pub fn matcher(&self, arguments: &[&str]) -> Result<Command> {
         let mut command = Command::new(binary("matcher")?);
         command.args(arguments).env("COUNTERSIGN_DATA", self.folder()).env_remove("RUST_LOG");
+        if let Some(clock) = &self.clock {
+            clock.under(&mut command)?;
+        }
         Ok(command)
     }
 

@@ -18,6 +18,8 @@ use super::{envelopes::Ready, ledger::Ledger};
 
 /// The longest an answer is waited for, as an agent does.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Pause before the same capture is sent again.
+const PAUSE: Duration = Duration::from_millis(50);
 /// Latencies are counted in microseconds up to a minute, to three digits.
 const LATENCY_MAX_US: u64 = 60_000_000;
 
@@ -137,6 +139,46 @@ pub async fn closed(
                 let Some(ready) = stock.captures.get(number).cloned() else { break };
                 let Some(channel) = channels.get(ready.device).cloned() else { break };
                 own.count(&send(channel, ready, Instant::now(), ledger.as_deref()).await);
+            }
+            own
+        });
+    }
+    let mut outcome = Outcome::new()?;
+    while let Some(own) = workers.join_next().await {
+        outcome.add(&own?);
+    }
+    outcome.lasted = began.elapsed();
+    Ok(outcome)
+}
+
+/// So many callers that send each capture, always the same bytes, until it is answered, as agents do; gives up on those
+/// that were not when the time is over.
+///
+/// # Errors
+/// When the histogram cannot be made, or a caller broke off.
+pub async fn until_answered(
+    channels: &[Channel],
+    captures: Vec<Ready>,
+    callers: usize,
+    patience: Duration,
+    ledger: &Arc<Ledger>,
+) -> Result<Outcome> {
+    let (captures, taken, began) = (Arc::new(captures), Arc::new(AtomicUsize::new(0)), Instant::now());
+    let mut workers = JoinSet::new();
+    for _ in 0..callers {
+        let (taken, captures, channels, ledger) = (Arc::clone(&taken), Arc::clone(&captures), channels.to_vec(), Arc::clone(ledger));
+        let mut own = Outcome::new()?;
+        workers.spawn(async move {
+            while let Some(ready) = captures.get(taken.fetch_add(1, Ordering::Relaxed)).cloned() {
+                let Some(channel) = channels.get(ready.device).cloned() else { break };
+                loop {
+                    let done = send(channel.clone(), ready.clone(), Instant::now(), Some(&ledger)).await;
+                    own.count(&done);
+                    if done.answer.is_ok() || began.elapsed() > patience {
+                        break;
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
             }
             own
         });

@@ -30,6 +30,8 @@ pub struct Form {
     pub sample_len: usize,
     /// Share of captures whose face is not the card's.
     pub non_mated: f64,
+    /// The center's clock minus the devices', in milliseconds.
+    pub clock_offset_ms: i64,
     /// Begins the names of transactions, so that runs on one center do not meet.
     pub run: String,
 }
@@ -97,7 +99,7 @@ fn capture(form: &Form, made_by: &MadeBy, person: u64, features_f16: Vec<u8>, ra
         }),
         operator: "0417".into(),
         captured_at_ms: System.now_ms(),
-        clock_offset_ms: 0,
+        clock_offset_ms: form.clock_offset_ms,
         policy_version: String::new(),
         notice: "N-1".into(),
         consent: String::new(),

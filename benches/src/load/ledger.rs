@@ -52,6 +52,18 @@ impl Ledger {
         }
     }
 
+    /// Requests that were answered so far.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries().len()
+    }
+
+    /// Whether none was.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries().is_empty()
+    }
+
     /// Holds every answer against the store, and lets the center check its audit log.
     ///
     /// # Errors

@@ -91,6 +91,10 @@ pub struct Report {
     pub open_rate: f64,
     /// The open run.
     pub open: Option<Run>,
+    /// Core time of the center for a verification, in milliseconds.
+    pub core_ms: f64,
+    /// Memory of the center's process at the end, in bytes.
+    pub resident_bytes: u64,
     /// Bytes that a verification added to the store and its log.
     pub bytes_per_verification: u64,
     /// What became of what was acknowledged.
@@ -111,6 +115,8 @@ impl Report {
         text += &self.empty.line("empty call");
         text += &self.verify.line("verification");
         text += &format!("{:<22}{:>8.2} x the empty call\n", "ratio", self.ratio);
+        text +=
+            &format!("center                {:.2} ms of a core a verification, {} MiB resident\n", self.core_ms, self.resident_bytes >> 20);
         if let Some(open) = &self.open {
             text += &open.line(&format!("open loop {:.0}/s", self.open_rate));
         }

@@ -13,6 +13,7 @@ pub mod evidence;
 pub mod flag;
 pub mod identifier;
 pub mod overload;
+pub mod plan;
 pub mod policy;
 pub mod receipt;
 pub mod recheck;
