@@ -174,6 +174,10 @@ impl Store for SqlStore {
         self.writer.write_beside(move |connection| rechecks::finish(connection, &done)).await
     }
 
+    async fn make_room(&self, now: TimeMs) -> Result<(), StoreError> {
+        self.writer.write(move |connection| connection.make_room(now)).await
+    }
+
     async fn verifications(&self, listing: &Listing) -> Result<Vec<Verification>, StoreError> {
         let listing = listing.clone();
         self.readers.read(move |connection| verifications::list(connection, &listing)).await
