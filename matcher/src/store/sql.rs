@@ -52,7 +52,7 @@ pub enum Location {
     /// In an SQLite file.
     File(PathBuf),
     /// In a PostgreSQL database.
-    Postgres(PostgresUrl),
+    Postgres(Box<PostgresUrl>),
 }
 
 /// A store in SQL.
