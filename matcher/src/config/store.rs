@@ -68,6 +68,6 @@ impl StoreConfig {
         if let Some(path) = &self.authority {
             url = url.with_authority(&read(path)?).map_err(|error| failed(format!("{}: {error}", path.display()).into()))?;
         }
-        Ok(Location::Postgres(url))
+        Ok(Location::Postgres(Box::new(url)))
     }
 }

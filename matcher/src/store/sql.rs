@@ -53,7 +53,7 @@ pub enum Location {
     /// In an SQLite file.
     File(PathBuf),
     /// In a PostgreSQL database.
-    Postgres(PostgresUrl),
+    Postgres(Box<PostgresUrl>),
 }
 
 /// A store in SQL.
@@ -173,6 +173,10 @@ impl Store for SqlStore {
 
     async fn finish_recheck(&self, done: RecheckDone) -> Result<bool, StoreError> {
         self.writer.write_beside(move |connection| rechecks::finish(connection, &done)).await
+    }
+
+    async fn make_room(&self, now: TimeMs) -> Result<(), StoreError> {
+        self.writer.write(move |connection| connection.make_room(now)).await
     }
 
     async fn verifications(&self, listing: &Listing) -> Result<Vec<Verification>, StoreError> {

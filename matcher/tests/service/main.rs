@@ -20,5 +20,6 @@ mod references;
 mod replays;
 mod retention;
 mod rotation;
+mod shared;
 mod support;
 mod tampering;

@@ -8,11 +8,11 @@ use std::cell::RefCell;
 
 use super::{
     audit::Waiting,
-    postgres::Session,
+    postgres::{self, Session},
     sqlite,
     value::{Cell, Value},
 };
-use crate::store::StoreError;
+use crate::store::{StoreError, TimeMs};
 
 /// A connection, and the audit entries of its transaction that wait for the commit.
 pub(in crate::store) struct Connection {
@@ -166,6 +166,14 @@ impl Connection {
     /// Ends what could be undone on its own.
     pub(super) fn release(&self) -> Result<(), StoreError> {
         self.step("RELEASE SAVEPOINT change")
+    }
+
+    /// Makes the next parts of what is kept in parts.
+    pub(super) fn make_room(&self, now: TimeMs) -> Result<(), StoreError> {
+        match &self.engine {
+            Engine::Sqlite(_) => Ok(()),
+            Engine::Postgres(session) => postgres::schema::make_parts(session, now),
+        }
     }
 
     fn step(&self, sql: &'static str) -> Result<(), StoreError> {

@@ -23,7 +23,7 @@ use crate::store::{
 const LOOK_UPS: [&str; 2] = ["identifier", "request"];
 
 fn at(url: &str) -> Location {
-    Location::Postgres(url.parse().unwrap())
+    Location::Postgres(Box::new(url.parse().unwrap()))
 }
 
 fn store(url: &str) -> SqlStore {
