@@ -24,8 +24,6 @@ const BATCH_LEN_MAX: usize = 256;
 /// Why a change was not made although nothing is wrong with it.
 #[derive(Debug, Error)]
 enum NotWritten {
-    #[error("too many changes are waiting to be written")]
-    QueueFull,
     #[error("the writer has stopped")]
     Stopped,
     #[error("the commit failed")]
@@ -106,7 +104,7 @@ impl Writer {
         let pending = Pending { isolation, change, result: None, reply };
         let queue = self.queue.as_ref().ok_or_else(|| unavailable(NotWritten::Stopped))?;
         queue.try_send(Box::new(pending)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => unavailable(NotWritten::QueueFull),
+            mpsc::error::TrySendError::Full(_) => StoreError::Busy,
             mpsc::error::TrySendError::Closed(_) => unavailable(NotWritten::Stopped),
         })?;
         answer.await.map_err(|_| unavailable(NotWritten::Stopped))?
