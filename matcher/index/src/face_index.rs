@@ -19,6 +19,8 @@ const SAMPLE_A_LIST: usize = 32;
 const OUTGROWN: usize = 4;
 /// Templates that the number of lists looked into is tuned with.
 const TUNED_WITH: usize = 512;
+/// Templates that the change of one is mixed of.
+const MIXED: usize = 8;
 /// A tuned search must find the template among so many.
 const TUNED_AMONG: usize = 10;
 
@@ -289,7 +291,8 @@ impl FaceIndex {
         let Form::Inverted(inverted) = &mut self.form else { return Ok(()) };
         let mut random = fastrand::Rng::with_seed(7);
         let score = self.settings.recall_at_score;
-        let probes: Vec<f32> = pairs.iter().flat_map(|(_, row)| blurred(row, score, &mut random)).collect();
+        let rows: Vec<&[f32]> = pairs.iter().map(|(_, row)| row.as_slice()).collect();
+        let probes: Vec<f32> = rows.iter().flat_map(|row| blurred(row, &rows, score, &mut random)).collect();
         let wanted = (self.settings.recall * pairs.len() as f64).ceil() as usize;
         let all = inverted.lists();
         let mut enough = |lists: u32| {
@@ -332,10 +335,16 @@ fn every(count: usize, wanted: usize) -> impl Iterator<Item = usize> {
     (0..wanted).map(move |at| at * count / wanted.max(1))
 }
 
-/// A template with noise in every direction alike, so that its cosine with what it was is `score`.
-pub(crate) fn blurred(features: &[f32], score: f32, random: &mut fastrand::Rng) -> Vec<f32> {
-    // The sum of twelve even numbers is normal enough.
-    let noise: Vec<f32> = features.iter().map(|_| (0..12).map(|_| random.f32()).sum::<f32>() - 6.0).collect();
+/// A template changed so that its cosine with what it was is `score`. The change is a mixture of other templates: pictures of
+/// one person differ in what tells faces apart, not in all directions alike, and lists are missed more often that way.
+pub(crate) fn blurred(features: &[f32], others: &[&[f32]], score: f32, random: &mut fastrand::Rng) -> Vec<f32> {
+    let mut noise = vec![0.0_f32; features.len()];
+    for _ in 0..MIXED.min(others.len()) {
+        let Some(other) = others.get(random.usize(..others.len())) else { continue };
+        // The sum of twelve even numbers is normal enough.
+        let weight = (0..12).map(|_| random.f32()).sum::<f32>() - 6.0;
+        noise.iter_mut().zip(*other).for_each(|(noise, other)| *noise += weight * other);
+    }
     let along: f32 = noise.iter().zip(features).map(|(a, b)| a * b).sum();
     let across: Vec<f32> = noise.iter().zip(features).map(|(a, b)| a - along * b).collect();
     let length = across.iter().map(|x| x * x).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);

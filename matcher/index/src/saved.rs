@@ -38,6 +38,12 @@ impl FaceIndex {
         }
     }
 
+    /// Bytes before the engine's own form in a saved index that gave out so many numbers.
+    #[must_use]
+    pub const fn saved_head_len(numbers: usize) -> usize {
+        MAGIC.len() + 1 + 4 * 8 + 4 + numbers * ENTRY_LEN
+    }
+
     /// Reads an index that was saved. The bytes must be known to be those that were written: the engine trusts them.
     ///
     /// # Errors

@@ -87,7 +87,8 @@ fn an_index_that_passes_its_size_becomes_an_inverted_file_that_still_finds() {
     assert!(lists == 252 && looks_into > 1 && looks_into < lists, "{looks_into} of {lists}");
     assert!(index.bytes() < 12_000 * (DIMENSION as u64 + 88) + 40_000, "{}", index.bytes());
     let asked: Vec<usize> = (0..12_000).step_by(40).collect();
-    let probes: Vec<Vec<f32>> = asked.iter().map(|at| blurred(&rows[*at], 0.85, &mut random)).collect();
+    let others: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
+    let probes: Vec<Vec<f32>> = asked.iter().map(|at| blurred(&rows[*at], &others, 0.85, &mut random)).collect();
     let found = index.search(&features(&probes), 10).unwrap();
     let right = |(at, found): &(&usize, &Vec<Candidate>)| found.first().is_some_and(|best| best.entry == entry(**at as u64));
     let share = asked.iter().zip(&found).filter(right).count() as f64 / asked.len() as f64;
@@ -194,9 +195,9 @@ fn what_the_engine_would_not_check_is_refused() {
 #[test]
 fn blurring_gives_the_score_that_was_asked_for() {
     let mut random = fastrand::Rng::with_seed(2);
-    let row = direction(&mut random);
+    let (row, other) = (direction(&mut random), direction(&mut random));
     for score in [0.3, 0.5, 0.95] {
-        let other = blurred(&row, score, &mut random);
+        let other = blurred(&row, &[&other], score, &mut random);
         assert!((dot(&row, &other) - score).abs() < 1e-4 && (dot(&other, &other) - 1.0).abs() < 1e-4);
     }
 }
