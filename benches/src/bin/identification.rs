@@ -39,12 +39,12 @@ struct Arguments {
     /// Probes that are searched one by one, and together
     #[arg(long, default_value_t = 1_000)]
     probes: u64,
-    /// Share of searches that must find whom an exact one finds
+    /// Share of searches that must find whom an exact one finds; the index is tuned for somewhat more
     #[arg(long, default_value_t = 0.99)]
     recall: f64,
-    /// Score of the hardest of them; without it, what 5 % of the pairs of one person stay below
-    #[arg(long)]
-    recall_at_score: Option<f32>,
+    /// The score from which the index is tuned to find: nobody below it is reported
+    #[arg(long, default_value_t = 0.5)]
+    recall_above: f32,
 }
 
 fn main() -> Result<ExitCode> {
@@ -52,7 +52,6 @@ fn main() -> Result<ExitCode> {
     let count = if arguments.fast { 200_000 } else { arguments.templates };
     let real = Real::extract(&arguments.pictures, arguments.pictures_max)?;
     let (templates, pairs) = real.counts();
-    let recall_at_score = arguments.recall_at_score.unwrap_or_else(|| real.quantile(0.05));
     say(&format!(
         "{templates} real templates, {pairs} pairs of one person (cosine: 5 % below {:.2}, half below {:.2}); threads {:?} (OpenMP, OpenBLAS)",
         real.quantile(0.05),
@@ -64,11 +63,15 @@ fn main() -> Result<ExitCode> {
         expected: usize::try_from(count)?,
         exact_max: 20_000,
         bytes_max: 64 << 30,
-        recall: arguments.recall,
-        recall_at_score,
+        recall: (1.0 + arguments.recall) / 2.0,
+        recall_above: arguments.recall_above,
     };
     let before = resident()?;
     let (mut index, seconds) = build(&real, count, settings)?;
+    // As the center does it: with other probes than those that are measured.
+    let started = Instant::now();
+    index.tune_with(&checked(&probes(&real, count, 256, 7_777_777), real.dimension)?)?;
+    let seconds = seconds + started.elapsed().as_secs_f64();
     let memory = (resident()?.saturating_sub(before)) as f64 / count as f64;
     let (lists, looks_into) = index.lists().context("the index is exact: expected more templates")?;
     say(&format!(
@@ -79,8 +82,8 @@ fn main() -> Result<ExitCode> {
     for first in (0..count).step_by(50_000) {
         flat.add(&rows(&real, first, 50_000.min(count - first)).concat())?;
     }
-    let probes = probes(&real, count, arguments.probes);
-    compare(&real, &mut index, &flat, &probes)
+    let probes = probes(&real, count, arguments.probes, 0);
+    compare(&real, &mut index, &flat, &probes, &arguments)
 }
 
 fn say(line: &str) -> Result<()> {
@@ -92,8 +95,9 @@ fn rows(real: &Real, first: u64, count: u64) -> Vec<Vec<f32>> {
 }
 
 /// Another picture of people in the index, evenly.
-fn probes(real: &Real, count: u64, wanted: u64) -> Vec<Vec<f32>> {
-    let of = |probe: u64| real.changed(&real.template(probe * (count / wanted)), &mut fastrand::Rng::with_seed(probe * 2 + 1));
+fn probes(real: &Real, count: u64, wanted: u64, seed: u64) -> Vec<Vec<f32>> {
+    let changed = |template: &[f32], probe: u64| real.changed(template, &mut fastrand::Rng::with_seed((seed + probe) * 2 + 1));
+    let of = |probe: u64| changed(&real.template((probe * (count / wanted) + seed) % count), probe);
     (0..wanted).into_par_iter().map(of).collect()
 }
 
@@ -154,7 +158,7 @@ impl Times {
     }
 }
 
-fn compare(real: &Real, index: &mut FaceIndex, flat: &FlatIndexImpl, probes: &[Vec<f32>]) -> Result<ExitCode> {
+fn compare(real: &Real, index: &mut FaceIndex, flat: &FlatIndexImpl, probes: &[Vec<f32>], arguments: &Arguments) -> Result<ExitCode> {
     let dimension = real.dimension;
     let (_, looks_into) = index.lists().context("the index is exact")?;
     let engine = {
@@ -166,10 +170,11 @@ fn compare(real: &Real, index: &mut FaceIndex, flat: &FlatIndexImpl, probes: &[V
     };
     let mut engine = engine;
     let (mut exact, mut ours, mut alone, mut rescored) = (Times::default(), Times::default(), Times::default(), Times::default());
-    let (mut truth, mut found) = (Vec::new(), Vec::new());
+    let (mut truth, mut found): (Vec<(Option<u64>, f32)>, Vec<Option<u64>>) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         exact.take(probes, |probes| {
-            truth = flat.search(&probes.concat(), 1)?.labels.iter().map(|label| label.get()).collect();
+            let first = flat.search(&probes.concat(), 1)?;
+            truth = first.labels.iter().map(|label| label.get()).zip(first.distances).collect();
             Ok(())
         })?;
         ours.take(probes, |probes| index.search(&checked(probes, dimension)?, CANDIDATES).map(drop).map_err(Into::into))?;
@@ -179,7 +184,20 @@ fn compare(real: &Real, index: &mut FaceIndex, flat: &FlatIndexImpl, probes: &[V
             Ok(())
         })?;
     }
-    let recall = truth.iter().zip(&found).filter(|(truth, found)| truth == found).count() as f64 / probes.len() as f64;
+    let mate = |probe: usize| Some(probe as u64 * (index.len() as u64 / probes.len() as u64));
+    let of_exact = truth.iter().enumerate().filter(|(probe, (first, _))| *first == mate(*probe)).count();
+    let of_ours = found.iter().enumerate().filter(|(probe, first)| **first == mate(*probe)).count();
+    let recall = of_ours as f64 / of_exact.max(1) as f64;
+    let agree = |least: f32| {
+        let reported = || truth.iter().zip(&found).filter(move |((_, score), _)| *score >= least);
+        (reported().filter(|((first, _), found)| first == *found).count(), reported().count())
+    };
+    let ((same, all), (same_above, above)) = (agree(-1.0), agree(arguments.recall_above));
+    say(&format!(
+        "the mate is first in {of_exact} exact searches of {all}, in {of_ours} of ours; the same is first in {same} of {all}, in \
+         {same_above} of the {above} with a score from {} on",
+        arguments.recall_above
+    ))?;
     let [exact, ours, alone, rescored] = [exact, ours, alone, rescored].map(|times| times.medians());
     for (how, at) in [("one by one", 0), ("together", 1)] {
         let of = |times: [f64; 2]| times.get(at).copied().unwrap_or_default();
@@ -194,7 +212,7 @@ fn compare(real: &Real, index: &mut FaceIndex, flat: &FlatIndexImpl, probes: &[V
     }
     let bytes = index.bytes() as f64 / index.len() as f64;
     let kept = [
-        ("recall at 1 of exact", recall, recall >= 0.99, "at least 0.99"),
+        ("mates found first, of those an exact search finds", recall, recall >= arguments.recall, "at least 0.99"),
         ("time of exact, one by one", rescored[0] / exact[0], rescored[0] <= 0.1 * exact[0], "at most 0.10"),
         ("bytes a template", bytes, bytes <= 600.0, "at most 600"),
         ("through our layer, one by one", ours[0] / alone[0], ours[0] <= 1.15 * alone[0], "at most 1.15"),

@@ -21,8 +21,6 @@ const OUTGROWN: usize = 4;
 const TUNED_WITH: usize = 512;
 /// Templates that the change of one is mixed of.
 const MIXED: usize = 8;
-/// A tuned search must find the template among so many.
-const TUNED_AMONG: usize = 10;
 
 /// How an index is made.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,8 +35,8 @@ pub struct Settings {
     pub bytes_max: u64,
     /// Share of searches that must find whom an exact one finds, above 0 and below 1.
     pub recall: f64,
-    /// The score of the hardest such search: a person's templates are at least so alike. 0–1.
-    pub recall_at_score: f32,
+    /// The score from which that counts: nobody below it is reported anyway. 0–1.
+    pub recall_above: f32,
 }
 
 /// A record that may be the one, by an approximate score.
@@ -267,39 +265,35 @@ impl FaceIndex {
         self.trained_for = self.settings.expected.max(slots.len());
         drop(sampled);
         self.add_slots(&values, &slots)?;
-        let tuned: Vec<usize> = every(slots.len(), TUNED_WITH).collect();
-        let rows = tuned.iter().filter_map(|at| Some((*slots.get(*at)?, values.get(at * d..(at + 1) * d)?)));
-        let pairs: Vec<(u32, Vec<f32>)> = rows.map(|(slot, row)| (slot, row.to_vec())).collect();
+        let rows: Vec<&[f32]> = every(slots.len(), TUNED_WITH).filter_map(|at| values.get(at * d..(at + 1) * d)).collect();
+        let mut random = fastrand::Rng::with_seed(7);
+        let probes: Vec<f32> = rows.iter().flat_map(|row| blurred(row, &rows, self.settings.recall_above, &mut random)).collect();
         drop(values);
-        self.tune(&pairs)
+        self.tune(&probes)
     }
 
-    /// Tunes how many lists a search looks into, again: on so many of the given templates, each blurred to the score of the
-    /// hardest search. Does nothing while it is exact.
+    /// Tunes how many lists a search looks into, again: with probes like those that will come. Does nothing while it is exact.
     ///
     /// # Errors
-    /// When the templates do not fit or the engine fails.
-    pub fn tune_with(&mut self, features: &Features, records: &[[u8; 16]]) -> Result<(), IndexError> {
-        self.fits(features)?;
-        let slots = records.iter().map(|record| self.slots.find(record));
-        let pairs: Vec<_> = slots.zip(features.rows()).filter_map(|(slot, row)| Some((slot?, row.to_vec()))).take(TUNED_WITH).collect();
-        self.tune(&pairs)
+    /// When the probes do not fit or the engine fails.
+    pub fn tune_with(&mut self, probes: &Features) -> Result<(), IndexError> {
+        self.fits(probes)?;
+        if self.is_empty() || probes.is_empty() { Ok(()) } else { self.tune(probes.values()) }
     }
 
-    /// The fewest lists with which enough of the blurred templates are found again.
-    fn tune(&mut self, pairs: &[(u32, Vec<f32>)]) -> Result<(), IndexError> {
+    /// The fewest lists with which enough probes find whom they find in all lists.
+    fn tune(&mut self, probes: &[f32]) -> Result<(), IndexError> {
         let Form::Inverted(inverted) = &mut self.form else { return Ok(()) };
-        let mut random = fastrand::Rng::with_seed(7);
-        let score = self.settings.recall_at_score;
-        let rows: Vec<&[f32]> = pairs.iter().map(|(_, row)| row.as_slice()).collect();
-        let probes: Vec<f32> = rows.iter().flat_map(|row| blurred(row, &rows, score, &mut random)).collect();
-        let wanted = (self.settings.recall * pairs.len() as f64).ceil() as usize;
         let all = inverted.lists();
+        inverted.look_into(all);
+        let least = self.settings.recall_above;
+        let first = |hits: &Hits| hits.first().filter(|(_, score)| *score >= least).map(|(slot, _)| *slot);
+        let truth: Vec<Option<u64>> = inverted.search(probes, 1).map_err(IndexError::Engine)?.iter().map(first).collect();
+        let wanted = (self.settings.recall * truth.iter().flatten().count() as f64).ceil() as usize;
         let mut enough = |lists: u32| {
             inverted.look_into(lists);
-            let hits = inverted.search(&probes, TUNED_AMONG).map_err(IndexError::Engine)?;
-            let found = |((slot, _), hits): (&(u32, Vec<f32>), &Hits)| hits.iter().any(|(hit, _)| *hit == u64::from(*slot));
-            Ok(pairs.iter().zip(&hits).filter(|pair| found(*pair)).count() >= wanted)
+            let hits = inverted.search(probes, 1).map_err(IndexError::Engine)?;
+            Ok(truth.iter().zip(&hits).filter(|(truth, hits)| truth.is_some() && **truth == first(hits)).count() >= wanted)
         };
         let (mut too_few, mut suffice) = (0, 1);
         while suffice < all && !enough(suffice)? {

@@ -9,7 +9,7 @@ use super::*;
 const DIMENSION: usize = 32;
 
 fn settings() -> Settings {
-    Settings { dimension: DIMENSION, expected: 0, exact_max: 10_000, bytes_max: 1 << 30, recall: 0.99, recall_at_score: 0.8 }
+    Settings { dimension: DIMENSION, expected: 0, exact_max: 10_000, bytes_max: 1 << 30, recall: 0.99, recall_above: 0.8 }
 }
 
 fn direction(random: &mut fastrand::Rng) -> Vec<f32> {
