@@ -125,6 +125,12 @@ impl FaceIndex {
         self.slots.find(record).is_some()
     }
 
+    /// The entry of a record.
+    #[must_use]
+    pub fn entry(&self, record: &[u8; 16]) -> Option<Entry> {
+        self.slots.get(u64::from(self.slots.find(record)?))
+    }
+
     /// All records, in no particular order.
     pub fn entries(&self) -> impl Iterator<Item = Entry> {
         self.slots.entries()
