@@ -22,6 +22,7 @@ use crate::{
     reconcile::ReconcileArgs,
     references::ReferencesCommand,
     retention::RetentionCommand,
+    store_command::StoreCommand,
     subject::SubjectCommand,
 };
 
@@ -97,6 +98,9 @@ pub enum Command {
     /// List keys, put new ones in their place, back them up
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Move all records to another engine
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Copy the store into a folder, consistently and without keys
     Backup(BackupArgs),
     /// Put a copy of the store into a data folder that has none

@@ -113,3 +113,6 @@ async fn busy<T: Send + 'static>(
     };
     tokio::task::spawn_blocking(run).await.map_err(|_| IdentifyError::Interrupted)?.map_err(IdentifyError::Index)
 }
+
+#[cfg(test)]
+mod tests;

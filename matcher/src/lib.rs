@@ -37,6 +37,7 @@ pub mod references;
 pub mod retention;
 pub mod serve;
 pub mod store;
+pub mod store_command;
 pub mod subject;
 pub mod surroundings;
 pub mod tls;

@@ -8,7 +8,7 @@ use matcher::{
     audit::{self, AuditCommand},
     backup::{self, BackupArgs},
     cases,
-    center::{Center, OpenError},
+    center::{self, Center, OpenError},
     cli::{self, Cli, Command, DeviceCommand},
     config::{Config, ConfigError, LogConfig, LogFormat},
     coverage,
@@ -25,8 +25,7 @@ use matcher::{
     reconcile::{self, ReconcileArgs},
     references, retention,
     serve::{self, ServeError},
-    store::sql::SqlStore,
-    subject,
+    store_command, subject,
     surroundings::{self, Surroundings, System},
 };
 use models::manifest::ManifestError;
@@ -58,6 +57,12 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Cases(command) => block_on(async { Ok(cases::run(&load(cli)?, command).await?) })?,
         Command::Operators(args) => block_on(async { Ok(cases::operators(&load(cli)?, args).await?) })?,
         Command::Keys(command) => block_on(keys(cli, command))?,
+        Command::Store(command) => {
+            return block_on(async {
+                let (dir, config) = load(cli)?;
+                Ok(store_command::run(&dir, &config, command, System.now_ms()).await?)
+            });
+        }
         Command::Backup(args) => block_on(copy(&load(cli)?, args))?,
         Command::Restore(args) => {
             let note = backup::restore(&DataDir::new(cli.data()), &args.from)?;
@@ -109,7 +114,7 @@ fn seal(cli: &Cli) -> anyhow::Result<()> {
     }
     let Some(dir) = cli.data.as_ref().and_then(|data| DataDir::initialised(data).ok()) else { return Ok(()) };
     let config = Config::load(&dir)?;
-    block_on(async { Ok(audit::seal_after(&dir, &config.audit).await?) }).context("the command is done, but the audit log is not signed")
+    block_on(async { Ok(audit::seal_after(&dir, &config).await?) }).context("the command is done, but the audit log is not signed")
 }
 
 async fn keys(cli: &Cli, command: &KeysCommand) -> anyhow::Result<()> {
@@ -126,9 +131,9 @@ async fn keys(cli: &Cli, command: &KeysCommand) -> anyhow::Result<()> {
     }
 }
 
-async fn copy((dir, _): &(DataDir, Config), args: &BackupArgs) -> anyhow::Result<()> {
-    let store = SqlStore::open(&dir.store())?;
-    let note = backup::backup(dir, &store, &args.out, System.now_ms()).await?;
+async fn copy((dir, config): &(DataDir, Config), args: &BackupArgs) -> anyhow::Result<()> {
+    let store = center::open_store(dir, &config.store)?;
+    let note = backup::backup(dir, &config.store, &store, &args.out, System.now_ms()).await?;
     Ok(out::line(&format!("{} bytes are in {}; keep the keys elsewhere", note.store_bytes, args.out.display()))?)
 }
 

@@ -83,6 +83,8 @@ words! {
         KeysBackedUp = "keys_backed_up",
         /// The store was copied.
         StoreBackedUp = "store_backed_up",
+        /// All records were copied into another store.
+        StoreCopied = "store_copied",
         /// The audit log itself was handed out.
         AuditExported = "audit_exported",
     }

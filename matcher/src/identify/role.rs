@@ -115,6 +115,11 @@ impl Searcher {
                 None => *slot = Some(self.held(kind).await?),
                 Some(held) => match held.catch_up(&self.center).await {
                     Ok(changes) => turn.changes += changes,
+                    Err(IdentifyError::Behind) => {
+                        warn!(kind = kind.word(), "changes were missed; the index is built again");
+                        *slot = None;
+                        *slot = Some(self.build(kind, &log_progress(kind)).await?);
+                    }
                     Err(error) => {
                         *slot = None;
                         return Err(error);
@@ -249,6 +254,3 @@ fn log_progress(kind: Searchable) -> impl Fn(u64, u64) + Sync {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -266,6 +266,3 @@ impl<R: Read> Read for Opener<R> {
         Ok(taken)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -19,5 +19,6 @@ mod references;
 mod replays;
 mod retention;
 mod rotation;
+mod shared;
 mod support;
 mod tampering;

@@ -78,6 +78,8 @@ async fn a_feed_that_was_trimmed_says_so(store: Arc<dyn Store>) {
     let people: Vec<_> = (1..=5).map(|person| enrolment(person, &[person], person)).collect();
     store.put_enrolments(people).await.unwrap();
     let changes = all(store.as_ref(), before).await;
+    let ahead = Position { era: i64::MAX, number: 1 };
+    assert_eq!(store.feed_after(ahead, 9).await.unwrap(), None, "of another store");
     assert_eq!(store.trim_feed(9).await.unwrap(), 0);
     assert_eq!(store.trim_feed(2).await.unwrap(), 3);
     assert_eq!(store.feed_after(before, 9).await.unwrap(), None);

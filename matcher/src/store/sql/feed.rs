@@ -45,6 +45,10 @@ fn decode_position(columns: &Columns<'_>) -> Result<Position, StoreError> {
 }
 
 fn after(connection: &Connection, position: Position, limit: u32) -> Result<Option<Vec<Change>>, StoreError> {
+    // Whoever has read further than there is has read another store, or this one before it was restored.
+    if position > head(connection)? {
+        return Ok(None);
+    }
     let sql = "SELECT era, number FROM feed_trimmed WHERE era > ?1 OR (era = ?1 AND number > ?2)";
     if query_one(connection, sql, params![position.era, position.number], FEED, decode_position)?.is_some() {
         return Ok(None);

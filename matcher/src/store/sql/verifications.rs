@@ -65,19 +65,21 @@ pub(super) fn from(
 }
 
 /// Writes a verification with all that belongs to it, unless its request or sequence number is taken. Runs in
-/// the writer's transaction, so two that race are decided here and nowhere else.
+/// the writer's transaction; two that race are decided by the request's key.
 pub(super) fn record(connection: &Connection, new: &NewVerification) -> Result<Recorded, StoreError> {
     let record = &new.record;
-    if let Some(stored) = answer(connection, &record.request)? {
-        let same = stored.request_digest == record.request_digest;
-        return Ok(if same { Recorded::AlreadyAnswered(Box::new(stored)) } else { Recorded::RequestTaken(Box::new(stored)) });
+    if let Some(answered) = answered(connection, record)? {
+        return Ok(answered);
     }
     match devices::take_sequence(connection, &record.device, record.sequence, &record.request_digest)? {
         Taken::Now | Taken::Before => {}
         Taken::ForAnother => return Ok(Recorded::SequenceTaken),
     }
     check_person(connection, new)?;
-    put_request(connection, record)?;
+    if !put_request(connection, record)? {
+        // Another process has answered it since the look above.
+        return answered(connection, record)?.ok_or(StoreError::Conflict("request"));
+    }
     put(connection, record)?;
     if let Some(probe) = &new.probe {
         put_probe(connection, record, probe)?;
@@ -98,6 +100,15 @@ pub(super) fn record(connection: &Connection, new: &NewVerification) -> Result<R
     Ok(Recorded::Stored)
 }
 
+/// What a request was answered with before, if it was.
+fn answered(connection: &Connection, record: &Verification) -> Result<Option<Recorded>, StoreError> {
+    let stored = answer(connection, &record.request)?;
+    Ok(stored.map(|stored| {
+        let same = stored.request_digest == record.request_digest;
+        if same { Recorded::AlreadyAnswered(Box::new(stored)) } else { Recorded::RequestTaken(Box::new(stored)) }
+    }))
+}
+
 /// Refuses a record about somebody who was forgotten, and a probe of somebody who withdrew consent, since the person
 /// was looked up.
 fn check_person(connection: &Connection, new: &NewVerification) -> Result<(), StoreError> {
@@ -115,7 +126,8 @@ fn leading_id(record: &Verification) -> [u8; 16] {
     record.subject.map_or(record.id.0, |subject| subject.0)
 }
 
-fn put_request(connection: &Connection, record: &Verification) -> Result<(), StoreError> {
+/// Notes which record answers a request; false when another one does.
+fn put_request(connection: &Connection, record: &Verification) -> Result<bool, StoreError> {
     let request = &record.request;
     let values = params![
         request.institution,
@@ -127,8 +139,8 @@ fn put_request(connection: &Connection, record: &Verification) -> Result<(), Sto
         record.decided_at
     ];
     let sql = "INSERT INTO request (institution, transaction_id, attempt, envelope_digest, subject_id, verification_id, decided_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-    execute(connection, sql, values, "request").map(drop)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (institution, transaction_id, attempt) DO NOTHING";
+    Ok(execute(connection, sql, values, "request")? == 1)
 }
 
 fn put(connection: &Connection, record: &Verification) -> Result<(), StoreError> {
