@@ -42,6 +42,7 @@ use crate::{
     durable,
     feature_models::{FeatureModels, FeatureModelsError},
     grpc::{Gate, device::Devices, enrolment::Enrolments, listener::Listener, receipt::ReceiptFront, verification::Verifications},
+    index_command::{self, IndexCommandError},
     keys::{KeyError, OpeningKeys},
     networks::Networks,
     overload::Queue,
@@ -83,6 +84,9 @@ pub enum ServeError {
     /// Evidence cannot be gathered under the settings.
     #[error(transparent)]
     Cases(RunnerError),
+    /// Faces cannot be searched here.
+    #[error(transparent)]
+    Index(IndexCommandError),
     /// A key cannot be used.
     #[error(transparent)]
     Key(KeyError),
@@ -124,7 +128,7 @@ impl ServeError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Open(error) => error.is_configuration(),
-            Self::Manifest(_) | Self::Models(_) | Self::UnknownModel { .. } | Self::Cases(_) => true,
+            Self::Manifest(_) | Self::Models(_) | Self::UnknownModel { .. } | Self::Cases(_) | Self::Index(_) => true,
             Self::Key(_)
             | Self::File { .. }
             | Self::Listen { .. }
@@ -336,7 +340,9 @@ async fn services(dir: &DataDir, config: &Config, tls: Arc<ServerTls>) -> Result
     let sealer = Sealer::new(Arc::clone(&center.store), dir, &config.audit);
     let (retention, surroundings) = (config.retention, Arc::new(System));
     let retaining = || Retainer { center: center.clone(), surroundings, rule: retention.rule(), every: retention.every() };
+    let searcher = config.identification.here.then(|| index_command::searcher(center.clone(), dir, config));
     let jobs = Jobs {
+        searcher: searcher.transpose().map_err(ServeError::Index)?,
         rechecker,
         cases,
         retainer: retention.here.then(retaining),

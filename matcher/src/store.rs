@@ -15,6 +15,7 @@ pub mod cases;
 #[cfg(test)]
 pub(crate) mod contract;
 pub mod extractions;
+pub mod feed;
 pub mod holdings;
 pub mod keys;
 pub mod live;
@@ -380,6 +381,7 @@ pub trait Store:
     + cases::Cases
     + Count
     + extractions::Extractions
+    + feed::Feed
     + KeyStore
     + live::Live
     + Policies

@@ -11,6 +11,7 @@ pub mod decision;
 pub mod dry_run;
 pub mod evidence;
 pub mod flag;
+pub mod identification;
 pub mod identifier;
 pub mod overload;
 pub mod plan;

@@ -10,6 +10,7 @@ use tracing::warn;
 use crate::{
     app::{cases::CaseRunner, recheck::Rechecker, retention::Retainer},
     audit::Sealer,
+    identify::role::Searcher,
     keys::OpeningKeys,
     law,
     lookup::Lookup,
@@ -31,6 +32,7 @@ pub(super) struct Jobs {
     pub(super) rechecker: Option<Rechecker>,
     pub(super) cases: Option<CaseRunner>,
     pub(super) retainer: Option<Retainer>,
+    pub(super) searcher: Option<Searcher>,
     pub(super) sealer: Sealer,
     pub(super) policies: Arc<Policies>,
     pub(super) vault: Arc<Vault>,
@@ -44,7 +46,7 @@ pub(super) struct Jobs {
 impl Jobs {
     /// Works until it is dropped.
     pub(super) async fn run(self) {
-        let Self { rechecker, cases, retainer, sealer, policies, vault, lookup, opening, tls, store, filing_threshold } = self;
+        let Self { rechecker, cases, retainer, searcher, sealer, policies, vault, lookup, opening, tls, store, filing_threshold } = self;
         tokio::join!(
             async {
                 if let Some(rechecker) = rechecker {
@@ -59,6 +61,11 @@ impl Jobs {
             async {
                 if let Some(retainer) = retainer {
                     retainer.run().await;
+                }
+            },
+            async {
+                if let Some(searcher) = searcher {
+                    searcher.run().await;
                 }
             },
             sealer.run(),

@@ -17,6 +17,7 @@ use super::{
 };
 
 mod cases;
+mod feed;
 mod subjects;
 
 /// Runs the whole contract; `fresh` makes an empty store each time.
@@ -41,6 +42,7 @@ pub(crate) async fn check_all<F: Future<Output = Arc<dyn Store>>>(fresh: impl Fn
     a_recheck_is_taken_by_one_and_finished_once(fresh().await).await;
     receipts::check_all(&fresh).await;
     cases::check(&fresh).await;
+    feed::check(&fresh).await;
 }
 
 /// A device at counter 1 of an institution.

@@ -24,6 +24,7 @@ mod connection;
 mod devices;
 mod enrolments;
 mod extractions;
+mod feed;
 mod flags;
 pub mod forgetting;
 mod holdings;

@@ -18,9 +18,10 @@ use crate::store::{
 };
 
 /// Tables whose rows about a person are deleted, in this order; what hangs on a row goes with it.
-const DELETED: [&str; 13] = [
+const DELETED: [&str; 14] = [
     "visit",
     "finding",
+    "search_finding",
     "recheck",
     "probe",
     "extraction_failure",
@@ -34,9 +35,10 @@ const DELETED: [&str; 13] = [
     "subject",
 ];
 /// Tables whose rows are kept for their legal time: they hold the random id, and no number once it was replaced.
-const KEPT: [&str; 6] = ["blind_draw", "case_event", "case_file", "case_member", "request", "verification"];
+const KEPT: [&str; 7] = ["blind_draw", "case_event", "case_file", "case_member", "feed", "request", "verification"];
 /// Tables that hold biometrics.
-const BIOMETRIC: [&str; 8] = ["visit", "finding", "recheck", "probe", "extraction_failure", "reference", "enrolment_photo", "enrolment"];
+const BIOMETRIC: [&str; 9] =
+    ["visit", "finding", "search_finding", "recheck", "probe", "extraction_failure", "reference", "enrolment_photo", "enrolment"];
 
 /// Transactions of a person's verifications.
 pub(super) const TRANSACTIONS: &str = "(SELECT institution, transaction_id FROM verification WHERE subject_id = ?1)";

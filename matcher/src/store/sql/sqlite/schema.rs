@@ -20,6 +20,7 @@ const FILES: &[&str] = &[
     include_str!("schema/0009_keys.sql"),
     include_str!("schema/0010_lookup.sql"),
     include_str!("schema/0011_request_time.sql"),
+    include_str!("schema/0013_identification.sql"),
 ];
 
 /// Version of this program's schema.
@@ -54,7 +55,7 @@ mod tests {
     use super::*;
 
     /// Tables with a `subject_id` that are found by something else on purpose.
-    const LOOK_UPS: [&str; 2] = ["identifier", "request"];
+    const LOOK_UPS: [&str; 3] = ["feed", "identifier", "request"];
 
     fn migrated() -> Connection {
         let mut connection = Connection::open_in_memory().unwrap();
@@ -91,7 +92,7 @@ mod tests {
             of_persons += 1;
             assert!(columns.contains(&("subject_id".to_owned(), 1)), "{name}: its primary key does not lead with subject_id");
         }
-        assert_eq!(of_persons, 17);
+        assert_eq!(of_persons, 18);
     }
 
     #[test]
