@@ -10,6 +10,7 @@ pub mod enrol;
 mod flags;
 pub mod freshness;
 pub mod health;
+mod judging;
 pub mod person;
 pub mod receipts;
 pub mod recheck;
