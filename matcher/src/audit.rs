@@ -20,7 +20,7 @@ use crate::{
     durable,
     keys::{KeyError, signing},
     out,
-    store::{AuditLog, Store, StoreError, TimeMs, sqlite::SqliteStore},
+    store::{AuditLog, Store, StoreError, TimeMs, sql::SqlStore},
     surroundings::{Surroundings, System},
 };
 
@@ -118,7 +118,7 @@ pub enum AuditError {
 /// # Errors
 /// When the log cannot be read, handed out or signed. A log that is not in order is an exit code, not an error.
 pub async fn run((dir, config): &(DataDir, Config), command: &AuditCommand) -> Result<ExitCode, AuditError> {
-    let store = SqliteStore::open(&dir.store()).map_err(AuditError::Store)?;
+    let store = SqlStore::open(&dir.store()).map_err(AuditError::Store)?;
     let now = System.now_ms();
     let folder = Folder::new(&config.audit.checkpoints);
     match command {
@@ -149,7 +149,7 @@ pub async fn run((dir, config): &(DataDir, Config), command: &AuditCommand) -> R
 /// # Errors
 /// As [`seal`].
 pub async fn seal_after(dir: &DataDir, config: &AuditConfig) -> Result<(), SealError> {
-    let store = SqliteStore::open(&dir.store()).map_err(SealError::Store)?;
+    let store = SqlStore::open(&dir.store()).map_err(SealError::Store)?;
     seal(&store, dir, &Folder::new(&config.checkpoints), System.now_ms(), false).await.map(drop)
 }
 

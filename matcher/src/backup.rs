@@ -22,7 +22,7 @@ use crate::{
     data_dir::DataDir,
     durable,
     keys::hex,
-    store::{AuditLog, StoreError, TimeMs, audit::AuditEvent, sqlite::SqliteStore},
+    store::{AuditLog, StoreError, TimeMs, audit::AuditEvent, sql::SqlStore},
 };
 
 pub mod keys;
@@ -109,7 +109,7 @@ pub async fn backup(dir: &DataDir, store: &dyn AuditLog, out: &Path, now: TimeMs
     durable::create_dir(out).map_err(failed(out))?;
     let copy = out.join(STORE);
     let (from, to) = (dir.store(), copy.clone());
-    let copied = tokio::task::spawn_blocking(move || SqliteStore::copy(&from, &to)).await;
+    let copied = tokio::task::spawn_blocking(move || SqlStore::copy(&from, &to)).await;
     copied.map_err(|error| StoreError::Unavailable(Box::new(error))).flatten().map_err(BackupError::Store)?;
     let (store_sha256, store_bytes) = digest(&copy)?;
     let settings = std::fs::read(dir.config()).map_err(failed(&dir.config()))?;

@@ -11,7 +11,7 @@ use crate::{
     keys::KeyError,
     lookup::Lookup,
     policy::{InForceError, Policies, PolicyKey},
-    store::{IdentifierKey, Store, StoreError, StoredSubject, sqlite::SqliteStore},
+    store::{IdentifierKey, Store, StoreError, StoredSubject, sql::SqlStore},
     vault::Vault,
 };
 
@@ -72,7 +72,7 @@ impl Center {
         let source = Config::load(dir).map_err(OpenError::Config)?.keys.key_encryption;
         let vault = Vault::of(source).map_err(OpenError::Key)?;
         let path = dir.store();
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path).map_err(|source| OpenError::Store { path, source })?);
+        let store: Arc<dyn Store> = Arc::new(SqlStore::open(&path).map_err(|source| OpenError::Store { path, source })?);
         let key = PolicyKey::load(&dir.policy_key()).map_err(OpenError::Key)?.public();
         let policies = Policies::open(Arc::clone(&store), key).await.map_err(OpenError::Policy)?;
         Ok(Self { store, vault: Arc::new(vault), lookup: Arc::new(lookup), policies: Arc::new(policies) })

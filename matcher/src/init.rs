@@ -19,7 +19,7 @@ use crate::{
     pki::{self, Authority, PkiError},
     policy::PolicyKey,
     receipt_keys,
-    store::{Policies, StoreError, TimeMs, sqlite::SqliteStore},
+    store::{Policies, StoreError, TimeMs, sql::SqlStore},
 };
 
 /// Version of the folder's layout.
@@ -140,7 +140,7 @@ Next: matcher device issue --data {path} --csr FILE --institution I --counter C 
 
 /// A new center begins in shadow mode: it records, and tells nobody.
 async fn apply_first_policy(dir: &DataDir, args: &InitArgs, now: TimeMs) -> Result<(), InitError> {
-    let store = SqliteStore::open(&dir.store()).map_err(InitError::Store)?;
+    let store = SqlStore::open(&dir.store()).map_err(InitError::Store)?;
     if store.policy_number().await.map_err(InitError::Store)? > 0 {
         return Ok(());
     }

@@ -25,7 +25,7 @@ use crate::{
     keys::KeyError,
     out,
     pki::{Authority, PkiError},
-    store::{AuditLog, StoreError, TimeMs, audit::AuditEvent, sqlite::SqliteStore},
+    store::{AuditLog, StoreError, TimeMs, audit::AuditEvent, sql::SqlStore},
     vault::VaultError,
 };
 
@@ -184,7 +184,7 @@ pub enum KeyringError {
 /// # Errors
 /// As the command says.
 pub async fn run(dir: &DataDir, config: &Config, command: &KeysCommand, now: TimeMs) -> Result<(), KeyringError> {
-    let store = SqliteStore::open(&dir.store()).map_err(KeyringError::Store)?;
+    let store = SqlStore::open(&dir.store()).map_err(KeyringError::Store)?;
     let text = match command {
         KeysCommand::Status { json } => {
             let rows = status::rows(dir, config, &store, now).await?;

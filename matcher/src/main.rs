@@ -25,7 +25,7 @@ use matcher::{
     reconcile::{self, ReconcileArgs},
     references, retention,
     serve::{self, ServeError},
-    store::sqlite::SqliteStore,
+    store::sql::SqlStore,
     subject,
     surroundings::{self, Surroundings, System},
 };
@@ -116,7 +116,7 @@ async fn keys(cli: &Cli, command: &KeysCommand) -> anyhow::Result<()> {
 }
 
 async fn copy((dir, _): &(DataDir, Config), args: &BackupArgs) -> anyhow::Result<()> {
-    let store = SqliteStore::open(&dir.store())?;
+    let store = SqlStore::open(&dir.store())?;
     let note = backup::backup(dir, &store, &args.out, System.now_ms()).await?;
     Ok(out::line(&format!("{} bytes are in {}; keep the keys elsewhere", note.store_bytes, args.out.display()))?)
 }

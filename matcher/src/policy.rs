@@ -189,7 +189,7 @@ impl Policies {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::sqlite::SqliteStore;
+    use crate::store::sql::SqlStore;
 
     fn key(byte: u8) -> PolicyKey {
         PolicyKey(SigningKey::from_bytes(&[byte; 32]))
@@ -221,7 +221,7 @@ mod tests {
     #[tokio::test]
     async fn another_policy_comes_into_force_and_one_not_in_order_does_not() {
         let folder = tempfile::tempdir().unwrap();
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("center.db")).unwrap());
+        let store: Arc<dyn Store> = Arc::new(SqlStore::open(&folder.path().join("center.db")).unwrap());
         let key = key(1);
         assert!(matches!(Policies::open(Arc::clone(&store), key.public()).await, Err(InForceError::None)));
         store.apply_policy(0, new(&key, Policy::SHIPPED, 1)).await.unwrap();

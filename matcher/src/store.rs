@@ -2,7 +2,7 @@
 //!
 //! Everything secret or biometric is already sealed when it comes here (`crate::vault`): a store sees
 //! ciphertexts, keyed hashes, closed words and times. Writes are durable when their call returns. Not here:
-//! what the records mean (`matcher-core`), and the engines: `sqlite`.
+//! what the records mean (`matcher-core`), and the engines: `sql`.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub mod keys;
 pub mod policies;
 pub mod receipts;
 pub mod retention;
-pub mod sqlite;
+pub mod sql;
 pub mod subjects;
 
 pub use subjects::{BoundIdentifier, Enrolled, NewEnrolment, StoredReference, StoredSubject, Subjects};

@@ -14,7 +14,7 @@ use crate::{
     listing::json::utc,
     store::{
         BoundIdentifier, IdentifierKey, RecordId, StoreError, SubjectId,
-        sqlite::forgetting::may_keep,
+        sql::forgetting::may_keep,
         subjects::{Count, Forget, Forgotten, Hold, SubjectFile, Withdrawal},
     },
     surroundings::Surroundings,

@@ -85,7 +85,7 @@ async fn a_copy_opens_nothing_without_its_keys() {
     let names: Vec<_> = std::fs::read_dir(&copy).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(names.len(), 3, "{names:?}");
     let other = Site::new().await;
-    let stolen = Center { store: std::sync::Arc::new(SqliteStore::open(&copy.join(STORE)).unwrap()), ..other.center.clone() };
+    let stolen = Center { store: std::sync::Arc::new(SqlStore::open(&copy.join(STORE)).unwrap()), ..other.center.clone() };
     assert_eq!(template(&stolen).await, None);
     for folder in ["keys", "authority", "server"] {
         for entry in std::fs::read_dir(site.dir.path().join(folder)).unwrap() {

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use super::*;
 use crate::{
     app::enrol::tests::{MeanColour, center, photo},
-    store::sqlite::SqliteStore,
+    store::sql::SqlStore,
     surroundings::Fixed,
 };
 use matcher_core::{Identifier, IdentifierKind, Region};
@@ -171,7 +171,7 @@ async fn workers_that_race_for_one_person_make_one() {
     assert_eq!(a.enrolled + b.enrolled, 100, "{a:?} {b:?}");
     assert_eq!(a.done() + b.done(), 200);
     assert_eq!(a.refused.len() + b.refused.len(), 0);
-    let store = SqliteStore::open(&desk.dir.path().join("center.db")).unwrap();
+    let store = SqlStore::open(&desk.dir.path().join("center.db")).unwrap();
     drop(store);
     let database = rusqlite::Connection::open(desk.dir.path().join("center.db")).unwrap();
     let rows = |table: &str| database.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).unwrap();

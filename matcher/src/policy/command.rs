@@ -21,7 +21,7 @@ use crate::{
     keys::KeyError,
     listing::Since,
     out,
-    store::{AppliedPolicy, Store, StoreError, sqlite::SqliteStore},
+    store::{AppliedPolicy, Store, StoreError, sql::SqlStore},
     surroundings::{self, Surroundings, System},
 };
 
@@ -168,7 +168,7 @@ pub enum PolicyCommandError {
 /// # Errors
 /// When a file is not in order, or something cannot be read or written.
 pub async fn run(dir: &DataDir, _config: &Config, command: &PolicyCommand) -> Result<ExitCode, PolicyCommandError> {
-    let store = SqliteStore::open(&dir.store()).map_err(PolicyCommandError::Store)?;
+    let store = SqlStore::open(&dir.store()).map_err(PolicyCommandError::Store)?;
     let key = PolicyKey::load(&dir.policy_key()).map_err(PolicyCommandError::Key)?;
     let (text, code) = match command {
         PolicyCommand::Show(args) => (show(&store, &key, args).await?, ExitCode::SUCCESS),
@@ -257,7 +257,7 @@ struct Signed {
     holds: bool,
 }
 
-impl SqliteStore {
+impl SqlStore {
     async fn policies_with_signatures(&self, key: &PolicyKey) -> Result<Vec<Signed>, PolicyCommandError> {
         let store: &dyn Store = self;
         let policies = store.policies().await.map_err(PolicyCommandError::Store)?;

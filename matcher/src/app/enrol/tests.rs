@@ -13,7 +13,7 @@ use super::*;
 use crate::{
     lookup::Lookup,
     policy::Policies,
-    store::{Store, sqlite::SqliteStore},
+    store::{Store, sql::SqlStore},
     surroundings::Fixed,
     vault::{KeyEncryptionKey, Numbers, Vault},
 };
@@ -64,7 +64,7 @@ pub(crate) fn photo(colour: [u8; 3]) -> Vec<u8> {
 
 /// A center on a new store.
 pub(crate) fn center(dir: &tempfile::TempDir) -> Center {
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&dir.path().join("center.db")).unwrap());
+    let store: Arc<dyn Store> = Arc::new(SqlStore::open(&dir.path().join("center.db")).unwrap());
     Center {
         policies: Arc::new(Policies::demonstration(Arc::clone(&store))),
         store,

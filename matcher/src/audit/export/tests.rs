@@ -9,7 +9,7 @@ use crate::{
     store::{
         Store,
         contract::{flag, verification},
-        sqlite::SqliteStore,
+        sql::SqlStore,
     },
 };
 
@@ -26,7 +26,7 @@ fn digest(line: &Value) -> Hash {
 #[tokio::test]
 async fn an_export_proves_itself() {
     let dir = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&dir.path().join("center.db")).unwrap();
+    let store = SqlStore::open(&dir.path().join("center.db")).unwrap();
     for number in 1..=5 {
         store.record_verification(verification(&format!("T{number}"), number)).await.unwrap();
     }
@@ -58,7 +58,7 @@ async fn an_export_proves_itself() {
 #[tokio::test]
 async fn handing_the_log_out_is_an_entry() {
     let dir = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&dir.path().join("center.db")).unwrap();
+    let store = SqlStore::open(&dir.path().join("center.db")).unwrap();
     store.record_flag(flag(1, 1)).await.unwrap();
     let folder = Folder::new(dir.path().join("checkpoints"));
     assert_eq!(export(&store, &folder, 0, &dir.path().join("first"), 9_000).await.unwrap(), 1);

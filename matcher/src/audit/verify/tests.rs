@@ -12,7 +12,7 @@ use crate::store::{
     NewVerification, RecordId, Store, SubjectId, Subjects,
     audit::Process,
     contract::{device, enrolment, flag, verification},
-    sqlite::SqliteStore,
+    sql::{Location, SqlStore},
 };
 
 const NOW: TimeMs = 10_000_000;
@@ -20,7 +20,7 @@ const NOW: TimeMs = 10_000_000;
 /// A center whose log was signed, and then written to once more.
 struct Site {
     dir: tempfile::TempDir,
-    store: SqliteStore,
+    store: SqlStore,
 }
 
 impl Site {
@@ -64,9 +64,9 @@ impl Site {
     }
 }
 
-fn open(dir: &tempfile::TempDir, command: &str) -> SqliteStore {
+fn open(dir: &tempfile::TempDir, command: &str) -> SqlStore {
     let process = Process { command: command.into(), user: "1 center".into(), host: "h".into(), pid: 7 };
-    SqliteStore::open_as(&dir.path().join("center.db"), process).unwrap()
+    SqlStore::open_as(&Location::File(dir.path().join("center.db")), process).unwrap()
 }
 
 fn key() -> SigningKey {
@@ -238,7 +238,7 @@ async fn a_store_put_back_from_an_older_copy_is_named() {
     site.database().execute("VACUUM INTO ?1", [old.to_str().unwrap()]).unwrap();
     site.store.record_verification(verification("T10", 10)).await.unwrap();
     site.seal().await;
-    let put_back = SqliteStore::open(&old).unwrap();
+    let put_back = SqlStore::open(&old).unwrap();
     let outcome = Verifier { store: &put_back, ..site.verifier() }.run(|_| {}).await;
     let text = report::text(&outcome, false);
     assert!(text.contains("truncated tail") && text.contains("ends at link 7, checkpoint 3 names link 8"), "{text}");

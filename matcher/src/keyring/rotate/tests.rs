@@ -10,7 +10,7 @@ use crate::{
     store::{
         NewEnrolment, StoreError, SubjectId, Subjects,
         contract::{card, enrolment},
-        sqlite::SqliteStore,
+        sql::SqlStore,
     },
 };
 
@@ -20,7 +20,7 @@ struct Site {
     _temp: tempfile::TempDir,
     dir: DataDir,
     config: Config,
-    store: SqliteStore,
+    store: SqlStore,
 }
 
 impl Site {
@@ -29,7 +29,7 @@ impl Site {
         let dir = DataDir::new(temp.path().join("data"));
         let args = InitArgs { server_names: vec!["localhost".into()], demonstration: false };
         init::init(&dir, &args, NOW).await.unwrap();
-        let (config, store) = (Config::load(&dir).unwrap(), SqliteStore::open(&dir.store()).unwrap());
+        let (config, store) = (Config::load(&dir).unwrap(), SqlStore::open(&dir.store()).unwrap());
         Self { _temp: temp, dir, config, store }
     }
 

@@ -1,0 +1,96 @@
+//! Rows into records: a column that is not in the form this version writes is named, never guessed at.
+
+use matcher_core::IdentifierKind;
+
+use super::{
+    connection::{Connection, Row},
+    value::{FromCell, Params},
+};
+use crate::store::{IdentifierKey, Listing, StoreError};
+
+/// A row of a table.
+pub(super) struct Columns<'a> {
+    row: &'a Row<'a>,
+    table: &'static str,
+}
+
+impl Columns<'_> {
+    /// A column's value.
+    pub(super) fn get<T: FromCell>(&self, field: &'static str) -> Result<T, StoreError> {
+        self.row.cell(field).and_then(T::from_cell).ok_or_else(|| self.corrupt(field))
+    }
+
+    /// A column of closed words.
+    pub(super) fn word<T>(&self, field: &'static str, from_word: impl Fn(&str) -> Option<T>) -> Result<T, StoreError> {
+        let word: String = self.get(field)?;
+        from_word(&word).ok_or_else(|| self.corrupt(field))
+    }
+
+    /// A number that was written from single precision.
+    pub(super) fn single(&self, field: &'static str) -> Result<Option<f32>, StoreError> {
+        Ok(self.get::<Option<f64>>(field)?.map(|number| number as f32))
+    }
+
+    /// A number from 0.
+    pub(super) fn unsigned<T: TryFrom<i64>>(&self, field: &'static str) -> Result<T, StoreError> {
+        T::try_from(self.get::<i64>(field)?).map_err(|_| self.corrupt(field))
+    }
+
+    /// Says that a column is not in order.
+    pub(super) fn corrupt(&self, field: &'static str) -> StoreError {
+        StoreError::Corrupt { table: self.table, field }
+    }
+}
+
+/// Runs a query and decodes its rows.
+pub(super) fn query<T>(
+    connection: &Connection,
+    sql: &str,
+    parameters: impl Params,
+    table: &'static str,
+    decode: impl Fn(&Columns<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut records = Vec::new();
+    connection.rows(sql, &parameters.values(), &mut |row| {
+        records.push(decode(&Columns { row: &row, table })?);
+        Ok(())
+    })?;
+    Ok(records)
+}
+
+/// Runs a query that has one row or none.
+pub(super) fn query_one<T>(
+    connection: &Connection,
+    sql: &str,
+    parameters: impl Params,
+    table: &'static str,
+    decode: impl Fn(&Columns<'_>) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    Ok(query(connection, sql, parameters, table, decode)?.pop())
+}
+
+/// Runs a statement that changes rows; says how many.
+pub(super) fn execute(connection: &Connection, sql: &str, parameters: impl Params, what: &'static str) -> Result<usize, StoreError> {
+    connection.change(sql, &parameters.values(), what)
+}
+
+/// The identifier in columns `identifier_kind`, `identifier_region` and `identifier_hash`.
+pub(super) fn identifier(columns: &Columns<'_>) -> Result<IdentifierKey, StoreError> {
+    Ok(IdentifierKey {
+        kind: columns.word("identifier_kind", IdentifierKind::from_word)?,
+        region: columns.get("identifier_region")?,
+        hash: columns.get("identifier_hash")?,
+    })
+}
+
+/// The end of a listing's query, newest first; its parameters are the institution (or null), the time and the
+/// number of rows. Two forms, so that each finds its index.
+pub(super) fn newest_first(listing: &Listing, time: &str) -> String {
+    let institution = if listing.institution.is_some() { "institution = ?1" } else { "?1 IS NULL" };
+    format!("WHERE {institution} AND {time} >= ?2 ORDER BY {time} DESC, id LIMIT ?3")
+}
+
+/// Parameters of [`newest_first`].
+pub(super) fn listing_parameters(listing: &Listing) -> (Option<&str>, i64, u32) {
+    (listing.institution.as_deref(), listing.since.unwrap_or(i64::MIN), listing.limit.clamp(1, 100_000))
+}

@@ -1,0 +1,229 @@
+//! A connection to either engine: the statements of this folder run on both.
+//!
+//! Statements number their parameters `?1`, `?2`, …, name the target of every `ON CONFLICT`, count with `FILTER`, and
+//! use nothing that one engine has alone; the few exceptions are the methods below that give a piece of SQL. Not here:
+//! how connections are opened, and pools: `sqlite` and `postgres`.
+
+use std::cell::RefCell;
+
+use super::{
+    audit::Waiting,
+    postgres::Session,
+    sqlite,
+    value::{Cell, Value},
+};
+use crate::store::StoreError;
+
+/// A connection, and the audit entries of its transaction that wait for the commit.
+pub(in crate::store) struct Connection {
+    engine: Engine,
+    waiting: RefCell<Vec<Waiting>>,
+}
+
+/// An engine.
+pub(super) enum Engine {
+    Sqlite(rusqlite::Connection),
+    Postgres(Box<Session>),
+}
+
+/// A row, as an engine lends it.
+pub(super) enum Row<'a> {
+    Sqlite(&'a rusqlite::Row<'a>),
+    Postgres(&'a tokio_postgres::Row),
+}
+
+impl Row<'_> {
+    /// A column's value; nothing when there is no such column, or it is of a kind that no column has.
+    pub(super) fn cell(&self, name: &str) -> Option<Cell<'_>> {
+        match self {
+            Self::Sqlite(row) => Cell::of(row.get_ref(name).ok()?),
+            Self::Postgres(row) => row.try_get(name).ok(),
+        }
+    }
+}
+
+/// Whether a transaction may run while other processes write, or shuts them out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Isolation {
+    /// Beside others of this kind: what they might both write is decided by keys and row locks.
+    Beside,
+    /// Alone: it may read what it then changes.
+    Alone,
+}
+
+/// What a transaction goes back to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mark(usize);
+
+impl Connection {
+    /// To SQLite.
+    pub(super) fn sqlite(connection: rusqlite::Connection) -> Self {
+        Self { engine: Engine::Sqlite(connection), waiting: RefCell::default() }
+    }
+
+    /// To PostgreSQL.
+    pub(super) fn postgres(session: Session) -> Self {
+        Self { engine: Engine::Postgres(Box::new(session)), waiting: RefCell::default() }
+    }
+
+    /// Audit entries that wait for the commit.
+    pub(super) fn waiting(&self) -> &RefCell<Vec<Waiting>> {
+        &self.waiting
+    }
+
+    /// Runs a query; an error of `each` ends it.
+    pub(super) fn rows(
+        &self,
+        sql: &str,
+        values: &[Value<'_>],
+        each: &mut dyn FnMut(Row<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        match &self.engine {
+            Engine::Sqlite(connection) => sqlite::rows(connection, sql, values, each),
+            Engine::Postgres(session) => session.rows(sql, values, each),
+        }
+    }
+
+    /// Runs a statement that changes rows; says how many. A row that must not exist twice is a conflict of `what`.
+    pub(super) fn change(&self, sql: &str, values: &[Value<'_>], what: &'static str) -> Result<usize, StoreError> {
+        match &self.engine {
+            Engine::Sqlite(connection) => sqlite::change(connection, sql, values, what),
+            Engine::Postgres(session) => session.change(sql, values, what),
+        }
+    }
+
+    /// Runs one statement with each of these values, in order, without waiting between them.
+    pub(super) fn change_each(&self, sql: &str, rows: &[Vec<Value<'_>>], what: &'static str) -> Result<(), StoreError> {
+        match &self.engine {
+            Engine::Sqlite(connection) => rows.iter().try_for_each(|row| sqlite::change(connection, sql, row, what).map(drop)),
+            Engine::Postgres(session) => session.change_each(sql, rows, what),
+        }
+    }
+
+    /// Runs statements without parameters.
+    pub(super) fn run(&self, sql: &str) -> Result<(), StoreError> {
+        match &self.engine {
+            Engine::Sqlite(connection) => connection.execute_batch(sql).map_err(super::unavailable),
+            Engine::Postgres(session) => session.run(sql),
+        }
+    }
+
+    /// Begins a transaction that is going to write.
+    pub(super) fn begin(&self, isolation: Isolation) -> Result<(), StoreError> {
+        self.waiting.borrow_mut().clear();
+        match &self.engine {
+            // Writers of a file take turns, whatever they are.
+            Engine::Sqlite(connection) => sqlite::step(connection, "BEGIN IMMEDIATE"),
+            Engine::Postgres(session) => session.begin(isolation),
+        }
+    }
+
+    /// Makes the transaction durable.
+    pub(super) fn commit(&self) -> Result<(), StoreError> {
+        match &self.engine {
+            Engine::Sqlite(connection) => sqlite::step(connection, "COMMIT"),
+            Engine::Postgres(session) => session.run("COMMIT"),
+        }
+    }
+
+    /// Undoes the transaction, if there is one.
+    pub(super) fn roll_back(&self) -> Result<(), StoreError> {
+        self.waiting.borrow_mut().clear();
+        match &self.engine {
+            Engine::Sqlite(connection) if connection.is_autocommit() => Ok(()),
+            Engine::Sqlite(connection) => sqlite::step(connection, "ROLLBACK"),
+            Engine::Postgres(session) => session.roll_back(),
+        }
+    }
+
+    /// Whether every change needs a savepoint of its own from the start: a savepoint costs SQLite nothing, and
+    /// PostgreSQL two messages, so that there changes are made without, and made again with, if one of them fails.
+    pub(super) fn has_cheap_savepoints(&self) -> bool {
+        matches!(self.engine, Engine::Sqlite(_))
+    }
+
+    /// Whether the engine has undone the transaction by itself (SQLite, on a full disk and the like).
+    pub(super) fn is_undone(&self) -> bool {
+        match &self.engine {
+            Engine::Sqlite(connection) => connection.is_autocommit(),
+            Engine::Postgres(_) => false,
+        }
+    }
+
+    /// Begins what can be undone on its own.
+    pub(super) fn mark(&self) -> Result<Mark, StoreError> {
+        self.step("SAVEPOINT change")?;
+        Ok(Mark(self.waiting.borrow().len()))
+    }
+
+    /// Undoes what was done since a mark.
+    pub(super) fn back_to(&self, mark: Mark) -> Result<(), StoreError> {
+        self.waiting.borrow_mut().truncate(mark.0);
+        self.step("ROLLBACK TO SAVEPOINT change")
+    }
+
+    /// Ends what could be undone on its own.
+    pub(super) fn release(&self) -> Result<(), StoreError> {
+        self.step("RELEASE SAVEPOINT change")
+    }
+
+    fn step(&self, sql: &'static str) -> Result<(), StoreError> {
+        match &self.engine {
+            Engine::Sqlite(connection) => sqlite::step(connection, sql),
+            Engine::Postgres(session) => session.run(sql),
+        }
+    }
+}
+
+/// Pieces of SQL that differ.
+impl Connection {
+    /// At the end of a query inside a write: nobody else changes its rows until the commit.
+    pub(super) fn for_update(&self) -> &'static str {
+        match self.engine {
+            Engine::Sqlite(_) => "",
+            Engine::Postgres(_) => " FOR UPDATE",
+        }
+    }
+
+    /// At the end of a query that picks work: rows that somebody else is just taking are passed over.
+    pub(super) fn skip_locked(&self) -> &'static str {
+        match self.engine {
+            Engine::Sqlite(_) => "",
+            Engine::Postgres(_) => " FOR UPDATE SKIP LOCKED",
+        }
+    }
+
+    /// An id in the form of a UUID.
+    pub(super) fn id_text(&self, column: &str) -> String {
+        match self.engine {
+            Engine::Sqlite(_) => {
+                let part = |from, len| format!("substr(hex({column}), {from}, {len})");
+                format!(
+                    "lower({} || '-' || {} || '-' || {} || '-' || {} || '-' || {})",
+                    part(1, 8),
+                    part(9, 4),
+                    part(13, 4),
+                    part(17, 4),
+                    part(21, 12)
+                )
+            }
+            Engine::Postgres(_) => format!("CAST(CAST(encode({column}, 'hex') AS uuid) AS text)"),
+        }
+    }
+
+    /// A query for the tables that have a column `subject_id`, by name, as `name`.
+    pub(super) fn tables_of_persons(&self) -> &'static str {
+        match self.engine {
+            Engine::Sqlite(_) => {
+                "SELECT t.name FROM pragma_table_list AS t JOIN pragma_table_info(t.name) AS c
+                 WHERE t.schema = 'main' AND t.type = 'table' AND c.name = 'subject_id' ORDER BY t.name"
+            }
+            // Partitions are parts of a table that is named itself.
+            Engine::Postgres(_) => {
+                "SELECT CAST(c.relname AS text) AS name FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
+                 WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+                     AND a.attname = 'subject_id' ORDER BY c.relname COLLATE \"C\""
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The device registry, and the sequence numbers devices have used.
+
+use super::{
+    Connection, audit,
+    columns::{Columns, execute, query, query_one},
+    params,
+};
+use crate::store::{Device, DeviceRole, StoreError, Taken, TimeMs, audit::events};
+
+const SELECT: &str = "SELECT id, institution, counter, role, public_key, certificate_sha256, certificate_expires_at, issued_at, revoked_at
+     FROM device";
+
+/// Adds or replaces a device.
+pub(super) fn put(connection: &Connection, device: &Device) -> Result<(), StoreError> {
+    let values = params![
+        device.id,
+        device.institution,
+        device.counter,
+        word(device.role),
+        device.public_key,
+        device.certificate_sha256,
+        device.certificate_expires_at,
+        device.issued_at,
+        device.revoked_at,
+    ];
+    let sql =
+        "INSERT INTO device (id, institution, counter, role, public_key, certificate_sha256, certificate_expires_at, issued_at, revoked_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+         ON CONFLICT (id) DO UPDATE SET
+             institution = excluded.institution, counter = excluded.counter, role = excluded.role,
+             public_key = excluded.public_key, certificate_sha256 = excluded.certificate_sha256,
+             certificate_expires_at = excluded.certificate_expires_at, issued_at = excluded.issued_at,
+             revoked_at = excluded.revoked_at";
+    execute(connection, sql, values, "device certificate")?;
+    audit::append(connection, &events::device_issued(device))
+}
+
+/// Marks a device revoked; the first time it was stays.
+pub(super) fn revoke(connection: &Connection, id: &str, at: TimeMs) -> Result<bool, StoreError> {
+    let sql = "UPDATE device SET revoked_at = coalesce(revoked_at, ?2) WHERE id = ?1";
+    let found = execute(connection, sql, params![id, at], "device")? == 1;
+    if found {
+        audit::append(connection, &events::device_revoked(id, at))?;
+    }
+    Ok(found)
+}
+
+/// The device of a name.
+pub(super) fn by_id(connection: &Connection, id: &str) -> Result<Option<Device>, StoreError> {
+    query_one(connection, &format!("{SELECT} WHERE id = ?1"), [id], "device", decode)
+}
+
+/// The device of a certificate.
+pub(super) fn by_certificate(connection: &Connection, sha256: &[u8; 32]) -> Result<Option<Device>, StoreError> {
+    query_one(connection, &format!("{SELECT} WHERE certificate_sha256 = ?1"), [sha256], "device", decode)
+}
+
+/// All devices, by name.
+pub(super) fn all(connection: &Connection) -> Result<Vec<Device>, StoreError> {
+    query(connection, &format!("{SELECT} ORDER BY id"), (), "device", decode)
+}
+
+/// The highest sequence number of a device; 0 when none.
+pub(super) fn last_sequence(connection: &Connection, device: &str) -> Result<u64, StoreError> {
+    let sql = "SELECT coalesce(max(sequence), 0) AS sequence FROM device_sequence WHERE device_id = ?1";
+    let last = query_one(connection, sql, [device], "device_sequence", |columns| columns.unsigned("sequence"))?;
+    Ok(last.unwrap_or_default())
+}
+
+/// Takes a sequence number for an envelope.
+pub(super) fn take_sequence(connection: &Connection, device: &str, sequence: u64, digest: &[u8; 32]) -> Result<Taken, StoreError> {
+    let sequence = i64::try_from(sequence).map_err(|_| StoreError::Corrupt { table: "device_sequence", field: "sequence" })?;
+    let sql = "INSERT INTO device_sequence (device_id, sequence, envelope_digest) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+    if execute(connection, sql, params![device, sequence, digest], "device sequence")? == 1 {
+        return Ok(Taken::Now);
+    }
+    let sql = "SELECT envelope_digest FROM device_sequence WHERE device_id = ?1 AND sequence = ?2";
+    let taken: Option<[u8; 32]> =
+        query_one(connection, sql, params![device, sequence], "device_sequence", |columns| columns.get("envelope_digest"))?;
+    Ok(if taken == Some(*digest) { Taken::Before } else { Taken::ForAnother })
+}
+
+fn decode(columns: &Columns<'_>) -> Result<Device, StoreError> {
+    Ok(Device {
+        id: columns.get("id")?,
+        institution: columns.get("institution")?,
+        counter: columns.get("counter")?,
+        role: columns.word("role", role)?,
+        public_key: columns.get("public_key")?,
+        certificate_sha256: columns.get("certificate_sha256")?,
+        certificate_expires_at: columns.get("certificate_expires_at")?,
+        issued_at: columns.get("issued_at")?,
+        revoked_at: columns.get("revoked_at")?,
+    })
+}
+
+fn word(role: DeviceRole) -> &'static str {
+    match role {
+        DeviceRole::Counter => "counter",
+        DeviceRole::Enrolment => "enrolment",
+    }
+}
+
+fn role(word: &str) -> Option<DeviceRole> {
+    [DeviceRole::Counter, DeviceRole::Enrolment].into_iter().find(|role| self::word(*role) == word)
+}

@@ -1,0 +1,72 @@
+//! A small pool of connections that only read, used from threads that may block.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use deadpool_postgres::Pool;
+use tokio::{sync::Semaphore, task};
+
+use super::{
+    connection::Connection,
+    postgres::{self, PostgresUrl, Session},
+    sqlite, unavailable,
+};
+use crate::store::StoreError;
+
+/// Reads at a time. WAL readers block nobody; more than the cores of a small machine gain nothing.
+const CONNECTIONS: usize = 4;
+
+/// The pool.
+pub(super) enum Readers {
+    Sqlite { free: Arc<Mutex<Vec<Connection>>>, permits: Arc<Semaphore> },
+    Postgres(Pool),
+}
+
+impl Readers {
+    /// Opens the connections to a file.
+    pub(super) fn of_file(path: &Path) -> Result<Self, StoreError> {
+        let connections = (0..CONNECTIONS).map(|_| sqlite::reader(path).map(Connection::sqlite)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self::Sqlite { free: Arc::new(Mutex::new(connections)), permits: Arc::new(Semaphore::new(CONNECTIONS)) })
+    }
+
+    /// Makes the pool to a database; its connections are opened when they are needed.
+    pub(super) fn of_postgres(url: &PostgresUrl) -> Result<Self, StoreError> {
+        postgres::pool(url, postgres::For::Reading).map(Self::Postgres)
+    }
+
+    /// Runs a query on a free connection, waiting for one if need be.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match self {
+            Self::Sqlite { free, permits } => {
+                let permit = Arc::clone(permits).acquire_owned().await.map_err(unavailable)?;
+                let free = Arc::clone(free);
+                let read = move || {
+                    let taken = lock(&free).pop();
+                    let connection = taken.ok_or_else(|| unavailable(NoConnection))?;
+                    let answer = query(&connection);
+                    lock(&free).push(connection);
+                    drop(permit);
+                    answer
+                };
+                task::spawn_blocking(read).await.map_err(unavailable)?
+            }
+            Self::Postgres(pool) => {
+                let session = Session::of_pool(pool).await?;
+                task::spawn_blocking(move || query(&Connection::postgres(session))).await.map_err(unavailable)?
+            }
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("a query ended without giving its connection back")]
+struct NoConnection;
+
+fn lock(free: &Mutex<Vec<Connection>>) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+    free.lock().unwrap_or_else(PoisonError::into_inner)
+}

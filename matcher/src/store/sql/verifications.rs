@@ -1,0 +1,232 @@
+//! Verification records, with their probes and the requests they answer.
+
+use matcher_core::{Decision, Disposition, Mode, ReferenceFacts, Scene};
+
+use super::{
+    Connection, audit, cases,
+    columns::{self, Columns, execute, query, query_one},
+    devices, flags, params, receipts, rechecks,
+};
+use crate::store::{
+    Listing, NewVerification, RecordId, Recorded, RequestKey, SealedProbe, StoreError, SubjectId, Taken, TimeMs, Verification,
+    audit::events,
+};
+
+const TABLE: &str = "verification";
+const SELECT: &str = "SELECT v.subject_id, v.id, v.known, v.institution, v.transaction_id, v.attempt, v.envelope_digest, v.device_id, v.counter, \
+     v.sequence, v.scene, v.operator, v.notice, v.identifier_kind, v.identifier_region, v.identifier_hash, v.identifier_masked, v.captured_at, \
+     v.decided_at, v.decision, v.reasons, v.disposition, v.score, v.match_threshold, v.non_match_threshold, v.model, v.live, \
+     v.policy_version, v.mode, v.recipe, v.consent, v.minor, v.childhood_photo, v.photo_age_days, v.reference_id FROM verification AS v";
+
+/// The record that answers a request, if it was answered.
+pub(super) fn answer(connection: &Connection, request: &RequestKey) -> Result<Option<Verification>, StoreError> {
+    let sql = format!(
+        "{SELECT} JOIN request AS r ON v.subject_id = r.subject_id AND v.id = r.verification_id AND v.decided_at = r.decided_at
+         WHERE r.institution = ?1 AND r.transaction_id = ?2 AND r.attempt = ?3"
+    );
+    query_one(connection, &sql, params![request.institution, request.transaction, request.attempt], TABLE, decode)
+}
+
+/// The record of a person and an id.
+pub(super) fn by_id(connection: &Connection, subject: SubjectId, id: RecordId) -> Result<Option<Verification>, StoreError> {
+    query_one(connection, &format!("{SELECT} WHERE v.subject_id = ?1 AND v.id = ?2"), params![subject.0, id.0], TABLE, decode)
+}
+
+/// The records about a person, newest first.
+pub(super) fn of_subject(connection: &Connection, subject: SubjectId) -> Result<Vec<Verification>, StoreError> {
+    query(connection, &format!("{SELECT} WHERE v.subject_id = ?1 ORDER BY v.decided_at DESC, v.id"), [subject.0], TABLE, decode)
+}
+
+/// The decisions of a transaction, by attempt.
+pub(super) fn decisions_of(connection: &Connection, institution: &str, transaction: &str) -> Result<Vec<(u32, Decision)>, StoreError> {
+    let sql = "SELECT r.attempt, v.decision FROM request AS r
+         JOIN verification AS v ON v.subject_id = r.subject_id AND v.id = r.verification_id AND v.decided_at = r.decided_at
+         WHERE r.institution = ?1 AND r.transaction_id = ?2 ORDER BY r.attempt";
+    let decode = |columns: &Columns<'_>| Ok((columns.unsigned("attempt")?, columns.word("decision", Decision::from_policy_key)?));
+    query(connection, sql, params![institution, transaction], TABLE, decode)
+}
+
+/// Verifications, newest first.
+pub(super) fn list(connection: &Connection, listing: &Listing) -> Result<Vec<Verification>, StoreError> {
+    let sql = format!("{SELECT} {}", columns::newest_first(listing, "decided_at"));
+    query(connection, &sql, columns::listing_parameters(listing), TABLE, decode)
+}
+
+/// Verifications decided from a time on, oldest first, after one of them.
+pub(super) fn from(
+    connection: &Connection,
+    since: TimeMs,
+    after: Option<(TimeMs, RecordId)>,
+    limit: u32,
+) -> Result<Vec<Verification>, StoreError> {
+    let (at, id) = after.map_or((since, Vec::new()), |(at, id)| (at.max(since), id.0.to_vec()));
+    let sql = format!("{SELECT} WHERE v.decided_at >= ?1 AND (v.decided_at, v.id) > (?1, ?2) ORDER BY v.decided_at, v.id LIMIT ?3");
+    query(connection, &sql, params![at, id, limit.clamp(1, 10_000)], TABLE, decode)
+}
+
+/// Writes a verification with all that belongs to it, unless its request or sequence number is taken. Runs in
+/// the writer's transaction, so two that race are decided here and nowhere else.
+pub(super) fn record(connection: &Connection, new: &NewVerification) -> Result<Recorded, StoreError> {
+    let record = &new.record;
+    if let Some(stored) = answer(connection, &record.request)? {
+        let same = stored.request_digest == record.request_digest;
+        return Ok(if same { Recorded::AlreadyAnswered(Box::new(stored)) } else { Recorded::RequestTaken(Box::new(stored)) });
+    }
+    match devices::take_sequence(connection, &record.device, record.sequence, &record.request_digest)? {
+        Taken::Now | Taken::Before => {}
+        Taken::ForAnother => return Ok(Recorded::SequenceTaken),
+    }
+    check_person(connection, new)?;
+    put_request(connection, record)?;
+    put(connection, record)?;
+    if let Some(probe) = &new.probe {
+        put_probe(connection, record, probe)?;
+        if let Some(made_by) = &new.made_by {
+            cases::put_visit(connection, record, made_by)?;
+        }
+        if let Some(made_by) = &new.recheck {
+            rechecks::put(connection, record, made_by)?;
+        }
+    }
+    for flag in &new.flags {
+        flags::put(connection, flag)?;
+    }
+    audit::append(connection, &events::verified(record))?;
+    if let Some(receipt) = &new.receipt {
+        receipts::put(connection, receipt)?;
+    }
+    Ok(Recorded::Stored)
+}
+
+/// Refuses a record about somebody who was forgotten, and a probe of somebody who withdrew consent, since the person
+/// was looked up.
+fn check_person(connection: &Connection, new: &NewVerification) -> Result<(), StoreError> {
+    let Some(subject) = new.record.subject else { return Ok(()) };
+    let sql = "SELECT withdrawn_at FROM subject JOIN data_key USING (subject_id) WHERE subject_id = ?1";
+    let stands: Option<Option<i64>> = query_one(connection, sql, [subject.0], "subject", |columns| columns.get("withdrawn_at"))?;
+    match stands {
+        Some(withdrawn_at) if new.probe.is_none() || withdrawn_at.is_none() => Ok(()),
+        Some(_) | None => Err(StoreError::Conflict("person")),
+    }
+}
+
+/// The person, or the record itself where nobody is known: every row has a place on some shard.
+fn leading_id(record: &Verification) -> [u8; 16] {
+    record.subject.map_or(record.id.0, |subject| subject.0)
+}
+
+fn put_request(connection: &Connection, record: &Verification) -> Result<(), StoreError> {
+    let request = &record.request;
+    let values = params![
+        request.institution,
+        request.transaction,
+        request.attempt,
+        record.request_digest,
+        leading_id(record),
+        record.id.0,
+        record.decided_at
+    ];
+    let sql = "INSERT INTO request (institution, transaction_id, attempt, envelope_digest, subject_id, verification_id, decided_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    execute(connection, sql, values, "request").map(drop)
+}
+
+fn put(connection: &Connection, record: &Verification) -> Result<(), StoreError> {
+    let sequence = i64::try_from(record.sequence).map_err(|_| StoreError::Corrupt { table: TABLE, field: "sequence" })?;
+    let reasons = serde_json::to_string(&record.reasons).map_err(|_| StoreError::Corrupt { table: TABLE, field: "reasons" })?;
+    let values = params![
+        leading_id(record),
+        record.id.0,
+        record.subject.is_some(),
+        record.request.institution,
+        record.request.transaction,
+        record.request.attempt,
+        record.request_digest,
+        record.device,
+        record.counter,
+        sequence,
+        record.scene.word(),
+        record.operator,
+        record.notice,
+        record.identifier.kind.word(),
+        record.identifier.region,
+        record.identifier.hash,
+        record.identifier_masked,
+        record.captured_at,
+        record.decided_at,
+        record.decision.policy_key(),
+        reasons,
+        record.disposition.word(),
+        record.score.map(f64::from),
+        record.match_threshold.map(f64::from),
+        record.non_match_threshold.map(f64::from),
+        record.model,
+        record.live.map(f64::from),
+        record.policy_version,
+        record.mode.word(),
+        record.recipe,
+        record.consent,
+        record.facts.minor,
+        record.facts.childhood_photo,
+        record.facts.photo_age_days,
+        record.reference.map(|reference| reference.0),
+    ];
+    let sql = "INSERT INTO verification (subject_id, id, known, institution, transaction_id, attempt, envelope_digest, device_id, counter,
+             sequence, scene, operator, notice, identifier_kind, identifier_region, identifier_hash, identifier_masked, captured_at,
+             decided_at, decision, reasons, disposition, score, match_threshold, non_match_threshold, model, live,
+             policy_version, mode, recipe, consent, minor, childhood_photo, photo_age_days,
+             reference_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24,
+             ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35)";
+    execute(connection, sql, values, "verification").map(drop)
+}
+
+fn put_probe(connection: &Connection, record: &Verification, probe: &SealedProbe) -> Result<(), StoreError> {
+    // Sealed under a person's key: without the person it could never be opened or destroyed.
+    let subject = record.subject.ok_or(StoreError::Corrupt { table: "probe", field: "subject_id" })?;
+    let sql = "INSERT INTO probe (subject_id, verification_id, template, sample, decided_at) VALUES (?1, ?2, ?3, ?4, ?5)";
+    execute(connection, sql, params![subject.0, record.id.0, probe.template.0, probe.sample.0, record.decided_at], "probe").map(drop)
+}
+
+fn decode(columns: &Columns<'_>) -> Result<Verification, StoreError> {
+    let leading = SubjectId(columns.get("subject_id")?);
+    let reasons: String = columns.get("reasons")?;
+    Ok(Verification {
+        id: RecordId(columns.get("id")?),
+        request: RequestKey {
+            institution: columns.get("institution")?,
+            transaction: columns.get("transaction_id")?,
+            attempt: columns.unsigned("attempt")?,
+        },
+        request_digest: columns.get("envelope_digest")?,
+        device: columns.get("device_id")?,
+        counter: columns.get("counter")?,
+        sequence: columns.unsigned("sequence")?,
+        scene: columns.word("scene", Scene::from_word)?,
+        operator: columns.get("operator")?,
+        notice: columns.get("notice")?,
+        identifier: columns::identifier(columns)?,
+        identifier_masked: columns.get("identifier_masked")?,
+        subject: columns.get::<bool>("known")?.then_some(leading),
+        captured_at: columns.get("captured_at")?,
+        decided_at: columns.get("decided_at")?,
+        decision: columns.word("decision", Decision::from_policy_key)?,
+        reasons: serde_json::from_str(&reasons).map_err(|_| columns.corrupt("reasons"))?,
+        disposition: columns.word("disposition", Disposition::from_word)?,
+        score: columns.single("score")?,
+        match_threshold: columns.single("match_threshold")?,
+        non_match_threshold: columns.single("non_match_threshold")?,
+        model: columns.get("model")?,
+        live: columns.single("live")?,
+        policy_version: columns.get("policy_version")?,
+        mode: columns.word("mode", Mode::from_word)?,
+        recipe: columns.get("recipe")?,
+        consent: columns.get("consent")?,
+        facts: ReferenceFacts {
+            minor: columns.get("minor")?,
+            childhood_photo: columns.get("childhood_photo")?,
+            photo_age_days: columns.get("photo_age_days")?,
+        },
+        reference: columns.get::<Option<[u8; 16]>>("reference_id")?.map(RecordId),
+    })
+}
