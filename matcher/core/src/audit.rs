@@ -95,6 +95,8 @@ words! {
         BatchFinished = "batch_finished",
         /// A re-comparison was called off.
         BatchCancelled = "batch_cancelled",
+        /// Chunks of a re-comparison that were put aside were to be tried again.
+        BatchRetried = "batch_retried",
         /// The audit log itself was handed out.
         AuditExported = "audit_exported",
     }

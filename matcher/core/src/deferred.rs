@@ -16,6 +16,30 @@ words! {
     }
 }
 
+words! {
+    /// What a re-comparison of many captures compares.
+    JobKind {
+        /// Captures with the references in force now, by the policy of their time.
+        Rematch = "rematch",
+        /// Captures with the references of their time, by the policy in force now.
+        Recompare = "recompare",
+    }
+}
+
+words! {
+    /// How a re-comparison stands.
+    JobState {
+        /// There is something left to do.
+        Running = "running",
+        /// All of it is done.
+        Done = "done",
+        /// All that could be done is done; some chunks were put aside.
+        Incomplete = "incomplete",
+        /// It was called off; what was done stays.
+        Cancelled = "cancelled",
+    }
+}
+
 /// The place of the policy that was in force at a time, among policies in the order in which they were applied, each with
 /// the time of it; nothing before the first. Where a clock was set back in between, the later applied one counts.
 #[must_use]

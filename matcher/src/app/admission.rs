@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::{
     keys::OpeningKeys,
-    store::{Device, DeviceRole, Flag, RequestKey, Store, StoreError, Taken, Verification},
+    store::{Device, DeviceRole, Flag, RecordId, RequestKey, Store, StoreError, Taken, Verification},
     surroundings::Surroundings,
 };
 
@@ -152,6 +152,14 @@ impl Admission {
     pub(super) async fn request_reused(&self, request: &Request, first: &Verification) -> AdmissionError {
         let flag = flags::transaction_reused(request, first, self.surroundings.now_ms());
         match self.raise(flag).await {
+            Ok(()) => AdmissionError::RequestReused,
+            Err(error) => AdmissionError::Store(error),
+        }
+    }
+
+    /// Flags a second capture under a request whose capture came late and waits.
+    pub(super) async fn request_waits(&self, request: &Request, waiting: RecordId) -> AdmissionError {
+        match self.raise(flags::request_taken(request, waiting, "", self.surroundings.now_ms())).await {
             Ok(()) => AdmissionError::RequestReused,
             Err(error) => AdmissionError::Store(error),
         }

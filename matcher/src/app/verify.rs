@@ -215,6 +215,7 @@ impl Verifier {
             Recorded::Stored => Ok(Answer { record, repeated: false, receipt }),
             Recorded::AlreadyAnswered(first) => self.repeat(*first).await,
             Recorded::RequestTaken(first) => Err(VerifyError::Request(self.admission.request_reused(request, &first).await)),
+            Recorded::RequestWaits(waiting) => Err(VerifyError::Request(self.admission.request_waits(request, waiting).await)),
             Recorded::SequenceTaken => {
                 let flag = flags::sequence_reused(request, &record.identifier_masked, record.decided_at);
                 self.admission.raise(flag).await.map_err(VerifyError::Store)?;

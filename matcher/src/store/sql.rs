@@ -17,9 +17,11 @@ use super::{
 use crate::surroundings;
 
 mod audit;
+mod batch;
 mod cases;
 mod columns;
 mod connection;
+mod deferred;
 mod devices;
 mod enrolments;
 mod extractions;

@@ -18,7 +18,10 @@ use crate::store::{
 };
 
 /// Tables whose rows about a person are deleted, in this order; what hangs on a row goes with it.
-const DELETED: [&str; 13] = [
+const DELETED: [&str; 16] = [
+    "deferred_sample",
+    "deferred",
+    "recomparison",
     "visit",
     "finding",
     "recheck",
@@ -36,7 +39,18 @@ const DELETED: [&str; 13] = [
 /// Tables whose rows are kept for their legal time: they hold the random id, and no number once it was replaced.
 const KEPT: [&str; 6] = ["blind_draw", "case_event", "case_file", "case_member", "request", "verification"];
 /// Tables that hold biometrics.
-const BIOMETRIC: [&str; 8] = ["visit", "finding", "recheck", "probe", "extraction_failure", "reference", "enrolment_photo", "enrolment"];
+const BIOMETRIC: [&str; 10] = [
+    "deferred_sample",
+    "deferred",
+    "visit",
+    "finding",
+    "recheck",
+    "probe",
+    "extraction_failure",
+    "reference",
+    "enrolment_photo",
+    "enrolment",
+];
 
 /// Transactions of a person's verifications.
 pub(super) const TRANSACTIONS: &str = "(SELECT institution, transaction_id FROM verification WHERE subject_id = ?1)";

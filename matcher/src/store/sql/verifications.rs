@@ -5,11 +5,11 @@ use matcher_core::{Decision, Disposition, Mode, ReferenceFacts, Scene};
 use super::{
     Connection, audit, cases,
     columns::{self, Columns, execute, query, query_one},
-    devices, flags, params, receipts, rechecks,
+    deferred, devices, flags, params, receipts, rechecks,
 };
 use crate::store::{
-    Listing, NewVerification, RecordId, Recorded, RequestKey, SealedProbe, StoreError, SubjectId, Taken, TimeMs, Verification,
-    audit::events,
+    Listing, MadeBy, NewVerification, RecordId, Recorded, RequestKey, Sealed, SealedProbe, StoreError, SubjectId, Taken, TimeMs,
+    Verification, audit::events, batch::StoredProbe,
 };
 
 const TABLE: &str = "verification";
@@ -64,6 +64,29 @@ pub(super) fn from(
     query(connection, &sql, params![at, id, limit.clamp(1, 10_000)], TABLE, decode)
 }
 
+/// The probes decided in a span, with their records.
+pub(super) fn probes_between(connection: &Connection, from: TimeMs, until: TimeMs) -> Result<Vec<StoredProbe>, StoreError> {
+    let sql = format!(
+        "SELECT p.template AS probe_template, m.model AS made_model, m.recipe AS made_recipe, {}
+         JOIN probe AS p ON p.subject_id = v.subject_id AND p.verification_id = v.id AND p.decided_at = v.decided_at
+         LEFT JOIN visit AS m ON m.subject_id = p.subject_id AND m.verification_id = p.verification_id
+         WHERE p.decided_at >= ?1 AND p.decided_at < ?2 ORDER BY p.decided_at, p.verification_id",
+        SELECT.trim_start_matches("SELECT ")
+    );
+    let decode = |columns: &Columns<'_>| {
+        let record = decode(columns)?;
+        let made: Option<String> = columns.get("made_model")?;
+        let made_by = match made.zip(columns.get("made_recipe")?) {
+            Some((model, recipe)) => Some(MadeBy { model, recipe }),
+            None if record.model.is_empty() => None,
+            None => Some(MadeBy { model: record.model.clone(), recipe: record.recipe.clone() }),
+        };
+        let subject = record.subject.ok_or_else(|| columns.corrupt("known"))?;
+        Ok(StoredProbe { subject, template: Sealed(columns.get("probe_template")?), made_by, record })
+    };
+    query(connection, &sql, [from, until], TABLE, decode)
+}
+
 /// Writes a verification with all that belongs to it, unless its request or sequence number is taken. Runs in
 /// the writer's transaction, so two that race are decided here and nowhere else.
 pub(super) fn record(connection: &Connection, new: &NewVerification) -> Result<Recorded, StoreError> {
@@ -72,11 +95,18 @@ pub(super) fn record(connection: &Connection, new: &NewVerification) -> Result<R
         let same = stored.request_digest == record.request_digest;
         return Ok(if same { Recorded::AlreadyAnswered(Box::new(stored)) } else { Recorded::RequestTaken(Box::new(stored)) });
     }
+    // The capture came late before, and still waits: the same one is answered now, and waits no more.
+    if let Some(waiting) = deferred::standing(connection, &record.request)? {
+        if waiting.digest != record.request_digest {
+            return Ok(Recorded::RequestWaits(waiting.verification));
+        }
+        withdraw_request(connection, &record.request)?;
+    }
     match devices::take_sequence(connection, &record.device, record.sequence, &record.request_digest)? {
         Taken::Now | Taken::Before => {}
         Taken::ForAnother => return Ok(Recorded::SequenceTaken),
     }
-    check_person(connection, new)?;
+    check_person(connection, record.subject, new.probe.is_some())?;
     put_request(connection, record)?;
     put(connection, record)?;
     if let Some(probe) = &new.probe {
@@ -88,24 +118,49 @@ pub(super) fn record(connection: &Connection, new: &NewVerification) -> Result<R
             rechecks::put(connection, record, made_by)?;
         }
     }
+    put_rest(connection, new)?;
+    Ok(Recorded::Stored)
+}
+
+/// Writes the verification of a capture that waited, whose request is taken by it, without its probe.
+pub(super) fn answer_waiting(connection: &Connection, new: &NewVerification) -> Result<(), StoreError> {
+    let (record, request) = (&new.record, &new.record.request);
+    let sql = "UPDATE request SET decided_at = ?5 WHERE institution = ?1 AND transaction_id = ?2 AND attempt = ?3 AND verification_id = ?4";
+    let values = params![request.institution, request.transaction, request.attempt, record.id.0, record.decided_at];
+    if execute(connection, sql, values, "request")? != 1 {
+        return Err(StoreError::Corrupt { table: "request", field: "verification_id" });
+    }
+    put(connection, record)?;
+    put_rest(connection, new)
+}
+
+fn put_rest(connection: &Connection, new: &NewVerification) -> Result<(), StoreError> {
     for flag in &new.flags {
         flags::put(connection, flag)?;
     }
-    audit::append(connection, &events::verified(record))?;
+    audit::append(connection, &events::verified(&new.record))?;
     if let Some(receipt) = &new.receipt {
         receipts::put(connection, receipt)?;
     }
-    Ok(Recorded::Stored)
+    Ok(())
+}
+
+/// Frees a request that has no record, with the capture that waits under it.
+fn withdraw_request(connection: &Connection, request: &RequestKey) -> Result<(), StoreError> {
+    let sql = "DELETE FROM request WHERE institution = ?1 AND transaction_id = ?2 AND attempt = ?3 RETURNING subject_id, verification_id";
+    let decode = |columns: &Columns<'_>| Ok((SubjectId(columns.get("subject_id")?), RecordId(columns.get("verification_id")?)));
+    let freed = query_one(connection, sql, params![request.institution, request.transaction, request.attempt], "request", decode)?;
+    freed.map_or(Ok(()), |(subject, id)| deferred::remove(connection, subject, id))
 }
 
 /// Refuses a record about somebody who was forgotten, and a probe of somebody who withdrew consent, since the person
 /// was looked up.
-fn check_person(connection: &Connection, new: &NewVerification) -> Result<(), StoreError> {
-    let Some(subject) = new.record.subject else { return Ok(()) };
+pub(super) fn check_person(connection: &Connection, subject: Option<SubjectId>, with_probe: bool) -> Result<(), StoreError> {
+    let Some(subject) = subject else { return Ok(()) };
     let sql = "SELECT withdrawn_at FROM subject JOIN data_key USING (subject_id) WHERE subject_id = ?1";
     let stands: Option<Option<i64>> = query_one(connection, sql, [subject.0], "subject", |columns| columns.get("withdrawn_at"))?;
     match stands {
-        Some(withdrawn_at) if new.probe.is_none() || withdrawn_at.is_none() => Ok(()),
+        Some(withdrawn_at) if !with_probe || withdrawn_at.is_none() => Ok(()),
         Some(_) | None => Err(StoreError::Conflict("person")),
     }
 }

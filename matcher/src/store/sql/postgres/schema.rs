@@ -11,7 +11,7 @@ use crate::store::{
     sql::value::{Cell, Value},
 };
 
-const FILES: &[&str] = &[include_str!("schema/0001_first.sql")];
+const FILES: &[&str] = &[include_str!("schema/0001_first.sql"), include_str!("schema/0012_deferred.sql")];
 /// Version of this program's schema.
 const VERSION: u32 = FILES.len() as u32;
 /// Parts of the log that are made ahead of time, in months.
