@@ -4,8 +4,10 @@
 //! Nothing here knows the wire, apart from the envelope, whose three states are the protocol itself.
 
 pub mod admission;
+pub mod batch;
 pub mod cases;
 pub mod coverage;
+pub mod deferred;
 pub mod enrol;
 mod flags;
 pub mod freshness;
@@ -14,6 +16,7 @@ mod judging;
 pub mod person;
 pub mod receipts;
 pub mod recheck;
+pub mod recompare;
 pub mod reextract;
 pub mod retention;
 pub mod sample;

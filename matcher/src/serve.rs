@@ -12,8 +12,9 @@ use models_core::{ModelId, RecipeId};
 use proto::{
     MESSAGE_LEN_MAX,
     v1::{
-        device_service_server::DeviceServiceServer, enrolment_service_server::EnrolmentServiceServer,
-        receipt_service_server::ReceiptServiceServer, verification_service_server::VerificationServiceServer,
+        deferred_service_server::DeferredServiceServer, device_service_server::DeviceServiceServer,
+        enrolment_service_server::EnrolmentServiceServer, receipt_service_server::ReceiptServiceServer,
+        verification_service_server::VerificationServiceServer,
     },
 };
 use thiserror::Error;
@@ -26,10 +27,13 @@ use jobs::Jobs;
 use crate::{
     app::{
         admission::Admission,
+        batch::{Pressure, Runner},
+        deferred::{Intake, worker::Worker},
         freshness::Freshness,
         health::Health,
         receipts::{Issuer, Receipts},
         recheck::Rechecker,
+        recompare::Recomparer,
         retention::Retainer,
         verify::Verifier,
     },
@@ -40,10 +44,18 @@ use crate::{
     data_dir::DataDir,
     durable,
     feature_models::{FeatureModels, FeatureModelsError},
-    grpc::{Gate, device::Devices, enrolment::Enrolments, listener::Listener, receipt::ReceiptFront, verification::Verifications},
+    grpc::{
+        Gate,
+        deferred::{self, Deferrals},
+        device::Devices,
+        enrolment::Enrolments,
+        listener::Listener,
+        receipt::ReceiptFront,
+        verification::Verifications,
+    },
     keys::{KeyError, OpeningKeys},
     networks::Networks,
-    policy::Policies,
+    policy::{Policies, PolicyKey, history::History},
     receipt_keys::ReceiptKeys,
     surroundings::System,
     tls::{ServerTls, TlsError},
@@ -149,6 +161,7 @@ pub struct Bound {
 struct Services {
     verifications: Verifications,
     enrolments: Enrolments,
+    deferrals: Deferrals,
     devices: Devices,
     receipts: ReceiptFront,
     receipt_keys: Arc<ReceiptKeys>,
@@ -257,6 +270,7 @@ async fn serve(
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<VerificationServiceServer<Verifications>>().await;
     reporter.set_serving::<EnrolmentServiceServer<Enrolments>>().await;
+    reporter.set_serving::<DeferredServiceServer<Deferrals>>().await;
     reporter.set_serving::<DeviceServiceServer<Devices>>().await;
     reporter.set_serving::<ReceiptServiceServer<ReceiptFront>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
@@ -267,6 +281,7 @@ async fn serve(
     let router = server(config)
         .add_service(VerificationServiceServer::new(services.verifications).max_decoding_message_size(MESSAGE_LEN_MAX))
         .add_service(EnrolmentServiceServer::new(services.enrolments).max_decoding_message_size(MESSAGE_LEN_MAX))
+        .add_service(DeferredServiceServer::new(services.deferrals).max_decoding_message_size(MESSAGE_LEN_MAX))
         .add_service(DeviceServiceServer::new(services.devices).max_decoding_message_size(MESSAGE_LEN_MAX))
         .add_service(ReceiptServiceServer::new(services.receipts).max_decoding_message_size(RECEIPT_MESSAGE_LEN_MAX))
         .add_service(health)
@@ -277,6 +292,7 @@ async fn serve(
         info!("stopping: no new connections; calls under way are finished");
         reporter.set_not_serving::<VerificationServiceServer<Verifications>>().await;
         reporter.set_not_serving::<EnrolmentServiceServer<Enrolments>>().await;
+        reporter.set_not_serving::<DeferredServiceServer<Deferrals>>().await;
         reporter.set_not_serving::<DeviceServiceServer<Devices>>().await;
         reporter.set_not_serving::<ReceiptServiceServer<ReceiptFront>>().await;
         stopping.notify_one();
@@ -332,8 +348,23 @@ async fn services(dir: &DataDir, config: &Config, tls: Arc<ServerTls>) -> Result
     let sealer = Sealer::new(Arc::clone(&center.store), dir, &config.audit);
     let (retention, surroundings) = (config.retention, Arc::new(System));
     let retaining = || Retainer { center: center.clone(), surroundings, rule: retention.rule(), every: retention.every() };
+    let history = Arc::new(History::new(Arc::clone(&center.store), *center.policies.key()));
+    let pressure = Pressure::default();
+    let intake = Intake {
+        center: center.clone(),
+        admission: admission.clone(),
+        freshness: Freshness { past_max_ms: i64::from(config.keys.spool_days) * 86_400_000, ..freshness },
+        recheck: rule,
+        history: Arc::clone(&history),
+        reader: deferred::reader(Arc::clone(&models)),
+    };
+    let policy_key = Arc::new(PolicyKey::load(&dir.policy_key()).map_err(ServeError::Key)?);
+    let (uploads, timeout) = (config.batch.uploads_max as usize, config.server.request_timeout());
+    let deferrals = Deferrals::new(intake, policy_key, uploads, timeout, pressure.clone());
+    let batch = config.batch.here.then(|| runner(&center, config, history, pressure));
     let jobs = Jobs {
         rechecker,
+        batch,
         cases,
         retainer: retention.here.then(retaining),
         sealer,
@@ -353,11 +384,22 @@ async fn services(dir: &DataDir, config: &Config, tls: Arc<ServerTls>) -> Result
     Ok(Services {
         verifications: Verifications { app: verifier, models, gate: gate.clone() },
         enrolments,
+        deferrals,
         devices: Devices { app: health, gate },
         receipts,
         receipt_keys,
         jobs,
     })
+}
+
+/// Works on what waits, under the settings.
+#[must_use]
+pub fn runner(center: &Center, config: &Config, history: Arc<History>, pressure: Pressure) -> Runner {
+    let (surroundings, rule, chunk) = (Arc::new(System), config.batch.rule(), config.batch.chunk);
+    let (center, recheck) = (center.clone(), config.recheck.rule());
+    let worker = Worker { center: center.clone(), surroundings: surroundings.clone(), history: Arc::clone(&history), recheck, rule, chunk };
+    let recomparer = Recomparer { center, surroundings, history, rule, chunk };
+    Runner { worker, recomparer, workers: config.batch.workers, nightly_at: config.batch.nightly_at(), pressure }
 }
 
 fn freshness(config: FreshnessConfig) -> Freshness {

@@ -17,6 +17,44 @@ words! {
 }
 
 words! {
+    /// Why a capture that comes late is not taken.
+    UploadRefusal {
+        /// The envelope, or the message in it, is not in order.
+        NotInOrder = "not_in_order",
+        /// It is another device's than the connection's.
+        ForeignDevice = "foreign_device",
+        /// The device did not sign it.
+        BadSignature = "bad_signature",
+        /// It is sealed to a key that the center does not have.
+        UnknownRecipient = "unknown_recipient",
+        /// It does not open, or is not what the device signed for.
+        DoesNotOpen = "does_not_open",
+        /// A field of the capture is out of order.
+        Field = "field",
+        /// It is older than anything may wait in a spool.
+        TooOld = "too_old",
+        /// It claims to be of the future.
+        OfTheFuture = "of_the_future",
+        /// The transaction has had its attempts.
+        TooManyAttempts = "too_many_attempts",
+        /// Another capture came under the same transaction and attempt.
+        RequestReused = "request_reused",
+        /// The device used the sequence number for another envelope.
+        SequenceReused = "sequence_reused",
+        /// The center cannot take it now.
+        Unavailable = "unavailable",
+    }
+}
+
+impl UploadRefusal {
+    /// Whether sending it again cannot help.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        self != Self::Unavailable
+    }
+}
+
+words! {
     /// What a re-comparison of many captures compares.
     JobKind {
         /// Captures with the references in force now, by the policy of their time.

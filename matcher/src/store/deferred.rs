@@ -112,7 +112,7 @@ pub struct DoneDeferred {
 /// What came of a capture that waited.
 #[derive(Debug, Clone)]
 pub enum DeferredOutcome {
-    /// It is decided; the probe is taken from what waited, whatever stands in the record.
+    /// It is decided. The probe is taken from what waited, where it is said what made it; otherwise no face is kept.
     Decided(Box<NewVerification>),
     /// It cannot be compared, for this reason, and is put aside.
     Parked(&'static str),

@@ -63,6 +63,7 @@ impl TestCenter {
         config.recheck.here = false;
         config.retention.here = false;
         config.cases.here = false;
+        config.batch.here = false;
         change(&mut config);
         let bound = serve::bind(&dir, &config).await.unwrap();
         let address = format!("https://{}", bound.address());

@@ -223,15 +223,14 @@ fn decide(connection: &Connection, done: &DoneDeferred, new: &NewVerification) -
         return Err(StoreError::Corrupt { table: TABLE, field: "facts" });
     }
     verifications::answer_waiting(connection, new)?;
+    let Some(made_by) = &new.made_by else { return remove(connection, done.subject, done.id) };
     let sql = "INSERT INTO probe (subject_id, verification_id, template, sample, decided_at)
          SELECT subject_id, verification_id, template, sample, ?3 FROM deferred JOIN deferred_sample USING (subject_id, verification_id)
          WHERE subject_id = ?1 AND verification_id = ?2";
     if execute(connection, sql, params![done.subject.0, done.id.0, record.decided_at], "probe")? != 1 {
         return Err(StoreError::Corrupt { table: TABLE, field: "sample" });
     }
-    if let Some(made_by) = &new.made_by {
-        cases::put_visit(connection, record, made_by)?;
-    }
+    cases::put_visit(connection, record, made_by)?;
     if let Some(made_by) = &new.recheck {
         rechecks::put(connection, record, made_by)?;
     }
