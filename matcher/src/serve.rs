@@ -336,7 +336,8 @@ async fn services(dir: &DataDir, config: &Config, tls: Arc<ServerTls>) -> Result
     if !models.named(policy.model().as_str()).any(|known| known.recipe == *policy.recipe()) {
         return Err(ServeError::UnknownModel { model: policy.model().clone(), recipe: policy.recipe().clone() });
     }
-    let gate = Gate::new(config.server.requests_max, config.server.request_timeout());
+    let pressure = Pressure::default();
+    let gate = Gate::new(config.server.requests_max, config.server.request_timeout(), pressure.clone());
     let admission = Admission { store: Arc::clone(&center.store), opening: Arc::clone(&opening), surroundings: Arc::new(System) };
     let health = Health { admission: admission.clone(), policies: Arc::clone(&center.policies) };
     let freshness = freshness(config.freshness);
@@ -349,7 +350,6 @@ async fn services(dir: &DataDir, config: &Config, tls: Arc<ServerTls>) -> Result
     let (retention, surroundings) = (config.retention, Arc::new(System));
     let retaining = || Retainer { center: center.clone(), surroundings, rule: retention.rule(), every: retention.every() };
     let history = Arc::new(History::new(Arc::clone(&center.store), *center.policies.key()));
-    let pressure = Pressure::default();
     let intake = Intake {
         center: center.clone(),
         admission: admission.clone(),
