@@ -15,12 +15,13 @@ use tokio::task;
 use tracing::{error, warn};
 
 use crate::{
+    center::open_store,
     config::{AuditConfig, Config},
     data_dir::DataDir,
     durable,
     keys::{KeyError, signing},
     out,
-    store::{AuditLog, Store, StoreError, TimeMs, sql::SqlStore},
+    store::{AuditLog, Store, StoreError, TimeMs},
     surroundings::{Surroundings, System},
 };
 
@@ -118,7 +119,7 @@ pub enum AuditError {
 /// # Errors
 /// When the log cannot be read, handed out or signed. A log that is not in order is an exit code, not an error.
 pub async fn run((dir, config): &(DataDir, Config), command: &AuditCommand) -> Result<ExitCode, AuditError> {
-    let store = SqlStore::open(&dir.store()).map_err(AuditError::Store)?;
+    let store = open_store(dir, &config.store).map_err(AuditError::Store)?;
     let now = System.now_ms();
     let folder = Folder::new(&config.audit.checkpoints);
     match command {
@@ -148,9 +149,9 @@ pub async fn run((dir, config): &(DataDir, Config), command: &AuditCommand) -> R
 ///
 /// # Errors
 /// As [`seal`].
-pub async fn seal_after(dir: &DataDir, config: &AuditConfig) -> Result<(), SealError> {
-    let store = SqlStore::open(&dir.store()).map_err(SealError::Store)?;
-    seal(&store, dir, &Folder::new(&config.checkpoints), System.now_ms(), false).await.map(drop)
+pub async fn seal_after(dir: &DataDir, config: &Config) -> Result<(), SealError> {
+    let store = open_store(dir, &config.store).map_err(SealError::Store)?;
+    seal(&store, dir, &Folder::new(&config.audit.checkpoints), System.now_ms(), false).await.map(drop)
 }
 
 /// Seals the log of a center from time to time, for as long as it serves.

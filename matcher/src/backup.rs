@@ -19,10 +19,15 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::{
+    config::StoreConfig,
     data_dir::DataDir,
     durable,
     keys::hex,
-    store::{AuditLog, StoreError, TimeMs, audit::AuditEvent, sql::SqlStore},
+    store::{
+        AuditLog, StoreError, TimeMs,
+        audit::AuditEvent,
+        sql::{SqlStore, TransferError},
+    },
 };
 
 pub mod keys;
@@ -83,6 +88,9 @@ pub enum BackupError {
     /// The store failed.
     #[error("the store could not be copied")]
     Store(#[source] StoreError),
+    /// It cannot be copied.
+    #[error("the store could not be copied")]
+    Copy(#[source] TransferError),
 }
 
 /// What a backup says about itself.
@@ -100,7 +108,7 @@ pub struct Note {
 ///
 /// # Errors
 /// When the folder is not fit for it, or something cannot be copied.
-pub async fn backup(dir: &DataDir, store: &dyn AuditLog, out: &Path, now: TimeMs) -> Result<Note, BackupError> {
+pub async fn backup(dir: &DataDir, config: &StoreConfig, store: &dyn AuditLog, out: &Path, now: TimeMs) -> Result<Note, BackupError> {
     fit(dir, out)?;
     // The entry goes into the copy too: a store that was put back says that it is one.
     let detail = json!({ "made_at": now }).to_string();
@@ -108,9 +116,9 @@ pub async fn backup(dir: &DataDir, store: &dyn AuditLog, out: &Path, now: TimeMs
     store.record_audit(event).await.map_err(BackupError::Store)?;
     durable::create_dir(out).map_err(failed(out))?;
     let copy = out.join(STORE);
-    let (from, to) = (dir.store(), copy.clone());
+    let (from, to) = (config.location(&dir.store()).map_err(BackupError::Store)?, copy.clone());
     let copied = tokio::task::spawn_blocking(move || SqlStore::copy(&from, &to)).await;
-    copied.map_err(|error| StoreError::Unavailable(Box::new(error))).flatten().map_err(BackupError::Store)?;
+    copied.map_err(|error| BackupError::Store(StoreError::Unavailable(Box::new(error))))?.map_err(BackupError::Copy)?;
     let (store_sha256, store_bytes) = digest(&copy)?;
     let settings = std::fs::read(dir.config()).map_err(failed(&dir.config()))?;
     durable::write(&out.join(SETTINGS), &settings).map_err(failed(out))?;

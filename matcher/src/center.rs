@@ -1,12 +1,12 @@
 //! A center opened from its data folder: what every command and the server share.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use matcher_core::Identifier;
 use thiserror::Error;
 
 use crate::{
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, StoreConfig},
     data_dir::DataDir,
     keys::KeyError,
     lookup::Lookup,
@@ -28,14 +28,8 @@ pub enum OpenError {
     #[error(transparent)]
     Key(KeyError),
     /// The store cannot be opened.
-    #[error("could not open the store {}", .path.display())]
-    Store {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: StoreError,
-    },
+    #[error("could not open the store")]
+    Store(#[source] StoreError),
 }
 
 impl OpenError {
@@ -44,9 +38,17 @@ impl OpenError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Policy(InForceError::None | InForceError::Policy(_)) | Self::Config(_) => true,
-            Self::Policy(InForceError::Signature { .. } | InForceError::Store(_)) | Self::Key(_) | Self::Store { .. } => false,
+            Self::Policy(InForceError::Signature { .. } | InForceError::Store(_)) | Self::Key(_) | Self::Store(_) => false,
         }
     }
+}
+
+/// Opens the store that the settings of a data folder name.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn open_store(dir: &DataDir, config: &StoreConfig) -> Result<SqlStore, StoreError> {
+    SqlStore::open_at(&config.location(&dir.store())?)
 }
 
 /// The parts that use cases work with.
@@ -69,10 +71,9 @@ impl Center {
     /// When the policy, a key or the store is not in order.
     pub async fn open(dir: &DataDir) -> Result<Self, OpenError> {
         let lookup = Lookup::load(&dir.lookup_key()).map_err(OpenError::Key)?;
-        let source = Config::load(dir).map_err(OpenError::Config)?.keys.key_encryption;
-        let vault = Vault::of(source).map_err(OpenError::Key)?;
-        let path = dir.store();
-        let store: Arc<dyn Store> = Arc::new(SqlStore::open(&path).map_err(|source| OpenError::Store { path, source })?);
+        let config = Config::load(dir).map_err(OpenError::Config)?;
+        let store: Arc<dyn Store> = Arc::new(open_store(dir, &config.store).map_err(OpenError::Store)?);
+        let vault = Vault::of(config.keys.key_encryption).map_err(OpenError::Key)?;
         let key = PolicyKey::load(&dir.policy_key()).map_err(OpenError::Key)?.public();
         let policies = Policies::open(Arc::clone(&store), key).await.map_err(OpenError::Policy)?;
         Ok(Self { store, vault: Arc::new(vault), lookup: Arc::new(lookup), policies: Arc::new(policies) })

@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use crate::{
     audit::AuditCommand,
     backup::{BackupArgs, RestoreArgs},
+    batch_command::BatchCommand,
     cases::{CasesCommand, OperatorsArgs},
     coverage::CoverageArgs,
     device::IssueArgs,
@@ -21,6 +22,7 @@ use crate::{
     reconcile::ReconcileArgs,
     references::ReferencesCommand,
     retention::RetentionCommand,
+    store_command::StoreCommand,
     subject::SubjectCommand,
 };
 
@@ -76,6 +78,9 @@ pub enum Command {
     Device(DeviceCommand),
     /// Enrol people from a table and a folder of photos
     Enrol(EnrolArgs),
+    /// Captures that came late and re-comparisons: run, list, show, try again, call off
+    #[command(subcommand)]
+    Batch(BatchCommand),
     /// Cases: gather evidence, list, look, complain, decide, draws for a blind look
     #[command(subcommand)]
     Cases(CasesCommand),
@@ -96,6 +101,9 @@ pub enum Command {
     /// List keys, put new ones in their place, back them up
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Move all records to another engine
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Copy the store into a folder, consistently and without keys
     Backup(BackupArgs),
     /// Put a copy of the store into a data folder that has none

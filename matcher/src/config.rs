@@ -20,10 +20,12 @@ use crate::{data_dir::DataDir, keys::source::KeySource};
 mod batch;
 mod cases;
 mod receipts;
+mod store;
 
 pub use batch::BatchConfig;
 pub use cases::CasesConfig;
 pub use receipts::{PublishedConfig, ReceiptsConfig};
+pub use store::StoreConfig;
 
 /// The shipped settings; `matcher init` writes them into the data folder.
 pub const SHIPPED: &str = include_str!("../config/matcher.toml");
@@ -50,6 +52,8 @@ pub enum ConfigError {
 pub struct Config {
     /// The gRPC service.
     pub server: ServerConfig,
+    /// The store.
+    pub store: StoreConfig,
     /// How old a capture may be.
     pub freshness: FreshnessConfig,
     /// Devices.
@@ -313,6 +317,7 @@ impl Config {
     }
 
     fn relative_to(mut self, dir: &DataDir) -> Self {
+        self.store = self.store.under(dir.path());
         self.keys.key_encryption = self.keys.key_encryption.under(dir.path());
         self.audit.checkpoints = dir.path().join(self.audit.checkpoints);
         self.models.manifest = self.models.manifest.map(|path| dir.path().join(path));
@@ -331,6 +336,7 @@ impl Config {
         within("freshness.past_max_seconds", freshness.past_max_seconds, 1..=86_400)?;
         within("freshness.future_max_seconds", freshness.future_max_seconds, 0..=3_600)?;
         within("devices.certificate_days", self.devices.certificate_days, 1..=3_650)?;
+        self.store.check()?;
         within("keys.spool_days", self.keys.spool_days, 1..=3_650)?;
         within("audit.checkpoint_seconds", self.audit.checkpoint_seconds, 1..=3_600)?;
         within("audit.content_days", self.audit.content_days, 1..=36_500)?;

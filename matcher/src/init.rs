@@ -12,14 +12,15 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::{
-    config,
+    center::open_store,
+    config::{self, Config, ConfigError},
     data_dir::DataDir,
     durable,
     keys::{self, KeyError},
     pki::{self, Authority, PkiError},
     policy::PolicyKey,
     receipt_keys,
-    store::{Policies, StoreError, TimeMs, sql::SqlStore},
+    store::{Policies, StoreError, TimeMs},
 };
 
 /// Version of the folder's layout.
@@ -35,6 +36,10 @@ pub struct InitArgs {
     /// the center begins in shadow mode
     #[arg(long)]
     pub demonstration: bool,
+    /// Keep records in PostgreSQL from the start: `postgres://USER@HOST:PORT/DATABASE`, an empty database; otherwise they are
+    /// in a file of the folder
+    #[arg(long, value_name = "URL")]
+    pub store_url: Option<String>,
 }
 
 /// A folder that cannot be initialised.
@@ -76,6 +81,9 @@ pub enum InitError {
     /// The shipped policy is not in order, which a test rules out.
     #[error(transparent)]
     Policy(PolicyError),
+    /// The settings are not in order.
+    #[error(transparent)]
+    Config(ConfigError),
     /// The store cannot be made.
     #[error("could not make the store")]
     Store(#[source] StoreError),
@@ -95,7 +103,7 @@ pub async fn init(dir: &DataDir, args: &InitArgs, now: TimeMs) -> Result<(), Ini
     make_folders(dir)?;
     make_keys(dir, now)?;
     make_certificates(dir, &args.server_names, now)?;
-    write_once(&dir.config(), || Ok(Zeroizing::new(config::SHIPPED.to_owned())))?;
+    write_once(&dir.config(), || Ok(Zeroizing::new(settings(args))))?;
     apply_first_policy(dir, args, now).await?;
     write_once(&dir.marker(), || Ok(Zeroizing::new(LAYOUT.to_owned())))
 }
@@ -138,9 +146,16 @@ Next: matcher device issue --data {path} --csr FILE --institution I --counter C 
     )
 }
 
+/// The shipped settings, with the store where it is wanted.
+fn settings(args: &InitArgs) -> String {
+    let url = args.store_url.as_deref().unwrap_or("file");
+    config::SHIPPED.replacen("\nurl = \"file\"\n", &format!("\nurl = {}\n", toml::Value::from(url)), 1)
+}
+
 /// A new center begins in shadow mode: it records, and tells nobody.
 async fn apply_first_policy(dir: &DataDir, args: &InitArgs, now: TimeMs) -> Result<(), InitError> {
-    let store = SqlStore::open(&dir.store()).map_err(InitError::Store)?;
+    let settings = Config::load(dir).map_err(InitError::Config)?.store;
+    let store = open_store(dir, &settings).map_err(InitError::Store)?;
     if store.policy_number().await.map_err(InitError::Store)? > 0 {
         return Ok(());
     }

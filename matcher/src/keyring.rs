@@ -19,13 +19,14 @@ use crate::{
         self,
         keys::{Cost, KeyBackupArgs, KeyBackupError, KeyRestoreArgs},
     },
+    center::open_store,
     config::Config,
     data_dir::DataDir,
     durable,
     keys::KeyError,
     out,
     pki::{Authority, PkiError},
-    store::{AuditLog, StoreError, TimeMs, audit::AuditEvent, sql::SqlStore},
+    store::{AuditLog, StoreError, TimeMs, audit::AuditEvent},
     vault::VaultError,
 };
 
@@ -184,7 +185,7 @@ pub enum KeyringError {
 /// # Errors
 /// As the command says.
 pub async fn run(dir: &DataDir, config: &Config, command: &KeysCommand, now: TimeMs) -> Result<(), KeyringError> {
-    let store = SqlStore::open(&dir.store()).map_err(KeyringError::Store)?;
+    let store = open_store(dir, &config.store).map_err(KeyringError::Store)?;
     let text = match command {
         KeysCommand::Status { json } => {
             let rows = status::rows(dir, config, &store, now).await?;

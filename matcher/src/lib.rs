@@ -7,6 +7,7 @@
 pub mod app;
 pub mod audit;
 pub mod backup;
+pub mod batch_command;
 pub mod cases;
 pub mod center;
 pub mod cli;
@@ -35,6 +36,7 @@ pub mod references;
 pub mod retention;
 pub mod serve;
 pub mod store;
+pub mod store_command;
 pub mod subject;
 pub mod surroundings;
 pub mod tls;

@@ -16,7 +16,7 @@ use crate::{
 };
 
 pub(crate) mod json;
-mod table;
+pub(crate) mod table;
 
 /// Which records to list.
 #[derive(Debug, Clone, Args)]

@@ -7,8 +7,8 @@ use clap::{CommandFactory, Parser};
 use matcher::{
     audit::{self, AuditCommand},
     backup::{self, BackupArgs},
-    cases,
-    center::{Center, OpenError},
+    batch_command, cases,
+    center::{self, Center, OpenError},
     cli::{self, Cli, Command, DeviceCommand},
     config::{Config, ConfigError, LogConfig, LogFormat},
     coverage,
@@ -25,8 +25,7 @@ use matcher::{
     reconcile::{self, ReconcileArgs},
     references, retention,
     serve::{self, ServeError},
-    store::sql::SqlStore,
-    subject,
+    store_command, subject,
     surroundings::{self, Surroundings, System},
 };
 use models::manifest::ManifestError;
@@ -55,9 +54,21 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Enrol(args) => return block_on(enrol(&load(cli)?, args)),
         Command::Flags(args) => block_on(listing(&load(cli)?, args, Records::Flags))?,
         Command::Verifications(args) => block_on(listing(&load(cli)?, args, Records::Verifications))?,
+        Command::Batch(command) => {
+            return block_on(async {
+                let (dir, config) = load(cli)?;
+                Ok(batch_command::run(command, &dir, &config).await?)
+            });
+        }
         Command::Cases(command) => block_on(async { Ok(cases::run(&load(cli)?, command).await?) })?,
         Command::Operators(args) => block_on(async { Ok(cases::operators(&load(cli)?, args).await?) })?,
         Command::Keys(command) => block_on(keys(cli, command))?,
+        Command::Store(command) => {
+            return block_on(async {
+                let (dir, config) = load(cli)?;
+                Ok(store_command::run(&dir, &config, command, System.now_ms()).await?)
+            });
+        }
         Command::Backup(args) => block_on(copy(&load(cli)?, args))?,
         Command::Restore(args) => {
             let note = backup::restore(&DataDir::new(cli.data()), &args.from)?;
@@ -98,7 +109,7 @@ fn seal(cli: &Cli) -> anyhow::Result<()> {
     }
     let Some(dir) = cli.data.as_ref().and_then(|data| DataDir::initialised(data).ok()) else { return Ok(()) };
     let config = Config::load(&dir)?;
-    block_on(async { Ok(audit::seal_after(&dir, &config.audit).await?) }).context("the command is done, but the audit log is not signed")
+    block_on(async { Ok(audit::seal_after(&dir, &config).await?) }).context("the command is done, but the audit log is not signed")
 }
 
 async fn keys(cli: &Cli, command: &KeysCommand) -> anyhow::Result<()> {
@@ -115,9 +126,9 @@ async fn keys(cli: &Cli, command: &KeysCommand) -> anyhow::Result<()> {
     }
 }
 
-async fn copy((dir, _): &(DataDir, Config), args: &BackupArgs) -> anyhow::Result<()> {
-    let store = SqlStore::open(&dir.store())?;
-    let note = backup::backup(dir, &store, &args.out, System.now_ms()).await?;
+async fn copy((dir, config): &(DataDir, Config), args: &BackupArgs) -> anyhow::Result<()> {
+    let store = center::open_store(dir, &config.store)?;
+    let note = backup::backup(dir, &config.store, &store, &args.out, System.now_ms()).await?;
     Ok(out::line(&format!("{} bytes are in {}; keep the keys elsewhere", note.store_bytes, args.out.display()))?)
 }
 

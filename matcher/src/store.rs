@@ -418,6 +418,9 @@ pub trait Store:
     /// Writes what came of it; false, and nothing written, when somebody else took it meanwhile.
     async fn finish_recheck(&self, done: RecheckDone) -> Result<bool, StoreError>;
 
+    /// Makes room for the records of the next months, where the engine wants that.
+    async fn make_room(&self, now: TimeMs) -> Result<(), StoreError>;
+
     /// Verifications, newest first.
     async fn verifications(&self, listing: &Listing) -> Result<Vec<Verification>, StoreError>;
     /// Flags, newest first.

@@ -97,6 +97,8 @@ words! {
         BatchCancelled = "batch_cancelled",
         /// Chunks of a re-comparison that were put aside were to be tried again.
         BatchRetried = "batch_retried",
+        /// All records were copied into another store.
+        StoreCopied = "store_copied",
         /// The audit log itself was handed out.
         AuditExported = "audit_exported",
     }

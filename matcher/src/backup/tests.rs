@@ -29,7 +29,7 @@ impl Site {
     async fn new() -> Self {
         let temp = tempfile::tempdir().unwrap();
         let dir = DataDir::new(temp.path().join("data"));
-        let args = InitArgs { server_names: vec!["localhost".into()], demonstration: false };
+        let args = InitArgs { server_names: vec!["localhost".into()], demonstration: false, store_url: None };
         init::init(&dir, &args, NOW).await.unwrap();
         let center = Center::open(&dir).await.unwrap();
         let mut new = enrolment(1, &[1], 4);
@@ -45,7 +45,7 @@ impl Site {
 
     async fn backed_up(&self) -> (PathBuf, PathBuf) {
         let (copy, bundle) = (self.path("copy"), self.path("keys.json"));
-        backup(&self.dir, self.center.store.as_ref(), &copy, NOW).await.unwrap();
+        backup(&self.dir, &file(), self.center.store.as_ref(), &copy, NOW).await.unwrap();
         keys::backup(&self.dir, &bundle, PASSPHRASE, LIGHT).unwrap();
         (copy, bundle)
     }
@@ -102,10 +102,10 @@ async fn a_copy_opens_nothing_without_its_keys() {
 #[tokio::test]
 async fn copies_go_where_no_keys_are_and_keys_where_no_copy_is() {
     let site = Site::new().await;
-    let inside = backup(&site.dir, site.center.store.as_ref(), &site.dir.path().join("copy"), NOW).await;
+    let inside = backup(&site.dir, &file(), site.center.store.as_ref(), &site.dir.path().join("copy"), NOW).await;
     assert!(matches!(inside, Err(BackupError::BesideKeys(_))), "{inside:?}");
     let (copy, bundle) = site.backed_up().await;
-    let again = backup(&site.dir, site.center.store.as_ref(), &copy, NOW).await;
+    let again = backup(&site.dir, &file(), site.center.store.as_ref(), &copy, NOW).await;
     assert!(matches!(again, Err(BackupError::NotEmpty(_))), "{again:?}");
     for out in [copy.join("keys.json"), site.dir.path().join("keys.json")] {
         let beside = keys::backup(&site.dir, &out, PASSPHRASE, LIGHT);
@@ -133,4 +133,9 @@ async fn an_altered_copy_and_another_passphrase_put_nothing_back() {
     std::fs::write(copy.join(STORE), bytes).unwrap();
     assert!(matches!(restore(&new, &copy), Err(BackupError::Altered(_))));
     assert!(!new.path().exists());
+}
+
+/// Settings of a store in a file.
+fn file() -> crate::config::StoreConfig {
+    crate::config::Config::shipped().unwrap().store
 }

@@ -11,7 +11,7 @@ use crate::{center::Center, feature_models::FeatureModels};
 const NOW: TimeMs = 1_800_000_000_000;
 
 fn args(name: &str) -> InitArgs {
-    InitArgs { server_names: vec![name.to_owned()], demonstration: false }
+    InitArgs { server_names: vec![name.to_owned()], demonstration: false, store_url: None }
 }
 
 #[tokio::test]

@@ -36,7 +36,8 @@ pub(super) fn verifications(verifications: &[Verification], zone: &TimeZone) -> 
     format!("{table}\n{}{bands}", footer(verifications.len(), "verification", zone))
 }
 
-fn table<const N: usize>(header: [&str; N]) -> Table {
+/// An empty table of the width and style of all listings.
+pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH).set_header(header);
     if let Some(time) = table.column_mut(0) {

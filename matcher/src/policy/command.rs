@@ -16,6 +16,7 @@ use thiserror::Error;
 
 use super::{InForce, InForceError, PolicyKey, dry_run, read, signatures_hold};
 use crate::{
+    center::open_store,
     config::Config,
     data_dir::DataDir,
     keys::KeyError,
@@ -167,8 +168,8 @@ pub enum PolicyCommandError {
 ///
 /// # Errors
 /// When a file is not in order, or something cannot be read or written.
-pub async fn run(dir: &DataDir, _config: &Config, command: &PolicyCommand) -> Result<ExitCode, PolicyCommandError> {
-    let store = SqlStore::open(&dir.store()).map_err(PolicyCommandError::Store)?;
+pub async fn run(dir: &DataDir, config: &Config, command: &PolicyCommand) -> Result<ExitCode, PolicyCommandError> {
+    let store = open_store(dir, &config.store).map_err(PolicyCommandError::Store)?;
     let key = PolicyKey::load(&dir.policy_key()).map_err(PolicyCommandError::Key)?;
     let (text, code) = match command {
         PolicyCommand::Show(args) => (show(&store, &key, args).await?, ExitCode::SUCCESS),

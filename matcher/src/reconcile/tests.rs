@@ -35,7 +35,7 @@ impl Day {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let dir = DataDir::new(folder.path().join("center"));
-        init(&dir, &InitArgs { server_names: vec!["localhost".into()], demonstration: false }, NOW).await.unwrap();
+        init(&dir, &InitArgs { server_names: vec!["localhost".into()], demonstration: false, store_url: None }, NOW).await.unwrap();
         let config = Config::shipped().unwrap().receipts;
         let keys = Arc::new(ReceiptKeys::load(&dir, &config).unwrap());
         let issuer = Issuer { config: config.clone(), keys };

@@ -6,6 +6,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tracing::warn;
+
 use crate::{
     app::{batch::Runner, cases::CaseRunner, recheck::Rechecker, retention::Retainer},
     audit::Sealer,
@@ -14,14 +16,15 @@ use crate::{
     lookup::Lookup,
     policy::Policies,
     store::Store,
+    surroundings::{Surroundings, System},
     tls::ServerTls,
     vault::Vault,
 };
 
 /// How often a server looks whether another policy came into force or a key file changed.
 const LOOK: Duration = Duration::from_secs(2);
-/// How often stored faces are counted.
-const COUNT: Duration = Duration::from_secs(3_600);
+/// How often stored faces are counted, and room is made for the next months' records.
+const HOUR: Duration = Duration::from_secs(3_600);
 
 /// The jobs of one server; those that another process does are absent.
 #[derive(Clone)]
@@ -67,7 +70,7 @@ impl Jobs {
             },
             sealer.run(),
             look(&policies, &vault, &lookup, &opening, &tls),
-            count(store.as_ref(), filing_threshold),
+            every_hour(store.as_ref(), filing_threshold),
         );
     }
 }
@@ -84,9 +87,12 @@ async fn look(policies: &Policies, vault: &Vault, lookup: &Lookup, opening: &Ope
     }
 }
 
-async fn count(store: &dyn Store, filing_threshold: u64) {
+async fn every_hour(store: &dyn Store, filing_threshold: u64) {
     loop {
+        if let Err(error) = store.make_room(System.now_ms()).await {
+            warn!(error = &error as &dyn std::error::Error, "no room could be made for the next months' records");
+        }
         law::watch(store, filing_threshold).await;
-        tokio::time::sleep(COUNT).await;
+        tokio::time::sleep(HOUR).await;
     }
 }

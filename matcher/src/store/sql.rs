@@ -19,6 +19,7 @@ use crate::surroundings;
 mod audit;
 mod batch;
 mod cases;
+mod catalogue;
 mod columns;
 mod connection;
 mod deferred;
@@ -37,12 +38,14 @@ mod rechecks;
 mod retention;
 mod sqlite;
 mod subjects;
+mod transfer;
 mod value;
 mod verifications;
 mod writer;
 
 use connection::Connection;
-pub use postgres::PostgresUrl;
+pub use postgres::{PostgresUrl, UrlError};
+pub use transfer::{Copied, TransferError};
 use value::params;
 
 /// Where a store is.
@@ -51,7 +54,7 @@ pub enum Location {
     /// In an SQLite file.
     File(PathBuf),
     /// In a PostgreSQL database.
-    Postgres(PostgresUrl),
+    Postgres(Box<PostgresUrl>),
 }
 
 /// A store in SQL.
@@ -95,13 +98,16 @@ impl SqlStore {
         Ok(Self { location: location.clone(), readers, writer: writer::Writer::start(connection, audit::Chain::new(process))? })
     }
 
-    /// Copies the store of an SQLite file into another, consistent while others write to it, without a byte of what was
-    /// deleted, and durable. The other file must not exist.
+    /// Copies a store into a file that does not exist, consistent, without a byte of what was deleted, and durable. A
+    /// store in a file is copied while others write to it; those who write to a PostgreSQL wait.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`].
-    pub fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
-        sqlite::copy(from, to)
+    /// When a store fails.
+    pub fn copy(from: &Location, to: &Path) -> Result<(), TransferError> {
+        match from {
+            Location::File(path) => sqlite::copy(path, to).map_err(TransferError::Store),
+            Location::Postgres(_) => Self::transfer(from, &Location::File(to.to_owned()), &mut |_, _| {}).map(drop),
+        }
     }
 }
 
@@ -168,6 +174,10 @@ impl Store for SqlStore {
 
     async fn finish_recheck(&self, done: RecheckDone) -> Result<bool, StoreError> {
         self.writer.write_beside(move |connection| rechecks::finish(connection, &done)).await
+    }
+
+    async fn make_room(&self, now: TimeMs) -> Result<(), StoreError> {
+        self.writer.write(move |connection| connection.make_room(now)).await
     }
 
     async fn verifications(&self, listing: &Listing) -> Result<Vec<Verification>, StoreError> {

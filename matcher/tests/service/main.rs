@@ -21,5 +21,6 @@ mod references;
 mod replays;
 mod retention;
 mod rotation;
+mod shared;
 mod support;
 mod tampering;

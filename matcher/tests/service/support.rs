@@ -23,6 +23,7 @@ use matcher_core::{Identifier, IdentifierKind, Life, Policy, ReferenceSource, Re
 use models::manifest::Manifest;
 use models_core::{ModelId, RecipeId, Template};
 use tempfile::TempDir;
+use tests_postgres::Postgres;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 pub(crate) use device::{TestDevice, attempt, capture, failure, measure, probe, sample};
@@ -30,6 +31,7 @@ pub(crate) use device::{TestDevice, attempt, capture, failure, measure, probe, s
 /// A running center.
 pub(crate) struct TestCenter {
     folder: TempDir,
+    postgres: Option<Arc<Postgres>>,
     pub(crate) dir: DataDir,
     pub(crate) center: Center,
     pub(crate) address: String,
@@ -48,10 +50,34 @@ impl TestCenter {
 
     /// An initialised center that serves under changed settings.
     pub(crate) async fn init_with(change: impl FnOnce(&mut Config)) -> Self {
+        // Everything that does not look into the file can be tried on the other engine too.
+        let postgres = std::env::var_os("COUNTERSIGN_TEST_POSTGRES").map(|_| Arc::new(Postgres::start().unwrap()));
+        Self::init_on(postgres, change).await
+    }
+
+    /// An initialised center on a PostgreSQL of its own.
+    pub(crate) async fn on_postgres() -> Self {
+        Self::init_on(Some(Arc::new(Postgres::start().unwrap())), |_| {}).await
+    }
+
+    async fn init_on(postgres: Option<Arc<Postgres>>, change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let args = InitArgs { server_names: vec!["localhost".into(), "127.0.0.1".into()], demonstration: true };
+        let store_url = postgres.as_ref().map(|postgres| postgres.database("center").unwrap());
+        let args = InitArgs { server_names: vec!["localhost".into(), "127.0.0.1".into()], demonstration: true, store_url };
         init(&DataDir::new(folder.path().join("center")), &args, System.now_ms()).await.unwrap();
-        Self::reopen(folder, change).await
+        Self { postgres, ..Self::reopen(folder, change).await }
+    }
+
+    /// Another process's server on the same store: its address.
+    pub(crate) async fn beside(&self) -> (Bystander, String) {
+        let mut config = Config::load(&self.dir).unwrap();
+        config.server.listen = "127.0.0.1:0".parse().unwrap();
+        config.published.listen = "127.0.0.1:0".parse().unwrap();
+        let bound = serve::bind(&self.dir, &config).await.unwrap();
+        let address = format!("https://{}", bound.address());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(async move { bound.run(async { drop(stopped.await) }).await.unwrap() });
+        (Bystander { _stop: stop, _server: server }, address)
     }
 
     /// A center that serves a folder again, under changed settings.
@@ -75,7 +101,7 @@ impl TestCenter {
             bound.run(async { drop(stopped.await) }).await.unwrap();
         });
         let center = Center::open(&dir).await.unwrap();
-        Self { folder, dir, center, address, published, served, tls, stop: Some(stop), server: Some(server) }
+        Self { folder, postgres: None, dir, center, address, published, served, tls, stop: Some(stop), server: Some(server) }
     }
 
     /// A center whose decisions count, under changed settings.
@@ -239,12 +265,18 @@ impl TestCenter {
 
     /// Somebody with the database but without the keys changes it.
     pub(crate) fn meddle(&self, sql: &str) {
-        rusqlite::Connection::open(self.dir.store()).unwrap().execute_batch(sql).unwrap();
+        match &self.postgres {
+            Some(postgres) => drop(postgres.query("center", sql).unwrap()),
+            None => rusqlite::Connection::open(self.dir.store()).unwrap().execute_batch(sql).unwrap(),
+        }
     }
 
     /// A number that a query of the database gives.
     pub(crate) fn count(&self, sql: &str) -> i64 {
-        rusqlite::Connection::open(self.dir.store()).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+        match &self.postgres {
+            Some(postgres) => postgres.query("center", sql).unwrap().parse().unwrap(),
+            None => rusqlite::Connection::open(self.dir.store()).unwrap().query_row(sql, [], |row| row.get(0)).unwrap(),
+        }
     }
 
     /// Asks the server to stop and waits until it has.
@@ -253,6 +285,12 @@ impl TestCenter {
         self.server.take().unwrap().await.unwrap();
         self.folder
     }
+}
+
+/// A server beside a center's own, for as long as this is held.
+pub(crate) struct Bystander {
+    _stop: oneshot::Sender<()>,
+    _server: JoinHandle<()>,
 }
 
 /// The shipped policy as if it had been calibrated and accepted: its decisions count, and receipts settle.

@@ -25,6 +25,7 @@ pub struct Postgres {
     programs: PathBuf,
     port: u16,
     folder: TempDir,
+    settings: Vec<String>,
     keeper: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
@@ -34,6 +35,14 @@ impl Postgres {
     /// # Errors
     /// When the programs are missing, or the server does not start.
     pub fn start() -> Result<Self> {
+        Self::start_with(&[])
+    }
+
+    /// Makes an empty server with settings (`NAME=VALUE`) and starts it.
+    ///
+    /// # Errors
+    /// As [`Postgres::start`].
+    pub fn start_with(settings: &[&str]) -> Result<Self> {
         let programs = programs().context("no PostgreSQL under /usr/lib/postgresql: install the package postgresql")?;
         let folder = tempfile::Builder::new().prefix("countersign-postgres-").tempdir()?;
         if is_root() {
@@ -43,7 +52,8 @@ impl Postgres {
         let mut initdb = as_owner(&programs.join("initdb"));
         initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--data-checksums", "--no-sync", "-D"]);
         run(initdb.arg(&data))?;
-        let mut postgres = Self { programs, port: free_port()?, folder, keeper: None };
+        let mut postgres =
+            Self { programs, port: free_port()?, folder, settings: settings.iter().map(ToString::to_string).collect(), keeper: None };
         postgres.run_again()?;
         Ok(postgres)
     }
@@ -57,6 +67,9 @@ impl Postgres {
         let mut command = as_owner(&self.programs.join("postgres"));
         command.arg("-D").arg(self.folder.path().join("data")).arg("-k").arg(self.folder.path());
         command.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-c", "max_connections=60", "-c", "shared_buffers=64MB"]);
+        for setting in &self.settings {
+            command.args(["-c", setting]);
+        }
         let log = fs::File::create(self.folder.path().join("log"))?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.keeper = Some(keep(command)?);
@@ -86,6 +99,23 @@ impl Postgres {
     pub fn database(&self, name: &str) -> Result<String> {
         self.query("postgres", &format!("CREATE DATABASE {name}"))?;
         Ok(format!("postgres://postgres@127.0.0.1:{}/{name}", self.port))
+    }
+
+    /// Makes an empty schema in a database, which is quicker than another database; gives its URL.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn schema(&self, database: &str, name: &str) -> Result<String> {
+        self.query(database, &format!("CREATE SCHEMA {name}"))?;
+        Ok(format!("postgres://postgres@127.0.0.1:{}/{database}?options=-c%20search_path%3D{name}", self.port))
+    }
+
+    /// What the server has written to its log.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn log(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.folder.path().join("log"))?)
     }
 
     /// Runs SQL in a database; gives what it prints, one line a row, columns by `|`.

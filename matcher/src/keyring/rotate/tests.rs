@@ -27,7 +27,7 @@ impl Site {
     async fn new() -> Self {
         let temp = tempfile::tempdir().unwrap();
         let dir = DataDir::new(temp.path().join("data"));
-        let args = InitArgs { server_names: vec!["localhost".into()], demonstration: false };
+        let args = InitArgs { server_names: vec!["localhost".into()], demonstration: false, store_url: None };
         init::init(&dir, &args, NOW).await.unwrap();
         let (config, store) = (Config::load(&dir).unwrap(), SqlStore::open(&dir.store()).unwrap());
         Self { _temp: temp, dir, config, store }

@@ -8,11 +8,11 @@ use std::cell::RefCell;
 
 use super::{
     audit::Waiting,
-    postgres::Session,
+    postgres::{self, Session},
     sqlite,
     value::{Cell, Value},
 };
-use crate::store::StoreError;
+use crate::store::{StoreError, TimeMs};
 
 /// A connection, and the audit entries of its transaction that wait for the commit.
 pub(in crate::store) struct Connection {
@@ -101,6 +101,7 @@ impl Connection {
     }
 
     /// Runs statements without parameters.
+    #[cfg(test)]
     pub(super) fn run(&self, sql: &str) -> Result<(), StoreError> {
         match &self.engine {
             Engine::Sqlite(connection) => connection.execute_batch(sql).map_err(super::unavailable),
@@ -167,10 +168,40 @@ impl Connection {
         self.step("RELEASE SAVEPOINT change")
     }
 
+    /// Makes the next parts of what is kept in parts.
+    pub(super) fn make_room(&self, now: TimeMs) -> Result<(), StoreError> {
+        match &self.engine {
+            Engine::Sqlite(_) => Ok(()),
+            Engine::Postgres(session) => postgres::schema::make_parts(session, now),
+        }
+    }
+
     fn step(&self, sql: &'static str) -> Result<(), StoreError> {
         match &self.engine {
             Engine::Sqlite(connection) => sqlite::step(connection, sql),
             Engine::Postgres(session) => session.run(sql),
+        }
+    }
+}
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Integer,
+    Real,
+    Text,
+    Blob,
+}
+
+impl Kind {
+    /// The kind of a type's name, in either engine.
+    pub(super) fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "INTEGER" | "int8" | "int2" => Some(Self::Integer),
+            "REAL" | "float8" => Some(Self::Real),
+            "TEXT" | "text" => Some(Self::Text),
+            "BLOB" | "bytea" => Some(Self::Blob),
+            _ => None,
         }
     }
 }
@@ -223,6 +254,34 @@ impl Connection {
                 "SELECT CAST(c.relname AS text) AS name FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
                  WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
                      AND a.attname = 'subject_id' ORDER BY c.relname COLLATE \"C\""
+            }
+        }
+    }
+
+    /// A query for the names of all tables that hold records, as `name`.
+    pub(super) fn all_tables(&self) -> &'static str {
+        match self.engine {
+            Engine::Sqlite(_) => {
+                "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
+            }
+            Engine::Postgres(_) => {
+                "SELECT CAST(relname AS text) AS name FROM pg_class WHERE relnamespace = current_schema()::regnamespace
+                     AND relkind IN ('r', 'p') AND NOT relispartition AND relname <> 'schema_version'"
+            }
+        }
+    }
+
+    /// A query for `name`, `kind` and `place` in the primary key of the columns of the table `?1`.
+    pub(super) fn columns_of_a_table(&self) -> &'static str {
+        match self.engine {
+            Engine::Sqlite(_) => "SELECT name, type AS kind, pk AS place FROM pragma_table_info(?1)",
+            Engine::Postgres(_) => {
+                "SELECT CAST(a.attname AS text) AS name, CAST(t.typname AS text) AS kind,
+                     coalesce(array_position(i.indkey::int2[], a.attnum) + 1, 0) AS place
+                 FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                     JOIN pg_type AS t ON t.oid = a.atttypid
+                     LEFT JOIN pg_index AS i ON i.indrelid = c.oid AND i.indisprimary
+                 WHERE c.relnamespace = current_schema()::regnamespace AND c.relname = ?1"
             }
         }
     }

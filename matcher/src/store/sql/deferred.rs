@@ -119,8 +119,11 @@ fn keep_waiting(connection: &Connection, new: &NewDeferred) -> Result<Kept, Stor
     let request = &new.request;
     let values = params![request.institution, request.transaction, request.attempt, new.digest, new.subject.0, new.id.0];
     let sql = "INSERT INTO request (institution, transaction_id, attempt, envelope_digest, subject_id, verification_id, decided_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)";
-    execute(connection, sql, values, "request")?;
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0) ON CONFLICT (institution, transaction_id, attempt) DO NOTHING";
+    if execute(connection, sql, values, "request")? == 0 {
+        // Another process took it since it was looked for.
+        return Err(StoreError::Conflict("request"));
+    }
     let values = params![
         new.subject.0,
         new.id.0,

@@ -149,7 +149,7 @@ pub(super) fn pool(url: &PostgresUrl, what: For) -> Result<Pool, StoreError> {
             (1, "-c synchronous_commit=on -c lock_timeout=30s -c statement_timeout=120s -c idle_in_transaction_session_timeout=60s")
         }
     };
-    config.options(options);
+    config.options(format!("{} {options}", url.config.get_options().unwrap_or_default()));
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = match &url.tls {
         Some(tls) => Manager::from_config(config, MakeRustlsConnect::new(tls.clone()), recycling),

@@ -88,12 +88,11 @@ pub(super) fn probes_between(connection: &Connection, from: TimeMs, until: TimeM
 }
 
 /// Writes a verification with all that belongs to it, unless its request or sequence number is taken. Runs in
-/// the writer's transaction, so two that race are decided here and nowhere else.
+/// the writer's transaction; two that race are decided by the request's key.
 pub(super) fn record(connection: &Connection, new: &NewVerification) -> Result<Recorded, StoreError> {
     let record = &new.record;
-    if let Some(stored) = answer(connection, &record.request)? {
-        let same = stored.request_digest == record.request_digest;
-        return Ok(if same { Recorded::AlreadyAnswered(Box::new(stored)) } else { Recorded::RequestTaken(Box::new(stored)) });
+    if let Some(answered) = answered(connection, record)? {
+        return Ok(answered);
     }
     // The capture came late before, and still waits: the same one is answered now, and waits no more.
     if let Some(waiting) = deferred::standing(connection, &record.request)? {
@@ -107,7 +106,10 @@ pub(super) fn record(connection: &Connection, new: &NewVerification) -> Result<R
         Taken::ForAnother => return Ok(Recorded::SequenceTaken),
     }
     check_person(connection, record.subject, new.probe.is_some())?;
-    put_request(connection, record)?;
+    if !put_request(connection, record)? {
+        // Another process has answered it since the look above.
+        return answered(connection, record)?.ok_or(StoreError::Conflict("request"));
+    }
     put(connection, record)?;
     if let Some(probe) = &new.probe {
         put_probe(connection, record, probe)?;
@@ -145,12 +147,28 @@ fn put_rest(connection: &Connection, new: &NewVerification) -> Result<(), StoreE
     Ok(())
 }
 
-/// Frees a request that has no record, with the capture that waits under it.
+/// Frees a request that has no record, with the capture that waits under it: in the order in which a worker takes the
+/// two, so that neither waits for the other.
 fn withdraw_request(connection: &Connection, request: &RequestKey) -> Result<(), StoreError> {
-    let sql = "DELETE FROM request WHERE institution = ?1 AND transaction_id = ?2 AND attempt = ?3 RETURNING subject_id, verification_id";
+    let sql = "SELECT subject_id, verification_id FROM request WHERE institution = ?1 AND transaction_id = ?2 AND attempt = ?3";
     let decode = |columns: &Columns<'_>| Ok((SubjectId(columns.get("subject_id")?), RecordId(columns.get("verification_id")?)));
-    let freed = query_one(connection, sql, params![request.institution, request.transaction, request.attempt], "request", decode)?;
-    freed.map_or(Ok(()), |(subject, id)| deferred::remove(connection, subject, id))
+    if let Some((subject, id)) =
+        query_one(connection, sql, params![request.institution, request.transaction, request.attempt], "request", decode)?
+    {
+        deferred::remove(connection, subject, id)?;
+    }
+    // A worker may have answered it since.
+    let sql = "DELETE FROM request WHERE institution = ?1 AND transaction_id = ?2 AND attempt = ?3 AND decided_at = 0";
+    execute(connection, sql, params![request.institution, request.transaction, request.attempt], "request").map(drop)
+}
+
+/// What a request was answered with before, if it was.
+fn answered(connection: &Connection, record: &Verification) -> Result<Option<Recorded>, StoreError> {
+    let stored = answer(connection, &record.request)?;
+    Ok(stored.map(|stored| {
+        let same = stored.request_digest == record.request_digest;
+        if same { Recorded::AlreadyAnswered(Box::new(stored)) } else { Recorded::RequestTaken(Box::new(stored)) }
+    }))
 }
 
 /// Refuses a record about somebody who was forgotten, and a probe of somebody who withdrew consent, since the person
@@ -170,7 +188,8 @@ fn leading_id(record: &Verification) -> [u8; 16] {
     record.subject.map_or(record.id.0, |subject| subject.0)
 }
 
-fn put_request(connection: &Connection, record: &Verification) -> Result<(), StoreError> {
+/// Notes which record answers a request; false when another one does.
+fn put_request(connection: &Connection, record: &Verification) -> Result<bool, StoreError> {
     let request = &record.request;
     let values = params![
         request.institution,
@@ -182,8 +201,8 @@ fn put_request(connection: &Connection, record: &Verification) -> Result<(), Sto
         record.decided_at
     ];
     let sql = "INSERT INTO request (institution, transaction_id, attempt, envelope_digest, subject_id, verification_id, decided_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-    execute(connection, sql, values, "request").map(drop)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (institution, transaction_id, attempt) DO NOTHING";
+    Ok(execute(connection, sql, values, "request")? == 1)
 }
 
 fn put(connection: &Connection, record: &Verification) -> Result<(), StoreError> {

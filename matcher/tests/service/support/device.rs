@@ -69,6 +69,12 @@ impl TestDevice {
         self
     }
 
+    /// The same device with a connection to another server of its center.
+    pub(crate) fn also_at(&self, address: &str) -> Self {
+        let (id, key, key_pem, folder) = (self.id.clone(), self.key.clone(), self.key_pem.clone(), self.folder.clone());
+        Self { id, key, key_pem, folder, sequence: AtomicU64::new(0), channel: None }.connect(address)
+    }
+
     /// Connects without a certificate of its own.
     pub(crate) fn connect_bare(mut self, address: &str) -> Self {
         self.channel = Some(channel(address, &self.bundle().join("ca.crt"), None));

@@ -1,0 +1,78 @@
+//! What tables a store has, and their columns: the same in both engines, which a test holds.
+
+use super::{Connection, columns::query, connection::Kind, params};
+use crate::store::StoreError;
+
+/// All tables, in an order in which each refers only to earlier ones.
+pub(super) const TABLES: [&str; 39] = [
+    "device",
+    "device_authority",
+    "device_sequence",
+    "policy",
+    "subject",
+    "data_key",
+    "identifier",
+    "former_identifier",
+    "forgotten",
+    "legal_hold",
+    "enrolment",
+    "enrolment_photo",
+    "reference",
+    "extraction_failure",
+    "verification",
+    "request",
+    "probe",
+    "recheck",
+    "visit",
+    "finding",
+    "flag",
+    "receipt",
+    "receipt_use",
+    "case_file",
+    "case_member",
+    "case_event",
+    "case_run",
+    "draw_day",
+    "blind_draw",
+    "deferred",
+    "deferred_sample",
+    "batch_job",
+    "batch_chunk",
+    "recomparison",
+    "retention_run",
+    "audit_epoch",
+    "audit_link",
+    "audit_entry",
+    "retired_key_encryption",
+];
+/// Tables whose rows forbid other rows, which were there before: they come last.
+pub(super) const LAST: [&str; 1] = ["retired_lookup"];
+/// Tables that the schema itself puts a row into.
+pub(super) const SEEDED: [&str; 1] = ["case_run"];
+
+/// A column of a table.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Column {
+    /// Its name.
+    pub(super) name: String,
+    /// What it holds.
+    pub(super) kind: Kind,
+    /// Its place in the primary key, from 1; 0 when it has none.
+    pub(super) key: u32,
+}
+
+/// The columns of a table, by name.
+pub(super) fn columns(connection: &Connection, table: &'static str) -> Result<Vec<Column>, StoreError> {
+    let mut columns = query(connection, connection.columns_of_a_table(), params![table], table, |columns| {
+        Ok(Column { name: columns.get("name")?, kind: columns.word("kind", Kind::from_word)?, key: columns.unsigned("place")? })
+    })?;
+    columns.sort();
+    Ok(columns)
+}
+
+/// The names of all tables, sorted.
+pub(super) fn tables(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut names: Vec<String> = query(connection, connection.all_tables(), (), "catalogue", |columns| columns.get("name"))?;
+    names.sort();
+    Ok(names)
+}
