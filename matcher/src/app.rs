@@ -5,6 +5,7 @@
 
 pub mod admission;
 pub mod batch;
+pub mod callers;
 pub mod cases;
 pub mod coverage;
 pub mod deferred;

@@ -28,6 +28,7 @@ use crate::{
     app::{
         admission::Admission,
         batch::{Pressure, Runner},
+        callers::Callers,
         deferred::{Intake, worker::Worker},
         freshness::Freshness,
         health::Health,
@@ -55,6 +56,7 @@ use crate::{
     },
     keys::{KeyError, OpeningKeys},
     networks::Networks,
+    overload::Queue,
     policy::{Policies, PolicyKey, history::History},
     receipt_keys::ReceiptKeys,
     surroundings::System,
@@ -336,9 +338,11 @@ async fn services(dir: &DataDir, config: &Config, tls: Arc<ServerTls>) -> Result
     if !models.named(policy.model().as_str()).any(|known| known.recipe == *policy.recipe()) {
         return Err(ServeError::UnknownModel { model: policy.model().clone(), recipe: policy.recipe().clone() });
     }
+    let callers = Arc::new(Callers::default());
     let pressure = Pressure::default();
-    let gate = Gate::new(config.server.requests_max, config.server.request_timeout(), pressure.clone());
-    let admission = Admission { store: Arc::clone(&center.store), opening: Arc::clone(&opening), surroundings: Arc::new(System) };
+    let queue = Queue::new(config.overload.limits(&config.server), config.overload.rate()).felt_by(pressure.clone());
+    let gate = Gate::new(queue, Arc::clone(&callers), config.server.request_timeout());
+    let admission = Admission { store: Arc::clone(&center.store), opening: Arc::clone(&opening), surroundings: Arc::new(System), callers };
     let health = Health { admission: admission.clone(), policies: Arc::clone(&center.policies) };
     let freshness = freshness(config.freshness);
     let networks = Networks::new(manifest, config.models.cache_dir());
@@ -360,7 +364,7 @@ async fn services(dir: &DataDir, config: &Config, tls: Arc<ServerTls>) -> Result
     };
     let policy_key = Arc::new(PolicyKey::load(&dir.policy_key()).map_err(ServeError::Key)?);
     let (uploads, timeout) = (config.batch.uploads_max as usize, config.server.request_timeout());
-    let deferrals = Deferrals::new(intake, policy_key, uploads, timeout, pressure.clone());
+    let deferrals = Deferrals::new(intake, policy_key, gate.clone(), uploads, timeout);
     let batch = config.batch.here.then(|| runner(&center, config, history, pressure));
     let jobs = Jobs {
         rechecker,

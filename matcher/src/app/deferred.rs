@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use matcher_core::{Doubt, RecheckRule, UploadRefusal};
+use matcher_core::{Decision, Doubt, RecheckRule, UploadRefusal};
 use proto::{
     acknowledgement::digest,
     envelope::{Authentic, EnvelopeError, Opened, Parsed},
@@ -22,13 +22,14 @@ use crate::{
     store::{
         Device, NewVerification, StoreError, TimeMs,
         deferred::{Arrival, Kept, NewDeferred},
+        live::{Circumstances, Known},
     },
     vault::RecordContext,
 };
 
 use self::sealed::SealedFacts;
 use super::{
-    admission::{Admission, AdmissionError, Request, authentic},
+    admission::{Admission, AdmissionError, Request, authenticate},
     flags,
     freshness::{AgeError, Freshness},
     judging::{self, Against, Facts, Seen},
@@ -164,7 +165,7 @@ impl Intake {
                 }
             };
             let header = parsed.header().clone();
-            let stage = match authentic(device.clone(), parsed) {
+            let stage = match authenticate(device.clone(), parsed) {
                 Ok(new) => Stage::Authentic(Box::new(new)),
                 Err(error) => Stage::Done(Taken::Refused(not_admitted(&error))),
             };
@@ -223,34 +224,32 @@ impl Intake {
         let (policy, _) = ages.at(capture.corrected_at());
         check_attempt(policy, capture.scene, request.key.attempt).map_err(|error| refused(UploadRefusal::TooManyAttempts, error))?;
         let mut facts = Facts::of(surroundings.new_record(), request, capture, self.center.lookup.row(&capture.identifier));
-        let person = self.person(capture).await.map_err(|_| unavailable())?;
-        if person.is_none() && self.is_forgotten(capture).await.map_err(|_| unavailable())? {
+        let known = self.known(request, capture).await.map_err(|_| unavailable())?;
+        let open = |(stored, key)| {
+            let met = Met { identifier: &capture.identifier, key: &key, captured_at: capture.corrected_at() };
+            Person::open(&self.center.vault, &stored, met)
+        };
+        let person = known.subject.map(open);
+        if known.forgotten {
             facts.leave_number_out(surroundings);
         }
         let unwanted = policy.asks_consent(capture.scene) && capture.consent.is_empty();
         if !unwanted && let Some(waiting) = waiting(request, capture, &facts, person.as_ref(), now) {
             return Ok(Arrival::Waiting(Box::new(waiting)));
         }
-        let earlier = self.center.store.decisions_of(&request.key.institution, &request.key.transaction).await;
-        let earlier = earlier.map_err(|_| unavailable())?;
-        let earlier: Vec<_> =
-            earlier.into_iter().filter(|(other, _)| *other != request.key.attempt).map(|(_, decision)| decision).collect();
+        let others = known.decisions.into_iter().filter(|(attempt, _)| *attempt != request.key.attempt);
+        let earlier: Vec<Decision> = others.map(|(_, decision)| decision).collect();
         let against = Against { policy, person: person.as_ref(), earlier: &earlier, doubts: &doubts };
         let verdict = judging::judge(&facts, Seen::from(&capture.outcome), against);
         let (record, flags) = judging::record(facts, verdict, against, now, surroundings);
         Ok(Arrival::Decided(Box::new(NewVerification { record, probe: None, flags, recheck: None, made_by: None, receipt: None })))
     }
 
-    async fn person(&self, capture: &Capture) -> Result<Option<Person>, StoreError> {
-        let found = self.center.subject_of(&capture.identifier).await?;
-        Ok(found.map(|(stored, key)| {
-            let met = Met { identifier: &capture.identifier, key: &key, captured_at: capture.corrected_at() };
-            Person::open(&self.center.vault, &stored, met)
-        }))
-    }
-
-    async fn is_forgotten(&self, capture: &Capture) -> Result<bool, StoreError> {
-        self.center.store.is_forgotten(&self.center.lookup.tombstones(&capture.identifier)).await
+    async fn known(&self, request: &Request, capture: &Capture) -> Result<Known, StoreError> {
+        let (lookup, identifier) = (&self.center.lookup, &capture.identifier);
+        let rows = lookup.rows(identifier).into_iter().map(|(row, _)| row).collect();
+        let tombstones = lookup.tombstones(identifier);
+        self.center.store.circumstances(Circumstances { request: request.key.clone(), rows, tombstones }).await
     }
 
     /// Writes what arrived, in one commit.

@@ -10,7 +10,11 @@ use thiserror::Error;
 
 use crate::{
     center::Center,
-    store::{NewVerification, Recorded, StoreError, TimeMs, Verification, receipts::Receipt},
+    store::{
+        NewVerification, Recorded, StoreError, TimeMs, Verification,
+        live::{Circumstances, Known},
+        receipts::Receipt,
+    },
 };
 
 use super::{
@@ -167,16 +171,17 @@ impl Verifier {
         let surroundings = self.admission.surroundings.as_ref();
         let identifier = self.center.lookup.row(&capture.identifier);
         let mut facts = Facts::of(surroundings.new_record(), request, capture, identifier);
-        let found = self.center.subject_of(&capture.identifier).await.map_err(VerifyError::Store)?;
+        let Known { subject: found, forgotten, decisions } = self.known(request, &capture.identifier).await?;
         let met = |(stored, key)| {
             let met = Met { identifier: &capture.identifier, key: &key, captured_at: facts.captured_at };
             Person::open(&self.center.vault, &stored, met)
         };
         let person = found.map(met);
-        if person.is_none() && self.is_forgotten(&capture.identifier).await? {
+        if forgotten {
             facts.leave_number_out(surroundings);
         }
-        let earlier = self.earlier(request).await?;
+        let others = decisions.into_iter().filter(|(attempt, _)| *attempt != request.key.attempt);
+        let earlier: Vec<Decision> = others.map(|(_, decision)| decision).collect();
         let against = Against { policy, person: person.as_ref(), earlier: &earlier, doubts: &[] };
         let verdict = judging::judge(&facts, Seen::from(&capture.outcome), against);
         let (record, flags) = judging::record(facts, verdict, against, now, surroundings);
@@ -197,16 +202,13 @@ impl Verifier {
         Ok(Answer { record, repeated: true, receipt: receipt.map(|stored| stored.receipt) })
     }
 
-    /// Whether the card's person was forgotten: nothing about the card is written again.
-    async fn is_forgotten(&self, identifier: &Identifier) -> Result<bool, VerifyError> {
-        self.center.store.is_forgotten(&self.center.lookup.tombstones(identifier)).await.map_err(VerifyError::Store)
-    }
-
-    /// What was decided about the transaction's other attempts.
-    async fn earlier(&self, request: &Request) -> Result<Vec<Decision>, VerifyError> {
-        let (institution, transaction) = (&request.key.institution, &request.key.transaction);
-        let decisions = self.center.store.decisions_of(institution, transaction).await.map_err(VerifyError::Store)?;
-        Ok(decisions.into_iter().filter(|(attempt, _)| *attempt != request.key.attempt).map(|(_, decision)| decision).collect())
+    /// Whom the card is of, whether they were forgotten (nothing about the card is written again then), and what was
+    /// decided in the transaction.
+    async fn known(&self, request: &Request, identifier: &Identifier) -> Result<Known, VerifyError> {
+        let lookup = &self.center.lookup;
+        let rows = lookup.rows(identifier).into_iter().map(|(row, _)| row).collect();
+        let about = Circumstances { request: request.key.clone(), rows, tombstones: lookup.tombstones(identifier) };
+        self.center.store.circumstances(about).await.map_err(VerifyError::Store)
     }
 
     async fn store(&self, request: &Request, new: NewVerification) -> Result<Answer, VerifyError> {

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use matcher_core::UploadRefusal;
+use matcher_core::{UploadRefusal, overload::Class};
 use proto::v1::{self, BodyKind, UploadOutcome, deferred_service_server::DeferredService};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
@@ -14,14 +14,15 @@ use tracing::{info, instrument};
 
 use crate::{
     app::{
-        batch::Pressure,
-        deferred::{Answered, Intake, Reader, Refused, Taken},
+        admission::AdmissionError,
+        deferred::{self, Answered, Intake, Reader, Taken},
     },
     feature_models::FeatureModels,
+    overload::{Busy, Refused},
     policy::PolicyKey,
 };
 
-use super::{decode, peer, status::Failure};
+use super::{Gate, Peer, decode, gate::peer, status::Failure};
 
 /// Envelopes of one batch, which is one commit.
 const BATCH_LEN_MAX: usize = 64;
@@ -31,8 +32,8 @@ const BATCH_BYTES_MAX: usize = 4 << 20;
 const LINGER: Duration = Duration::from_millis(3);
 /// Envelopes of one stream.
 const STREAM_LEN_MAX: usize = 10_000;
-/// Batches worked on at once: live calls need the cores as well.
-const AT_ONCE: usize = 4;
+/// When to come again when as many streams are open as may.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// Characters of a detail.
 const DETAIL_LEN_MAX: usize = 200;
 
@@ -42,16 +43,15 @@ pub struct Deferrals {
     app: Intake,
     key: Arc<PolicyKey>,
     streams: Arc<Semaphore>,
-    at_once: Arc<Semaphore>,
+    gate: Gate,
     timeout: Duration,
-    pressure: Pressure,
 }
 
 /// How a body is read from the wire.
 #[must_use]
 pub fn reader(models: Arc<FeatureModels>) -> Arc<Reader> {
     Arc::new(move |opened| {
-        let refused = |reason, error: &dyn std::fmt::Display| Refused { reason, detail: error.to_string() };
+        let refused = |reason, error: &dyn std::fmt::Display| deferred::Refused { reason, detail: error.to_string() };
         let message = opened.message(BodyKind::Capture).map_err(|error| refused(UploadRefusal::NotInOrder, &error))?;
         decode::capture(message, &models).map_err(|error| refused(UploadRefusal::Field, &error))
     })
@@ -61,9 +61,8 @@ impl Deferrals {
     /// With room for so many streams, each of which ends when nothing comes for a while. Acknowledgements are signed by
     /// the key that signs policies.
     #[must_use]
-    pub fn new(app: Intake, key: Arc<PolicyKey>, streams_max: usize, timeout: Duration, pressure: Pressure) -> Self {
-        let (streams, at_once) = (Arc::new(Semaphore::new(streams_max)), Arc::new(Semaphore::new(AT_ONCE)));
-        Self { app, key, streams, at_once, timeout, pressure }
+    pub fn new(app: Intake, key: Arc<PolicyKey>, gate: Gate, streams_max: usize, timeout: Duration) -> Self {
+        Self { app, key, streams: Arc::new(Semaphore::new(streams_max)), gate, timeout }
     }
 }
 
@@ -73,8 +72,10 @@ impl DeferredService for Deferrals {
 
     #[instrument(name = "upload", skip_all)]
     async fn upload(&self, request: Request<Streaming<v1::DeferredEnvelope>>) -> Result<Response<Self::UploadStream>, Status> {
-        let Ok(place) = Arc::clone(&self.streams).try_acquire_owned() else { return Err(Failure::Overloaded.into_status()) };
-        let peer = peer(&request);
+        let Ok(place) = Arc::clone(&self.streams).try_acquire_owned() else {
+            return Err(Failure::Overloaded(Refused { why: Busy::Full, retry_after: RETRY_AFTER }).into_status());
+        };
+        let peer = peer(&request).ok_or(AdmissionError::NoCertificate).map_err(|error| Failure::Admission(error).into_status())?;
         self.app.admission.device(peer).await.map_err(|error| Failure::Admission(error).into_status())?;
         let (sender, answers) = mpsc::channel(BATCH_LEN_MAX);
         let deferrals = self.clone();
@@ -93,7 +94,7 @@ impl DeferredService for Deferrals {
 impl Deferrals {
     async fn read(
         &self,
-        peer: Option<[u8; 32]>,
+        peer: Peer,
         mut stream: Streaming<v1::DeferredEnvelope>,
         answers: &mpsc::Sender<Result<v1::SignedAcknowledgement, Status>>,
     ) -> Result<(), Status> {
@@ -115,10 +116,9 @@ impl Deferrals {
         Ok(())
     }
 
-    async fn answer(&self, peer: Option<[u8; 32]>, batch: Vec<v1::Envelope>) -> Result<Vec<v1::SignedAcknowledgement>, Status> {
-        let broken = |_| Failure::Overloaded.into_status();
-        let _place = self.at_once.acquire().await.map_err(broken)?;
-        self.pressure.rest().await;
+    async fn answer(&self, peer: Peer, batch: Vec<v1::Envelope>) -> Result<Vec<v1::SignedAcknowledgement>, Status> {
+        // Live calls go first, and institutions take turns.
+        let _place = self.gate.place(Class::Deferred, &peer).await.map_err(Failure::into_status)?;
         // Each time: a device may be revoked while it sends.
         let device = self.app.admission.device(peer).await.map_err(|error| Failure::Admission(error).into_status())?;
         let sent = batch.len();

@@ -5,12 +5,12 @@ use matcher_core::{Decision, RetryRule};
 
 use super::{
     Connection, SqlStore, audit, cases,
-    columns::{Columns, execute, query, query_one},
+    columns::{Columns, execute, execute_later, query, query_one},
     devices, enrolments, params, rechecks, unavailable, verifications,
     writer::undoable,
 };
 use crate::store::{
-    MadeBy, NewVerification, RecordId, Recorded, RequestKey, Sealed, StoreError, StoredSubject, SubjectId, Taken, TimeMs,
+    MadeBy, NewVerification, RecordId, Recorded, RequestKey, Sealed, StoreError, StoredSubject, SubjectId, TimeMs,
     audit::events,
     deferred::{Arrival, Backlog, Deferred, DeferredOutcome, DoneDeferred, Kept, NewDeferred, Standing, TakenDeferred},
 };
@@ -28,11 +28,7 @@ impl Deferred for SqlStore {
     }
 
     async fn keep(&self, arrivals: Vec<Arrival>) -> Result<Vec<Result<Kept, StoreError>>, StoreError> {
-        let each = move |connection: &Connection| {
-            let one = |arrival| undoable(connection, |connection| keep(connection, arrival)).map_err(unavailable);
-            arrivals.iter().map(one).collect()
-        };
-        self.writer.write_beside(each).await
+        self.writer.write_beside(move |connection| each(connection, &arrivals, keep)).await
     }
 
     async fn take_deferred(&self, now: TimeMs, limit: u32, rule: RetryRule) -> Result<Vec<TakenDeferred>, StoreError> {
@@ -40,11 +36,7 @@ impl Deferred for SqlStore {
     }
 
     async fn finish_deferred(&self, done: Vec<DoneDeferred>) -> Result<Vec<Result<bool, StoreError>>, StoreError> {
-        let each = move |connection: &Connection| {
-            let one = |done| undoable(connection, |connection| finish(connection, done)).map_err(unavailable);
-            done.iter().map(one).collect()
-        };
-        self.writer.write_beside(each).await
+        self.writer.write_beside(move |connection| each(connection, &done, finish)).await
     }
 
     async fn backlog(&self) -> Result<Backlog, StoreError> {
@@ -72,6 +64,32 @@ impl Deferred for SqlStore {
     }
 }
 
+/// Changes each, so that one that fails undoes itself alone. Where a savepoint costs messages all are changed without
+/// first, and again with, if one of them fails.
+fn each<T, U>(
+    connection: &Connection,
+    items: &[T],
+    change: impl Fn(&Connection, &T) -> Result<U, StoreError>,
+) -> Result<Vec<Result<U, StoreError>>, StoreError> {
+    if !connection.has_cheap_savepoints() {
+        let all = |connection: &Connection| {
+            let done: Vec<U> = items.iter().map(|item| change(connection, item)).collect::<Result<_, StoreError>>()?;
+            connection.settle().map(|_| done)
+        };
+        if let Ok(done) = undoable(connection, all).map_err(unavailable)? {
+            return Ok(done.into_iter().map(Ok).collect());
+        }
+    }
+    let one = |item| {
+        let change = |connection: &Connection| {
+            let done = change(connection, item)?;
+            connection.settle().map(|_| done)
+        };
+        undoable(connection, change).map_err(unavailable)
+    };
+    items.iter().map(one).collect()
+}
+
 /// The envelope that a request is taken by, answered or not.
 pub(super) fn standing(connection: &Connection, request: &RequestKey) -> Result<Option<Standing>, StoreError> {
     let sql = "SELECT r.envelope_digest, r.verification_id, coalesce(v.identifier_masked, '') AS identifier_masked FROM request AS r
@@ -88,13 +106,6 @@ pub(super) fn standing(connection: &Connection, request: &RequestKey) -> Result<
 }
 
 fn keep(connection: &Connection, arrival: &Arrival) -> Result<Kept, StoreError> {
-    let (request, digest) = match arrival {
-        Arrival::Waiting(new) => (&new.request, &new.digest),
-        Arrival::Decided(new) => (&new.record.request, &new.record.request_digest),
-    };
-    if let Some(standing) = standing(connection, request)? {
-        return Ok(if standing.digest == *digest { Kept::Before } else { Kept::RequestTaken(standing) });
-    }
     match arrival {
         Arrival::Waiting(new) => keep_waiting(connection, new),
         Arrival::Decided(new) => keep_decided(connection, new),
@@ -105,25 +116,49 @@ fn keep_decided(connection: &Connection, new: &NewVerification) -> Result<Kept, 
     Ok(match verifications::record(connection, new)? {
         Recorded::Stored => Kept::Now,
         Recorded::AlreadyAnswered(_) => Kept::Before,
-        Recorded::RequestTaken(_) | Recorded::RequestWaits(_) => return Err(StoreError::Conflict("request")),
+        Recorded::RequestTaken(_) | Recorded::RequestWaits(_) => kept_before(connection, &new.record.request, &new.record.request_digest)?,
         Recorded::SequenceTaken => Kept::SequenceTaken,
     })
 }
 
+/// What stands in the way of a capture whose request is taken, or whose person is gone or has withdrawn consent.
+fn kept_before(connection: &Connection, request: &RequestKey, digest: &[u8; 32]) -> Result<Kept, StoreError> {
+    let standing = standing(connection, request)?.ok_or(StoreError::Conflict("person"))?;
+    Ok(if standing.digest == *digest { Kept::Before } else { Kept::RequestTaken(standing) })
+}
+
 fn keep_waiting(connection: &Connection, new: &NewDeferred) -> Result<Kept, StoreError> {
-    match devices::take_sequence(connection, &new.device, new.sequence, &new.digest)? {
-        Taken::Now | Taken::Before => {}
-        Taken::ForAnother => return Ok(Kept::SequenceTaken),
+    let request = put_request(connection, new)?;
+    let sequence = devices::use_sequence(connection, &new.device, new.sequence, &new.digest)?;
+    let counts = connection.settle()?;
+    let written = |place: usize| counts.get(place) == Some(&1);
+    if !written(request) {
+        if written(sequence) {
+            devices::free_sequence(connection, &new.device, new.sequence)?;
+        }
+        return kept_before(connection, &new.request, &new.digest);
     }
-    verifications::check_person(connection, Some(new.subject), true)?;
+    if !written(sequence) && !devices::is_sequence_of(connection, &new.device, new.sequence, &new.digest)? {
+        verifications::take_request_back(connection, &new.request)?;
+        return Ok(Kept::SequenceTaken);
+    }
+    put(connection, new)?;
+    audit::append(connection, &events::capture_stored(new))?;
+    Ok(Kept::Now)
+}
+
+fn put_request(connection: &Connection, new: &NewDeferred) -> Result<usize, StoreError> {
     let request = &new.request;
     let values = params![request.institution, request.transaction, request.attempt, new.digest, new.subject.0, new.id.0];
     let sql = "INSERT INTO request (institution, transaction_id, attempt, envelope_digest, subject_id, verification_id, decided_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0) ON CONFLICT (institution, transaction_id, attempt) DO NOTHING";
-    if execute(connection, sql, values, "request")? == 0 {
-        // Another process took it since it was looked for.
-        return Err(StoreError::Conflict("request"));
-    }
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, 0 WHERE EXISTS
+             (SELECT 1 FROM data_key JOIN subject USING (subject_id) WHERE subject_id = ?5 AND withdrawn_at IS NULL)
+         ON CONFLICT (institution, transaction_id, attempt) DO NOTHING";
+    execute_later(connection, sql, values, "request")
+}
+
+fn put(connection: &Connection, new: &NewDeferred) -> Result<(), StoreError> {
+    let request = &new.request;
     let values = params![
         new.subject.0,
         new.id.0,
@@ -140,11 +175,9 @@ fn keep_waiting(connection: &Connection, new: &NewDeferred) -> Result<Kept, Stor
     let sql = "INSERT INTO deferred (subject_id, verification_id, institution, transaction_id, attempt, captured_at, received_at,
              model, recipe, facts, template, due_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?7)";
-    execute(connection, sql, values, TABLE)?;
+    execute_later(connection, sql, values, TABLE)?;
     let sql = "INSERT INTO deferred_sample (subject_id, verification_id, sample) VALUES (?1, ?2, ?3)";
-    execute(connection, sql, params![new.subject.0, new.id.0, new.probe.sample.0], TABLE)?;
-    audit::append(connection, &events::capture_stored(new))?;
-    Ok(Kept::Now)
+    execute_later(connection, sql, params![new.subject.0, new.id.0, new.probe.sample.0], TABLE).map(drop)
 }
 
 /// Fresh ones first; then those that failed before, and from the third time on one alone.
@@ -226,14 +259,13 @@ fn decide(connection: &Connection, done: &DoneDeferred, new: &NewVerification) -
         return Err(StoreError::Corrupt { table: TABLE, field: "facts" });
     }
     verifications::answer_waiting(connection, new)?;
-    let Some(made_by) = &new.made_by else { return remove(connection, done.subject, done.id) };
-    let sql = "INSERT INTO probe (subject_id, verification_id, template, sample, decided_at)
-         SELECT subject_id, verification_id, template, sample, ?3 FROM deferred JOIN deferred_sample USING (subject_id, verification_id)
-         WHERE subject_id = ?1 AND verification_id = ?2";
-    if execute(connection, sql, params![done.subject.0, done.id.0, record.decided_at], "probe")? != 1 {
-        return Err(StoreError::Corrupt { table: TABLE, field: "sample" });
+    if let Some(made_by) = &new.made_by {
+        let sql = "INSERT INTO probe (subject_id, verification_id, template, sample, decided_at)
+             SELECT subject_id, verification_id, template, sample, ?3 FROM deferred JOIN deferred_sample USING (subject_id, verification_id)
+             WHERE subject_id = ?1 AND verification_id = ?2";
+        execute_later(connection, sql, params![done.subject.0, done.id.0, record.decided_at], "probe")?;
+        cases::put_visit(connection, record, made_by)?;
     }
-    cases::put_visit(connection, record, made_by)?;
     if let Some(made_by) = &new.recheck {
         rechecks::put(connection, record, made_by)?;
     }
@@ -244,7 +276,7 @@ fn decide(connection: &Connection, done: &DoneDeferred, new: &NewVerification) -
 pub(super) fn remove(connection: &Connection, subject: SubjectId, id: RecordId) -> Result<(), StoreError> {
     for table in ["deferred_sample", TABLE] {
         let sql = format!("DELETE FROM {table} WHERE subject_id = ?1 AND verification_id = ?2");
-        execute(connection, &sql, params![subject.0, id.0], TABLE)?;
+        execute_later(connection, &sql, params![subject.0, id.0], TABLE)?;
     }
     Ok(())
 }
