@@ -13,6 +13,7 @@ use crate::{
     coverage::CoverageArgs,
     device::IssueArgs,
     import::EnrolArgs,
+    index_command::IndexCommand,
     init::InitArgs,
     keyring::KeysCommand,
     law::LawCommand,
@@ -115,6 +116,9 @@ pub enum Command {
     /// Show, export, forget or hold what is stored about a person
     #[command(subcommand)]
     Subject(SubjectCommand),
+    /// Indexes of faces: show them, build them again, list what searches found
+    #[command(subcommand)]
+    Index(IndexCommand),
     /// Count people with a reference by region and age
     Coverage(CoverageArgs),
     /// Count references by model, make them again under another, retire old ones

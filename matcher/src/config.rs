@@ -19,12 +19,14 @@ use crate::{data_dir::DataDir, keys::source::KeySource};
 
 mod batch;
 mod cases;
+mod identification;
 mod overload;
 mod receipts;
 mod store;
 
 pub use batch::BatchConfig;
 pub use cases::CasesConfig;
+pub use identification::IdentificationConfig;
 pub use overload::OverloadConfig;
 pub use receipts::{PublishedConfig, ReceiptsConfig};
 pub use store::StoreConfig;
@@ -76,6 +78,8 @@ pub struct Config {
     pub batch: BatchConfig,
     /// Evidence and cases.
     pub cases: CasesConfig,
+    /// Searching faces.
+    pub identification: IdentificationConfig,
     /// How long what is kept.
     pub retention: RetentionConfig,
     /// Models.
@@ -356,6 +360,7 @@ impl Config {
         self.receipts.check()?;
         self.published.check()?;
         self.cases.settings()?;
+        self.identification.check()?;
         if EnvFilter::try_new(&self.log.filter).is_err() {
             return Err(ConfigError::Field { field: "log.filter", expected: "a level, or rules such as info,matcher::grpc=debug".into() });
         }

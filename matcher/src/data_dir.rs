@@ -142,6 +142,12 @@ impl DataDir {
         self.0.join("center.db")
     }
 
+    /// Where indexes of faces are saved, sealed.
+    #[must_use]
+    pub fn indexes(&self) -> PathBuf {
+        self.0.join("index")
+    }
+
     /// Address of the published keys, while the server that started last runs.
     #[must_use]
     pub fn published_address(&self) -> PathBuf {

@@ -13,9 +13,9 @@ use matcher::{
     config::{Config, ConfigError, LogConfig, LogFormat},
     coverage,
     data_dir::{DataDir, DataDirError},
-    device,
+    device, identify,
     import::{self, EnrolArgs},
-    init,
+    index_command, init,
     keyring::{self, KeysCommand},
     law::{self, LawCommand},
     listing::{self, ListingArgs},
@@ -78,6 +78,11 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Policy(command) => return block_on(policies(&load(cli)?, command)),
         Command::Law(command) => return block_on(law(&load(cli)?, command)),
         Command::Subject(command) => return block_on(async { Ok(subject::run(command, &load(cli)?.0).await?) }),
+        Command::Index(command) => {
+            let loaded = load(cli)?;
+            identify::threads::apply(loaded.1.identification.threads)?;
+            return block_on(async { Ok(index_command::run(&loaded, command).await?) });
+        }
         Command::Coverage(args) => block_on(async { Ok(coverage::run(args, &load(cli)?.0).await?) })?,
         Command::References(command) => {
             return block_on(async {
@@ -89,7 +94,13 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
             let (dir, config) = load(cli)?;
             Ok(retention::run(command, &dir, &config).await?)
         })?,
-        Command::Serve => block_on(serve(&load(cli)?))?,
+        Command::Serve => {
+            let loaded = load(cli)?;
+            if loaded.1.identification.here {
+                identify::threads::apply(loaded.1.identification.threads)?;
+            }
+            block_on(serve(&loaded))?;
+        }
         Command::Receipt(command) => return receipt(cli, command),
         Command::Reconcile(args) => return block_on(reconcile(&load(cli)?, args)),
         Command::Plan(args) => plan::run(args)?,

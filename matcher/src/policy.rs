@@ -152,9 +152,15 @@ impl Policies {
     /// A demonstration that stands in no store, for tests of what asks no policy.
     #[cfg(test)]
     pub(crate) fn demonstration(store: Arc<dyn Store>) -> Self {
-        let (key, text) = (PolicyKey(SigningKey::from_bytes(&[7; 32])), Policy::demonstration());
-        let policy = Policy::from_toml(&text).unwrap();
-        let applied = AppliedPolicy { number: 1, policy: key.sign(&policy, &text, 0, "a test", "a test") };
+        Self::of_text(store, &Policy::demonstration())
+    }
+
+    /// A policy of a text that stands in no store, likewise.
+    #[cfg(test)]
+    pub(crate) fn of_text(store: Arc<dyn Store>, text: &str) -> Self {
+        let key = PolicyKey(SigningKey::from_bytes(&[7; 32]));
+        let policy = Policy::from_toml(text).unwrap();
+        let applied = AppliedPolicy { number: 1, policy: key.sign(&policy, text, 0, "a test", "a test") };
         Self { store, key: key.public(), current: RwLock::new(Arc::new(InForce { applied, policy })) }
     }
 

@@ -27,14 +27,12 @@ use jobs::Jobs;
 use crate::{
     app::{
         admission::Admission,
-        batch::{Pressure, Runner},
+        batch::Pressure,
         callers::Callers,
-        deferred::{Intake, worker::Worker},
         freshness::Freshness,
         health::Health,
         receipts::{Issuer, Receipts},
         recheck::Rechecker,
-        recompare::Recomparer,
         retention::Retainer,
         verify::Verifier,
     },
@@ -46,18 +44,14 @@ use crate::{
     durable,
     feature_models::{FeatureModels, FeatureModelsError},
     grpc::{
-        Gate,
-        deferred::{self, Deferrals},
-        device::Devices,
-        enrolment::Enrolments,
-        listener::Listener,
-        receipt::ReceiptFront,
+        Gate, deferred::Deferrals, device::Devices, enrolment::Enrolments, listener::Listener, receipt::ReceiptFront,
         verification::Verifications,
     },
+    index_command::{self, IndexCommandError},
     keys::{KeyError, OpeningKeys},
     networks::Networks,
     overload::Queue,
-    policy::{Policies, PolicyKey, history::History},
+    policy::{Policies, history::History},
     receipt_keys::ReceiptKeys,
     surroundings::System,
     tls::{ServerTls, TlsError},
@@ -65,6 +59,9 @@ use crate::{
 };
 
 mod jobs;
+mod late;
+
+pub use late::runner;
 
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -95,6 +92,9 @@ pub enum ServeError {
     /// Evidence cannot be gathered under the settings.
     #[error(transparent)]
     Cases(RunnerError),
+    /// Faces cannot be searched here.
+    #[error(transparent)]
+    Index(IndexCommandError),
     /// A key cannot be used.
     #[error(transparent)]
     Key(KeyError),
@@ -136,7 +136,7 @@ impl ServeError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Open(error) => error.is_configuration(),
-            Self::Manifest(_) | Self::Models(_) | Self::UnknownModel { .. } | Self::Cases(_) => true,
+            Self::Manifest(_) | Self::Models(_) | Self::UnknownModel { .. } | Self::Cases(_) | Self::Index(_) => true,
             Self::Key(_)
             | Self::File { .. }
             | Self::Listen { .. }
@@ -354,19 +354,11 @@ async fn services(dir: &DataDir, config: &Config, tls: Arc<ServerTls>) -> Result
     let (retention, surroundings) = (config.retention, Arc::new(System));
     let retaining = || Retainer { center: center.clone(), surroundings, rule: retention.rule(), every: retention.every() };
     let history = Arc::new(History::new(Arc::clone(&center.store), *center.policies.key()));
-    let intake = Intake {
-        center: center.clone(),
-        admission: admission.clone(),
-        freshness: Freshness { past_max_ms: i64::from(config.keys.spool_days) * 86_400_000, ..freshness },
-        recheck: rule,
-        history: Arc::clone(&history),
-        reader: deferred::reader(Arc::clone(&models)),
-    };
-    let policy_key = Arc::new(PolicyKey::load(&dir.policy_key()).map_err(ServeError::Key)?);
-    let (uploads, timeout) = (config.batch.uploads_max as usize, config.server.request_timeout());
-    let deferrals = Deferrals::new(intake, policy_key, gate.clone(), uploads, timeout);
+    let deferrals = late::deferrals(dir, config, &center, &admission, &history, (&models, &gate))?;
     let batch = config.batch.here.then(|| runner(&center, config, history, pressure));
+    let searcher = config.identification.here.then(|| index_command::searcher(center.clone(), dir, config));
     let jobs = Jobs {
+        searcher: searcher.transpose().map_err(ServeError::Index)?,
         rechecker,
         batch,
         cases,
@@ -394,16 +386,6 @@ async fn services(dir: &DataDir, config: &Config, tls: Arc<ServerTls>) -> Result
         receipt_keys,
         jobs,
     })
-}
-
-/// Works on what waits, under the settings.
-#[must_use]
-pub fn runner(center: &Center, config: &Config, history: Arc<History>, pressure: Pressure) -> Runner {
-    let (surroundings, rule, chunk) = (Arc::new(System), config.batch.rule(), config.batch.chunk);
-    let (center, recheck) = (center.clone(), config.recheck.rule());
-    let worker = Worker { center: center.clone(), surroundings: surroundings.clone(), history: Arc::clone(&history), recheck, rule, chunk };
-    let recomparer = Recomparer { center, surroundings, history, rule, chunk };
-    Runner { worker, recomparer, workers: config.batch.workers, nightly_at: config.batch.nightly_at(), pressure }
 }
 
 fn freshness(config: FreshnessConfig) -> Freshness {

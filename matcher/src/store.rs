@@ -17,6 +17,7 @@ pub mod cases;
 pub(crate) mod contract;
 pub mod deferred;
 pub mod extractions;
+pub mod feed;
 pub mod holdings;
 pub mod keys;
 pub mod live;
@@ -386,6 +387,7 @@ pub trait Store:
     + Count
     + deferred::Deferred
     + extractions::Extractions
+    + feed::Feed
     + KeyStore
     + live::Live
     + Policies

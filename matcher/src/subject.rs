@@ -19,6 +19,7 @@ use crate::{
     center::{Center, OpenError},
     data_dir::DataDir,
     durable,
+    index_command::{self, IndexCommandError, SearchArgs},
     listing::Until,
     out,
     store::{RecordId, StoreError, SubjectId, audit::events, subjects::Hold},
@@ -98,6 +99,8 @@ pub enum SubjectCommand {
         #[arg(long, env = "USER", default_value = "")]
         by: String,
     },
+    /// Search who else somebody is, within a region or an institution; needs a reason, and is written down
+    Search(SearchArgs),
     /// Revoke a photo that was wrong: its references are never compared with again
     RevokeReference {
         /// Who.
@@ -163,6 +166,9 @@ pub enum CommandError {
     /// The store failed.
     #[error("the store could not be asked")]
     Store(#[source] StoreError),
+    /// The search was not made.
+    #[error(transparent)]
+    Search(IndexCommandError),
     /// The archive cannot be made.
     #[error(transparent)]
     Export(ExportError),
@@ -260,6 +266,7 @@ pub async fn run(command: &SubjectCommand, dir: &DataDir) -> Result<ExitCode, Co
             let released = center.store.release_holds(subject, by, System.now_ms()).await.map_err(CommandError::Store)?;
             print(&format!("{released} holds on records about {subject} are released"))?;
         }
+        SubjectCommand::Search(args) => index_command::search(center, dir, args).await.map_err(CommandError::Search)?,
         SubjectCommand::RevokeReference { who, photo } => {
             let subject = who.find(center).await?;
             subjects::revoke(center, &System, subject, *photo).await.map_err(CommandError::Subject)?;

@@ -21,6 +21,12 @@ words! {
         OperatorPattern = "operator_pattern",
         /// An institution does.
         StorePattern = "store_pattern",
+        /// A reference is very like another person's: one person enrolled twice, or two photos mixed up.
+        DuplicateReference = "duplicate_reference",
+        /// One face was seen with several people's cards in one institution.
+        SameFaceSeveralCards = "same_face_several_cards",
+        /// Several faces were seen with one card.
+        ManyFacesOneCard = "many_faces_one_card",
     }
 }
 

@@ -12,6 +12,7 @@ pub mod deferred;
 pub mod dry_run;
 pub mod evidence;
 pub mod flag;
+pub mod identification;
 pub mod identifier;
 pub mod overload;
 pub mod plan;

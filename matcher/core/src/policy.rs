@@ -12,6 +12,7 @@ use models_core::{Gate, ModelId, RecipeId, SimilarityScore};
 use crate::{
     decision::{Decision, Disposition, Scene},
     evidence::EvidenceModel,
+    identification::FmrTable,
     words::words,
 };
 
@@ -174,6 +175,7 @@ pub struct Policy {
     notices: Notices,
     cross_card_search: CrossCardSearch,
     evidence: Vec<EvidenceModel>,
+    false_matches: Vec<FmrTable>,
     scenes: BTreeMap<Scene, ScenePolicy>,
     /// For a scene that is missing after all; a checked policy has them all.
     fallback: ScenePolicy,
@@ -273,6 +275,12 @@ impl Policy {
     #[must_use]
     pub fn evidence(&self) -> Option<&EvidenceModel> {
         self.evidence.iter().find(|evidence| evidence.is_of(&self.model, &self.recipe))
+    }
+
+    /// How often two people's comparisons by the model and recipe in force reach which score, where the policy carries it.
+    #[must_use]
+    pub fn false_matches(&self) -> Option<&FmrTable> {
+        self.false_matches.iter().find(|table| table.is_of(&self.model, &self.recipe))
     }
 
     /// What counts in a scene.

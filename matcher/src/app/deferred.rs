@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use matcher_core::{Decision, Doubt, RecheckRule, UploadRefusal};
+use matcher_core::{Decision, Doubt, UploadRefusal};
 use proto::{
     acknowledgement::digest,
     envelope::{Authentic, EnvelopeError, Opened, Parsed},
@@ -87,8 +87,6 @@ pub struct Intake {
     pub admission: Admission,
     /// The longest anything may wait in a spool.
     pub freshness: Freshness,
-    /// Which captures are checked.
-    pub recheck: RecheckRule,
     /// Policies through time.
     pub history: Arc<History>,
     /// How a body is read.

@@ -11,6 +11,7 @@ use tracing::warn;
 use crate::{
     app::{batch::Runner, cases::CaseRunner, recheck::Rechecker, retention::Retainer},
     audit::Sealer,
+    identify::role::Searcher,
     keys::OpeningKeys,
     law,
     lookup::Lookup,
@@ -33,6 +34,7 @@ pub(super) struct Jobs {
     pub(super) batch: Option<Runner>,
     pub(super) cases: Option<CaseRunner>,
     pub(super) retainer: Option<Retainer>,
+    pub(super) searcher: Option<Searcher>,
     pub(super) sealer: Sealer,
     pub(super) policies: Arc<Policies>,
     pub(super) vault: Arc<Vault>,
@@ -46,7 +48,8 @@ pub(super) struct Jobs {
 impl Jobs {
     /// Works until it is dropped.
     pub(super) async fn run(self) {
-        let Self { rechecker, batch, cases, retainer, sealer, policies, vault, lookup, opening, tls, store, filing_threshold } = self;
+        let Self { rechecker, batch, cases, retainer, searcher, sealer, policies, vault, lookup, opening, tls, store, filing_threshold } =
+            self;
         tokio::join!(
             async {
                 if let Some(rechecker) = rechecker {
@@ -66,6 +69,11 @@ impl Jobs {
             async {
                 if let Some(retainer) = retainer {
                     retainer.run().await;
+                }
+            },
+            async {
+                if let Some(searcher) = searcher {
+                    searcher.run().await;
                 }
             },
             sealer.run(),

@@ -19,6 +19,7 @@ use super::{
 mod batch;
 mod cases;
 mod deferred;
+mod feed;
 mod subjects;
 
 /// Runs the whole contract; `fresh` makes an empty store each time.
@@ -45,6 +46,7 @@ pub(crate) async fn check_all<F: Future<Output = Arc<dyn Store>>>(fresh: impl Fn
     cases::check(&fresh).await;
     deferred::check_all(&fresh).await;
     batch::check_all(&fresh).await;
+    feed::check(&fresh).await;
 }
 
 /// A device at counter 1 of an institution.

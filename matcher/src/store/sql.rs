@@ -26,6 +26,7 @@ mod deferred;
 mod devices;
 mod enrolments;
 mod extractions;
+mod feed;
 mod flags;
 pub mod forgetting;
 mod holdings;

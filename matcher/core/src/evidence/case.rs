@@ -25,6 +25,10 @@ words! {
         OperatorPattern = "operator_pattern",
         /// An institution works otherwise than its peers.
         StorePattern = "store_pattern",
+        /// One face used several people's cards.
+        SameFace = "same_face",
+        /// Two people's references seem to show one person.
+        DuplicateReference = "duplicate_reference",
     }
 }
 
@@ -37,6 +41,8 @@ words! {
         RandomAudit = "random_audit",
         /// Somebody complained.
         Complaint = "complaint",
+        /// A search among other people's faces found something.
+        Identification = "identification",
     }
 }
 

@@ -42,7 +42,7 @@ fn urgency(opening: Opening) -> u8 {
     match opening {
         Opening::Complaint => 0,
         Opening::RandomAudit => 1,
-        Opening::Evidence => 2,
+        Opening::Evidence | Opening::Identification => 2,
     }
 }
 

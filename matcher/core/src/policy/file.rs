@@ -17,6 +17,7 @@ use super::{
 use crate::{
     decision::{Decision, Disposition, Scene},
     evidence::{EvidenceFile, EvidenceModel},
+    identification::{FmrTable, FmrTableFile},
 };
 
 /// A policy that is not in order. The message names the field.
@@ -75,6 +76,8 @@ struct PolicyFile {
     cross_card_search: SearchFile,
     #[serde(default)]
     evidence: Vec<EvidenceFile>,
+    #[serde(default)]
+    false_matches: Vec<FmrTableFile>,
     disposition: BTreeMap<String, String>,
     scenes: BTreeMap<String, SceneFile>,
 }
@@ -218,8 +221,22 @@ pub(super) fn read(text: &str) -> Result<Policy, PolicyError> {
     }
     let cross_card_search = file.cross_card_search.check()?;
     let fallback = file.fallback(&scenes)?;
-    let evidence = file.evidence()?;
-    Ok(Policy { version, mode, model, recipe, target, accepted, thresholds, notices, cross_card_search, evidence, scenes, fallback })
+    let (evidence, false_matches) = (file.evidence()?, file.false_matches()?);
+    Ok(Policy {
+        version,
+        mode,
+        model,
+        recipe,
+        target,
+        accepted,
+        thresholds,
+        notices,
+        cross_card_search,
+        evidence,
+        false_matches,
+        scenes,
+        fallback,
+    })
 }
 
 fn ids(at: &str, model: &str, recipe: &str) -> Result<(ModelId, RecipeId), PolicyError> {
@@ -367,6 +384,12 @@ impl PolicyFile {
             return Err(wrong(format!("scenes.{unknown}"), format!("a known scene: {known}")));
         }
         Scene::ALL.iter().map(|scene| Ok((*scene, self.scene(*scene)?))).collect()
+    }
+
+    fn false_matches(&self) -> Result<Vec<FmrTable>, PolicyError> {
+        let check =
+            |(i, file): (usize, &FmrTableFile)| file.check().map_err(|error| PolicyError::Toml(format!("false_matches[{i}].{error}")));
+        self.false_matches.iter().enumerate().map(check).collect()
     }
 
     fn evidence(&self) -> Result<Vec<EvidenceModel>, PolicyError> {

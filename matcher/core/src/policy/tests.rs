@@ -273,3 +273,21 @@ proptest! {
         prop_assert!(Policy::from_toml(&text).is_err());
     }
 }
+
+#[test]
+fn a_policy_may_carry_false_match_rates_of_its_model() {
+    let shipped = Policy::from_toml(Policy::SHIPPED).unwrap();
+    assert!(shipped.false_matches().is_none());
+    let (model, recipe) = (shipped.model(), shipped.recipe());
+    let table = |model: &str, score: f32| {
+        format!(
+            "\n[[false_matches]]\nmodel = \"{model}\"\nrecipe = \"{recipe}\"\nsource = \"local\"\nnonmated = 1000000\npoints = [[{score}, 40]]\n"
+        )
+    };
+    let with = |tables: &str| Policy::from_toml(&format!("{}{tables}", Policy::SHIPPED));
+    assert!(with(&table("other@1", 0.4)).unwrap().false_matches().is_none());
+    let policy = with(&format!("{}{}", table("other@1", 0.4), table(model.as_str(), 0.5))).unwrap();
+    assert_eq!(policy.false_matches().unwrap().at_fmr(1e-4).unwrap(), 0.5);
+    let error = with(&table(model.as_str(), 1.5)).unwrap_err().to_string();
+    assert!(error.contains("false_matches[0].points[0]: expected a score"), "{error}");
+}

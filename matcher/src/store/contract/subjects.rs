@@ -79,7 +79,10 @@ pub(super) async fn forgetting_keeps_decisions_without_the_number(store: Arc<dyn
         assert_eq!((record.identifier.hash, record.identifier_masked.as_str()), ([8; 32], ""));
     }
     assert_eq!(store.flags(&super::all()).await.unwrap()[0].identifier_masked, "");
-    assert_eq!(store.traces(WHO).await.unwrap(), [("request".to_owned(), 1), ("verification".to_owned(), 1)]);
+    let traces = store.traces(WHO).await.unwrap();
+    // That records came and went is known until everybody has read it.
+    let kept: Vec<_> = traces.iter().filter(|(table, _)| table != "feed").cloned().collect();
+    assert_eq!(kept, [("request".to_owned(), 1), ("verification".to_owned(), 1)]);
     assert!(store.is_forgotten(&[[6; 32], [7; 32]]).await.unwrap() && !store.is_forgotten(&[[6; 32]]).await.unwrap());
     assert_eq!((store.readmit(&[[7; 32]]).await.unwrap(), store.readmit(&[[7; 32]]).await.unwrap()), (1, 0));
     assert_eq!(store.forget(forget_at(100)).await.unwrap(), Forgotten::Unknown);

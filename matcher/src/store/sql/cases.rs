@@ -73,6 +73,11 @@ fn open(connection: &Connection, case: &NewCase) -> Result<(), StoreError> {
     audit::append(connection, &AuditEvent { at: case.opened_at, action: AuditAction::CaseOpened, by, object, detail: detail.to_string() })
 }
 
+/// Opens a case unless its person has one that is not closed.
+pub(super) fn open_unless_open(connection: &Connection, case: &NewCase) -> Result<(), StoreError> {
+    if has_case(connection, case.subject, TimeMs::MAX)? { Ok(()) } else { open(connection, case) }
+}
+
 fn decode(columns: &Columns<'_>) -> Result<NewCase, StoreError> {
     Ok(NewCase {
         subject: SubjectId(columns.get("subject_id")?),

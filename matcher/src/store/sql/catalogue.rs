@@ -4,7 +4,7 @@ use super::{Connection, columns::query, connection::Kind, params};
 use crate::store::StoreError;
 
 /// All tables, in an order in which each refers only to earlier ones.
-pub(super) const TABLES: [&str; 39] = [
+pub(super) const TABLES: [&str; 40] = [
     "device",
     "device_authority",
     "device_sequence",
@@ -25,6 +25,7 @@ pub(super) const TABLES: [&str; 39] = [
     "recheck",
     "visit",
     "finding",
+    "search_finding",
     "flag",
     "receipt",
     "receipt_use",
@@ -49,6 +50,10 @@ pub(super) const TABLES: [&str; 39] = [
 pub(super) const LAST: [&str; 1] = ["retired_lookup"];
 /// Tables that the schema itself puts a row into.
 pub(super) const SEEDED: [&str; 1] = ["case_run"];
+
+/// Tables that a store fills by itself and that mean nothing in another: what changed, and how far searches are. A store that
+/// is copied into writes its own.
+pub(super) const DERIVED: [&str; 3] = ["feed", "feed_trimmed", "search_job"];
 
 /// A column of a table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

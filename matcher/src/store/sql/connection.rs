@@ -276,6 +276,26 @@ impl Connection {
         }
     }
 
+    /// A condition on rows of the feed: nothing can come before them any more.
+    pub(super) fn feed_bound(&self) -> &'static str {
+        match self.engine {
+            // Writers take turns, and what they commit is seen in the order of its numbers.
+            Engine::Sqlite(_) => "era >= 0",
+            Engine::Postgres(_) => "era < CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)",
+        }
+    }
+
+    /// A query for the position up to which everything is seen, as `era` and `number`.
+    pub(super) fn feed_head(&self) -> &'static str {
+        match self.engine {
+            Engine::Sqlite(_) => "SELECT 0 AS era, coalesce(max(number), 0) AS number FROM feed",
+            Engine::Postgres(_) => {
+                "SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint) - 1 AS era,
+                     CAST(9223372036854775807 AS bigint) AS number"
+            }
+        }
+    }
+
     /// A query for the tables that have a column `subject_id`, by name, as `name`.
     pub(super) fn tables_of_persons(&self) -> &'static str {
         match self.engine {

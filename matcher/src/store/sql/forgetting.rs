@@ -18,12 +18,13 @@ use crate::store::{
 };
 
 /// Tables whose rows about a person are deleted, in this order; what hangs on a row goes with it.
-const DELETED: [&str; 16] = [
+const DELETED: [&str; 17] = [
     "deferred_sample",
     "deferred",
     "recomparison",
     "visit",
     "finding",
+    "search_finding",
     "recheck",
     "probe",
     "extraction_failure",
@@ -37,13 +38,14 @@ const DELETED: [&str; 16] = [
     "subject",
 ];
 /// Tables whose rows are kept for their legal time: they hold the random id, and no number once it was replaced.
-const KEPT: [&str; 6] = ["blind_draw", "case_event", "case_file", "case_member", "request", "verification"];
+const KEPT: [&str; 7] = ["blind_draw", "case_event", "case_file", "case_member", "feed", "request", "verification"];
 /// Tables that hold biometrics.
-const BIOMETRIC: [&str; 10] = [
+const BIOMETRIC: [&str; 11] = [
     "deferred_sample",
     "deferred",
     "visit",
     "finding",
+    "search_finding",
     "recheck",
     "probe",
     "extraction_failure",

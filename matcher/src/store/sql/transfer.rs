@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::{
     Connection, Location, SqlStore,
-    catalogue::{self, Column, LAST, SEEDED, TABLES},
+    catalogue::{self, Column, DERIVED, LAST, SEEDED, TABLES},
     connection::{Isolation, Kind, Row},
     postgres, sqlite,
     value::{Cell, Value},
@@ -81,7 +81,7 @@ fn connect(location: &Location) -> Result<Connection, TransferError> {
 
 fn copy_all(from: &Connection, to: &Connection, told: &mut dyn FnMut(&'static str, u64)) -> Result<Vec<Copied>, TransferError> {
     let tables = || TABLES.into_iter().chain(LAST);
-    let mut known: Vec<_> = tables().collect();
+    let mut known: Vec<_> = tables().chain(DERIVED).collect();
     known.sort_unstable();
     for connection in [from, to] {
         let found = catalogue::tables(connection).map_err(TransferError::Store)?;

@@ -11,16 +11,17 @@ use super::*;
 use crate::store::{
     Listing, NewVerification, Recorded, Store, Subjects,
     contract::{self, card, device, enrolment, flag, verification},
+    feed::{Feed, Position},
     receipts::Receipts,
     sql::{
         Connection, Location, SqlStore, TransferError,
-        catalogue::{self, LAST, TABLES},
+        catalogue::{self, DERIVED, LAST, TABLES},
         sqlite,
     },
 };
 
 /// Tables with a `subject_id` that are found by something else on purpose.
-const LOOK_UPS: [&str; 2] = ["identifier", "request"];
+const LOOK_UPS: [&str; 3] = ["feed", "identifier", "request"];
 
 fn at(url: &str) -> Location {
     Location::Postgres(Box::new(url.parse().unwrap()))
@@ -41,6 +42,43 @@ async fn the_contract_of_stores_holds() {
     contract::check_all(fresh).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_commits_late_is_not_missed_by_those_who_read_meanwhile() {
+    let postgres = Postgres::start().unwrap();
+    let url = postgres.database("center").unwrap();
+    let store = store(&url);
+    store.put_enrolments(vec![enrolment(1, &[1], 1)]).await.unwrap();
+    let head = store.feed_head().await.unwrap();
+    let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+    let connected = tokio::spawn(connection);
+    let late = "BEGIN; INSERT INTO reference (subject_id, record_id, photo_id, model, recipe, template, made_at)
+        SELECT subject_id, decode(repeat('07', 16), 'hex'), photo_id, 'm@2', recipe, template, made_at FROM reference";
+    client.batch_execute(late).await.unwrap();
+    // Others commit while it stays open: they are newer, and must wait.
+    store.put_enrolments(vec![enrolment(2, &[2], 2)]).await.unwrap();
+    store.put_enrolments(vec![enrolment(3, &[3], 3)]).await.unwrap();
+    assert_eq!(store.feed_after(head, 9).await.unwrap().unwrap(), []);
+    let meanwhile = store.feed_head().await.unwrap();
+    assert!(meanwhile < newest(&postgres), "the head stands before what still runs");
+    client.batch_execute("COMMIT").await.unwrap();
+    for seen in [head, meanwhile] {
+        let changes = store.feed_after(seen, 9).await.unwrap().unwrap();
+        assert_eq!(changes.iter().map(|change| change.record.0[0]).collect::<Vec<_>>(), [7, 2, 3]);
+        assert!(changes.is_sorted_by_key(|change| change.position));
+    }
+    let head = store.feed_head().await.unwrap();
+    assert_eq!(store.feed_after(head, 9).await.unwrap().unwrap(), []);
+    drop(client);
+    connected.abort();
+}
+
+/// The position of the newest committed change.
+fn newest(postgres: &Postgres) -> Position {
+    let row = postgres.query("center", "SELECT era, number FROM feed ORDER BY era DESC, number DESC LIMIT 1").unwrap();
+    let (era, number) = row.split_once('|').unwrap();
+    Position { era: era.parse().unwrap(), number: number.parse().unwrap() }
+}
+
 #[test]
 fn the_schema_is_that_of_sqlite_and_tables_of_persons_lead_with_the_person() {
     let postgres = Postgres::start().unwrap();
@@ -49,7 +87,7 @@ fn the_schema_is_that_of_sqlite_and_tables_of_persons_lead_with_the_person() {
     let there = Connection::postgres(open(&url.parse().unwrap()).unwrap());
     there.begin(Isolation::Alone).unwrap();
     let here = Connection::sqlite(sqlite::open(&folder.path().join("center.db")).unwrap());
-    let mut known: Vec<_> = TABLES.into_iter().chain(LAST).collect();
+    let mut known: Vec<_> = TABLES.into_iter().chain(LAST).chain(DERIVED).collect();
     known.sort_unstable();
     assert_eq!(catalogue::tables(&here).unwrap(), known);
     assert_eq!(catalogue::tables(&there).unwrap(), known);

@@ -21,6 +21,7 @@ const FILES: &[&str] = &[
     include_str!("schema/0010_lookup.sql"),
     include_str!("schema/0011_request_time.sql"),
     include_str!("schema/0012_deferred.sql"),
+    include_str!("schema/0013_identification.sql"),
 ];
 
 /// Version of this program's schema.
@@ -55,7 +56,7 @@ mod tests {
     use super::*;
 
     /// Tables with a `subject_id` that are found by something else on purpose.
-    const LOOK_UPS: [&str; 2] = ["identifier", "request"];
+    const LOOK_UPS: [&str; 3] = ["feed", "identifier", "request"];
 
     fn migrated() -> Connection {
         let mut connection = Connection::open_in_memory().unwrap();
@@ -92,7 +93,7 @@ mod tests {
             of_persons += 1;
             assert!(columns.contains(&("subject_id".to_owned(), 1)), "{name}: its primary key does not lead with subject_id");
         }
-        assert_eq!(of_persons, 20);
+        assert_eq!(of_persons, 21);
     }
 
     #[test]
