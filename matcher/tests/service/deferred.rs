@@ -1,6 +1,9 @@
 //! Captures that come late: uploaded, acknowledged, compared by what was in force when they were made.
 
-use std::sync::atomic::Ordering;
+use std::{
+    process::{Command, Stdio},
+    sync::atomic::Ordering,
+};
 
 use matcher::surroundings::{Surroundings, System};
 use matcher_core::{Decision, NoDecision, Policy};
@@ -302,6 +305,45 @@ async fn a_worker_that_was_killed_loses_nothing_and_one_that_wakes_late_doubles_
     center.work().await;
     assert_eq!(center.verifications().await.len(), 4);
     assert_eq!(center.count("SELECT count(*) FROM probe"), 4);
+}
+
+/// `matcher …` on the center's folder, in small chunks.
+fn matcher(center: &TestCenter, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_matcher"));
+    let settings = [("COUNTERSIGN_DATA", center.dir.path().as_os_str()), ("COUNTERSIGN_MATCHER__BATCH__CHUNK", "4".as_ref())];
+    command.args(arguments).envs(settings).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_that_are_killed_in_the_midst_lose_and_double_nothing() {
+    const CAPTURES: i64 = 240;
+    let (center, device) = TestCenter::live().await;
+    center.enrol(CARD).await;
+    let envelopes = (0..CAPTURES).map(|i| seal(&device, &format!("T-{i}"), &ago(0, capture(CARD, 0.8)))).collect();
+    assert!(device.upload(envelopes).await.unwrap().iter().all(may_delete));
+    let decided = || center.count("SELECT count(*) FROM verification");
+    for round in 1..=5 {
+        let mut worker = matcher(&center, &["batch", "run", "deferred", "--workers", "2"]).spawn().unwrap();
+        while decided() < round * CAPTURES / 8 {
+            assert_eq!(worker.try_wait().unwrap(), None, "it works until it is stopped");
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        worker.kill().unwrap();
+        worker.wait().unwrap();
+        // Time passes, and the leases of the dead run out.
+        center.meddle("UPDATE deferred SET due_at = 0");
+    }
+    assert!(decided() < CAPTURES, "the last kill came before the end");
+    assert!(matcher(&center, &["batch", "run", "deferred", "--once"]).status().unwrap().success());
+    assert_eq!((decided(), center.count("SELECT count(*) FROM deferred")), (CAPTURES, 0));
+    for table in ["probe", "visit", "request", "device_sequence"] {
+        assert_eq!(center.count(&format!("SELECT count(*) FROM {table}")), CAPTURES, "{table}");
+    }
+    assert_eq!(center.count("SELECT count(*) FROM audit_entry WHERE action = 'verified'"), CAPTURES);
+    assert!(center.verifications().await.iter().all(|record| record.decision == Decision::Match));
+    let verify = matcher(&center, &["audit", "verify", "--records"]).status().unwrap();
+    assert!(verify.success(), "the audit log holds");
 }
 
 #[tokio::test(flavor = "multi_thread")]
