@@ -1,5 +1,5 @@
 //! The center, over gRPC with mutual TLS: one call at a time, each with a deadline, and repetitions of the
-//! very same envelope while the line or the center is down.
+//! very same envelope while the line or the center is down, or the center is busy: then when it asks for it.
 //!
 //! Not here: what an answer means, and what becomes of an envelope that could not be sent (it stays in the
 //! [`outbox`](crate::outbox)).
@@ -19,6 +19,7 @@ use tonic::{
     Code, Request, Status,
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity as TlsIdentity},
 };
+use tonic_types::StatusExt;
 use tracing::debug;
 
 use crate::{
@@ -119,6 +120,7 @@ impl CenterClient {
         };
         call.retry(self.pauses())
             .when(|error| matches!(error, CallError::Unreachable(_)) && started.elapsed() < self.retry_for)
+            .adjust(|error, pause| self.pause(error, pause?, self.retry_for.saturating_sub(started.elapsed())))
             .notify(|error, pause| debug!(error = error as &dyn std::error::Error, retry.pause_ms = pause.as_millis(), "sent again"))
             .await
     }
@@ -145,6 +147,15 @@ impl CenterClient {
         ExponentialBuilder::new().with_min_delay(self.retry_pause).with_max_delay(PAUSE_MAX).without_max_times().with_jitter()
     }
 
+    /// The pause before the next repetition: not shorter than the center asks for. Nothing when that is past the time
+    /// for repetitions: asking earlier would only add to its load.
+    fn pause(&self, error: &CallError, pause: Duration, left: Duration) -> Option<Duration> {
+        match asked_pause(error) {
+            Some(asked) => Some(asked.max(pause.min(left))).filter(|pause| *pause <= left),
+            None => Some(pause),
+        }
+    }
+
     /// One call within its deadline, which the center is told too.
     async fn bounded<Q, A>(
         &self,
@@ -158,6 +169,14 @@ impl CenterClient {
             Ok(Err(status)) => Err(sort(status)),
             Err(_) => Err(CallError::Unreachable(Box::new(Status::deadline_exceeded("no answer within center.call_timeout_ms")))),
         }
+    }
+}
+
+/// After which time a center that is busy asks to come again.
+fn asked_pause(error: &CallError) -> Option<Duration> {
+    match error {
+        CallError::Unreachable(status) => status.get_details_retry_info()?.retry_delay,
+        CallError::Refused(..) | CallError::Failed(_) => None,
     }
 }
 

@@ -4,6 +4,7 @@
 //! Nothing here knows the wire, apart from the envelope, whose three states are the protocol itself.
 
 pub mod admission;
+pub mod callers;
 pub mod cases;
 pub mod coverage;
 pub mod enrol;

@@ -17,6 +17,7 @@ use crate::{
     keyring::KeysCommand,
     law::LawCommand,
     listing::ListingArgs,
+    plan::PlanArgs,
     policy::command::PolicyCommand,
     receipt_command::ReceiptCommand,
     reconcile::ReconcileArgs,
@@ -36,7 +37,7 @@ use crate::{
                   A new center: matcher init, matcher device issue, matcher enrol, matcher serve."
 )]
 pub struct Cli {
-    /// Data folder of the center; every command but completions needs it
+    /// Data folder of the center; every command but plan and completions needs it
     #[arg(long, env = "COUNTERSIGN_DATA", value_name = "DIR", global = true)]
     pub data: Option<PathBuf>,
     /// What to do.
@@ -127,6 +128,8 @@ pub enum Command {
     Receipt(ReceiptCommand),
     /// Hold a day's settlements against the receipts
     Reconcile(ReconcileArgs),
+    /// Say what a center of some size takes: disks, memory, processes, hours
+    Plan(PlanArgs),
     /// Print completions for a shell
     Completions {
         /// Which shell.

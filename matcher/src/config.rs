@@ -19,11 +19,13 @@ use crate::{data_dir::DataDir, keys::source::KeySource};
 
 mod cases;
 mod identification;
+mod overload;
 mod receipts;
 mod store;
 
 pub use cases::CasesConfig;
 pub use identification::IdentificationConfig;
+pub use overload::OverloadConfig;
 pub use receipts::{PublishedConfig, ReceiptsConfig};
 pub use store::StoreConfig;
 
@@ -52,6 +54,8 @@ pub enum ConfigError {
 pub struct Config {
     /// The gRPC service.
     pub server: ServerConfig,
+    /// What is let in under overload.
+    pub overload: OverloadConfig,
     /// The store.
     pub store: StoreConfig,
     /// How old a capture may be.
@@ -347,6 +351,7 @@ impl Config {
                 return Err(ConfigError::Field { field, expected: format!("0 to 1, got {share}") });
             }
         }
+        self.overload.check()?;
         self.receipts.check()?;
         self.published.check()?;
         self.cases.settings()?;
@@ -414,6 +419,7 @@ mod tests {
         check("[server]\nlisten_on = '127.0.0.1:1'", "listen_on");
         check("[sever]\nlisten = '127.0.0.1:1'", "sever");
         check("[server]\nrequests_max = 0", "server.requests_max: expected a number from 1 to 100000, got 0");
+        check("[overload]\ndevice_per_second = 0", "overload.device_per_second: expected a number from 0.01 to 100000, got 0");
         check("[freshness]\npast_max_seconds = -1", "past_max_seconds");
         check("[receipts]\nissuer = 'a center'", "receipts.issuer: expected 1 to 128 printable ASCII characters");
         check("[receipts]\ndrill_issuer = 'countersign-center'", "receipts.drill_issuer: expected another name");

@@ -19,7 +19,7 @@ use matcher::{
     keyring::{self, KeysCommand},
     law::{self, LawCommand},
     listing::{self, ListingArgs},
-    networks, out,
+    networks, out, plan,
     policy::{self, command::PolicyCommand},
     receipt_command::{self, ReceiptCommand},
     reconcile::{self, ReconcileArgs},
@@ -97,6 +97,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Receipt(command) => return receipt(cli, command),
         Command::Reconcile(args) => return block_on(reconcile(&load(cli)?, args)),
+        Command::Plan(args) => plan::run(args)?,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "matcher", &mut script);

@@ -26,6 +26,7 @@ use jobs::Jobs;
 use crate::{
     app::{
         admission::Admission,
+        callers::Callers,
         freshness::Freshness,
         health::Health,
         receipts::{Issuer, Receipts},
@@ -44,6 +45,7 @@ use crate::{
     index_command::{self, IndexCommandError},
     keys::{KeyError, OpeningKeys},
     networks::Networks,
+    overload::Queue,
     policy::Policies,
     receipt_keys::ReceiptKeys,
     surroundings::System,
@@ -324,8 +326,10 @@ async fn services(dir: &DataDir, config: &Config, tls: Arc<ServerTls>) -> Result
     if !models.named(policy.model().as_str()).any(|known| known.recipe == *policy.recipe()) {
         return Err(ServeError::UnknownModel { model: policy.model().clone(), recipe: policy.recipe().clone() });
     }
-    let gate = Gate::new(config.server.requests_max, config.server.request_timeout());
-    let admission = Admission { store: Arc::clone(&center.store), opening: Arc::clone(&opening), surroundings: Arc::new(System) };
+    let callers = Arc::new(Callers::default());
+    let queue = Queue::new(config.overload.limits(&config.server), config.overload.rate());
+    let gate = Gate::new(queue, Arc::clone(&callers), config.server.request_timeout());
+    let admission = Admission { store: Arc::clone(&center.store), opening: Arc::clone(&opening), surroundings: Arc::new(System), callers };
     let health = Health { admission: admission.clone(), policies: Arc::clone(&center.policies) };
     let freshness = freshness(config.freshness);
     let networks = Networks::new(manifest, config.models.cache_dir());

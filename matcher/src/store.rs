@@ -18,6 +18,7 @@ pub mod extractions;
 pub mod feed;
 pub mod holdings;
 pub mod keys;
+pub mod live;
 pub mod policies;
 pub mod receipts;
 pub mod retention;
@@ -37,6 +38,9 @@ pub enum StoreError {
     /// It cannot answer now; the caller may try again. Nothing was written.
     #[error("the store is unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// As many changes wait to be written as may; the caller may try again. Nothing was written.
+    #[error("too many changes wait to be written to the store")]
+    Busy,
     /// A write met a row that must not exist twice (two enrolments of one identifier at a time).
     #[error("the store already has this {0}")]
     Conflict(&'static str),
@@ -379,6 +383,7 @@ pub trait Store:
     + extractions::Extractions
     + feed::Feed
     + KeyStore
+    + live::Live
     + Policies
     + receipts::Receipts
     + retention::Retention

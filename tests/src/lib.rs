@@ -4,6 +4,7 @@
 //! pictures that stand before the camera; [`power_cut`] is a disk that loses what was not fsynced. Not here: what is expected of
 //! them, which the tests and the demo say.
 
+pub mod clock;
 pub mod people;
 pub mod power_cut;
 pub mod process;

@@ -4,12 +4,12 @@
 //! Not here: what must survive; the tests say that.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::OnceLock,
+    sync::{Mutex, PoisonError},
 };
 
 /// A folder under watch.
@@ -42,7 +42,7 @@ impl Disk {
     /// # Errors
     /// When the shim does not compile.
     pub fn under(&self, command: &mut Command) -> io::Result<()> {
-        command.env("LD_PRELOAD", shim()?).env("POWER_CUT_ROOT", &self.root).env("POWER_CUT_MIRROR", &self.mirror);
+        command.env("LD_PRELOAD", compile("power_cut")?).env("POWER_CUT_ROOT", &self.root).env("POWER_CUT_MIRROR", &self.mirror);
         if let Some(ignored) = &self.ignored {
             command.env("POWER_CUT_IGNORE", ignored);
         }
@@ -90,21 +90,20 @@ impl Disk {
     }
 }
 
-/// Compiles the shim once for each test process.
-fn shim() -> io::Result<&'static Path> {
-    static SHIM: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let compile = || {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("shim/power_cut.c");
-        let library = std::env::temp_dir().join(format!("countersign-power-cut-{}.so", std::process::id()));
-        let compiled = Command::new("cc")
-            .args(["-O1", "-shared", "-fPIC", "-o"])
-            .arg(&library)
-            .arg(source)
-            .arg("-ldl")
-            .stdin(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success());
-        compiled.then_some(library)
-    };
-    SHIM.get_or_init(compile).as_deref().ok_or_else(|| io::Error::other("the storage shim does not compile"))
+/// Compiles a shim, once for each process.
+pub(crate) fn compile(shim: &str) -> io::Result<PathBuf> {
+    static SHIMS: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut shims = SHIMS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(library) = shims.get(shim) {
+        return Ok(library.clone());
+    }
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("shim/{shim}.c"));
+    let library = std::env::temp_dir().join(format!("countersign-{shim}-{}.so", std::process::id()));
+    let mut compiler = Command::new("cc");
+    let status = compiler.args(["-O1", "-shared", "-fPIC", "-o"]).arg(&library).arg(source).arg("-ldl").stdin(Stdio::null()).status()?;
+    if !status.success() {
+        return Err(io::Error::other(format!("the shim {shim} does not compile")));
+    }
+    shims.insert(shim.to_owned(), library.clone());
+    Ok(library)
 }

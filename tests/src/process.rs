@@ -89,6 +89,12 @@ impl Server {
         &self.address
     }
 
+    /// Its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills it at once, as a power cut or an out-of-memory killer would (SIGKILL).
     ///
     /// # Errors

@@ -39,11 +39,11 @@ struct Arguments {
     /// Probes that are searched one by one, and together
     #[arg(long, default_value_t = 1_000)]
     probes: u64,
-    /// Share of searches that must find whom an exact one finds; the index is tuned for somewhat more
+    /// Share of searches that must find whom an exact one finds
     #[arg(long, default_value_t = 0.99)]
     recall: f64,
     /// The score from which the index is tuned to find: nobody below it is reported
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, default_value_t = 0.55)]
     recall_above: f32,
 }
 
@@ -63,7 +63,7 @@ fn main() -> Result<ExitCode> {
         expected: usize::try_from(count)?,
         exact_max: 20_000,
         bytes_max: 64 << 30,
-        recall: (1.0 + arguments.recall) / 2.0,
+        recall: arguments.recall,
         recall_above: arguments.recall_above,
     };
     let before = resident()?;
@@ -170,7 +170,8 @@ fn compare(real: &Real, index: &mut FaceIndex, flat: &FlatIndexImpl, probes: &[V
     };
     let mut engine = engine;
     let (mut exact, mut ours, mut alone, mut rescored) = (Times::default(), Times::default(), Times::default(), Times::default());
-    let (mut truth, mut found): (Vec<(Option<u64>, f32)>, Vec<Option<u64>>) = (Vec::new(), Vec::new());
+    let mut truth: Vec<(Option<u64>, f32)> = Vec::new();
+    let mut found = Vec::new();
     for _ in 0..ROUNDS {
         exact.take(probes, |probes| {
             let first = flat.search(&probes.concat(), 1)?;

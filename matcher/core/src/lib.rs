@@ -1,5 +1,5 @@
 //! What the center decides with: identifiers, policy and bands, decisions and dispositions, flags, receipts, evidence and
-//! cases, audit.
+//! cases, audit, and who is served first under overload.
 //!
 //! Here: rules, without I/O; time, randomness and keys are passed in. Not here: where records live
 //! (`matcher::store`), how they are encrypted (`matcher::vault`), how they travel (`proto`), and the
@@ -13,6 +13,8 @@ pub mod evidence;
 pub mod flag;
 pub mod identification;
 pub mod identifier;
+pub mod overload;
+pub mod plan;
 pub mod policy;
 pub mod receipt;
 pub mod recheck;

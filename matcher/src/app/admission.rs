@@ -17,7 +17,7 @@ use crate::{
     surroundings::Surroundings,
 };
 
-use super::flags;
+use super::{callers::Callers, flags};
 
 /// A caller or an envelope that is not let in.
 #[derive(Debug, Error)]
@@ -91,6 +91,8 @@ pub struct Admission {
     pub opening: Arc<OpeningKeys>,
     /// Time and ids.
     pub surroundings: Arc<dyn Surroundings>,
+    /// Whose turns calls take.
+    pub callers: Arc<Callers>,
 }
 
 impl Admission {
@@ -98,20 +100,33 @@ impl Admission {
     ///
     /// # Errors
     /// When it is not in the registry, revoked, or the registry cannot be asked.
-    pub async fn device(&self, certificate_sha256: Option<[u8; 32]>) -> Result<Device, AdmissionError> {
-        let sha256 = certificate_sha256.ok_or(AdmissionError::NoCertificate)?;
-        let device = self.store.device_of_certificate(&sha256).await.map_err(AdmissionError::Store)?;
-        let device = device.ok_or(AdmissionError::UnknownDevice)?;
+    pub async fn device(&self, certificate_sha256: [u8; 32]) -> Result<Device, AdmissionError> {
+        let device = self.store.device_of_certificate(&certificate_sha256).await.map_err(AdmissionError::Store)?;
+        self.let_in(device.ok_or(AdmissionError::UnknownDevice)?)
+    }
+
+    fn let_in(&self, device: Device) -> Result<Device, AdmissionError> {
+        self.callers.remember(&device);
         if device.revoked_at.is_some() { Err(AdmissionError::Revoked) } else { Ok(device) }
     }
 
-    /// Admits a device's envelope of a capture, or finds the answer it was given before.
+    /// Admits the envelope of a capture from the device whose certificate a connection shows, or finds the answer it
+    /// was given before.
     ///
     /// # Errors
-    /// When the envelope is not this device's, not in order, or takes another's request.
-    pub async fn capture(&self, device: Device, envelope: proto::v1::Envelope) -> Result<Admitted, AdmissionError> {
-        let (request, authentic) = authenticate(device, envelope)?;
-        match self.store.answer(&request.key).await.map_err(AdmissionError::Store)? {
+    /// When the device is not let in, or the envelope is not its own, not in order, or takes another's request.
+    pub async fn capture(&self, certificate_sha256: [u8; 32], envelope: proto::v1::Envelope) -> Result<Admitted, AdmissionError> {
+        let parsed = match Parsed::new(envelope) {
+            Ok(parsed) => parsed,
+            // Whoever is not let in is told nothing else.
+            Err(error) => return self.device(certificate_sha256).await.and(Err(AdmissionError::Envelope(error))),
+        };
+        // What the header says is not believed yet: it only names what is read beside the device.
+        let (transaction, attempt) = (&parsed.header().transaction, parsed.header().attempt);
+        let found = self.store.device_and_answer(certificate_sha256, transaction, attempt).await.map_err(AdmissionError::Store)?;
+        let (device, answer) = found.ok_or(AdmissionError::UnknownDevice)?;
+        let (request, authentic) = authenticate(self.let_in(device)?, parsed)?;
+        match answer {
             Some(record) if record.request_digest == request.digest => Ok(Admitted::Answered(Box::new(record))),
             Some(record) => Err(self.request_reused(&request, &record).await),
             None => Ok(Admitted::New(Box::new(request), self.open(authentic)?)),
@@ -127,7 +142,7 @@ impl Admission {
             DeviceRole::Enrolment => {}
             DeviceRole::Counter => return Err(AdmissionError::Role("enrolment")),
         }
-        let (request, authentic) = authenticate(device, envelope)?;
+        let (request, authentic) = authenticate(device, Parsed::new(envelope).map_err(AdmissionError::Envelope)?)?;
         Ok((request, self.open(authentic)?))
     }
 
@@ -161,7 +176,9 @@ impl Admission {
     pub(super) async fn raise(&self, flag: Flag) -> Result<(), StoreError> {
         match self.store.record_flag(flag).await {
             Ok(()) | Err(StoreError::Conflict(_)) => Ok(()),
-            Err(error @ (StoreError::Unavailable(_) | StoreError::Corrupt { .. } | StoreError::TooNew { .. })) => Err(error),
+            Err(error @ (StoreError::Unavailable(_) | StoreError::Busy | StoreError::Corrupt { .. } | StoreError::TooNew { .. })) => {
+                Err(error)
+            }
         }
     }
 
@@ -174,8 +191,7 @@ impl Admission {
 }
 
 /// Checks that the envelope is the device's. About 90 µs of arithmetic: not worth another thread.
-fn authenticate(device: Device, envelope: proto::v1::Envelope) -> Result<(Request, Authentic), AdmissionError> {
-    let parsed = Parsed::new(envelope).map_err(AdmissionError::Envelope)?;
+fn authenticate(device: Device, parsed: Parsed) -> Result<(Request, Authentic), AdmissionError> {
     if parsed.header().device != device.id {
         return Err(AdmissionError::ForeignEnvelope);
     }

@@ -13,7 +13,11 @@ use thiserror::Error;
 
 use crate::{
     center::Center,
-    store::{IdentifierKey, MadeBy, NewVerification, RecordId, Recorded, SealedProbe, StoreError, TimeMs, Verification, receipts::Receipt},
+    store::{
+        IdentifierKey, MadeBy, NewVerification, RecordId, Recorded, SealedProbe, StoreError, TimeMs, Verification,
+        live::{Circumstances, Known},
+        receipts::Receipt,
+    },
     vault::RecordContext,
 };
 
@@ -160,12 +164,12 @@ impl Verifier {
         (captured_at, now): (TimeMs, TimeMs),
     ) -> Result<Answer, VerifyError> {
         let identifier = self.center.lookup.row(&capture.identifier);
-        let found = self.center.subject_of(&capture.identifier).await.map_err(VerifyError::Store)?;
+        let Known { subject: found, forgotten, decisions } = self.known(request, &capture.identifier).await?;
         let met =
             |(stored, key)| Person::open(&self.center.vault, &stored, Met { identifier: &capture.identifier, key: &key, captured_at });
         let person = found.map(met);
-        let forgotten = person.is_none() && self.is_forgotten(&capture.identifier).await?;
-        let earlier = self.earlier(request).await?;
+        let others = decisions.into_iter().filter(|(attempt, _)| *attempt != request.key.attempt);
+        let earlier: Vec<Decision> = others.map(|(_, decision)| decision).collect();
         let verdict = judge(policy, capture, person.as_ref(), captured_at, Earlier { attempt: request.key.attempt, decisions: &earlier });
         let mut record = self.record(policy, request, capture, identifier, person.as_ref(), verdict, (captured_at, now));
         if forgotten {
@@ -191,9 +195,13 @@ impl Verifier {
         Ok(Answer { record, repeated: true, receipt: receipt.map(|stored| stored.receipt) })
     }
 
-    /// Whether the card's person was forgotten: nothing about the card is written again.
-    async fn is_forgotten(&self, identifier: &Identifier) -> Result<bool, VerifyError> {
-        self.center.store.is_forgotten(&self.center.lookup.tombstones(identifier)).await.map_err(VerifyError::Store)
+    /// Whom the card is of, whether they were forgotten (nothing about the card is written again then), and what was
+    /// decided in the transaction.
+    async fn known(&self, request: &Request, identifier: &Identifier) -> Result<Known, VerifyError> {
+        let lookup = &self.center.lookup;
+        let rows = lookup.rows(identifier).into_iter().map(|(row, _)| row).collect();
+        let about = Circumstances { request: request.key.clone(), rows, tombstones: lookup.tombstones(identifier) };
+        self.center.store.circumstances(about).await.map_err(VerifyError::Store)
     }
 
     fn leave_number_out(&self, record: &mut Verification) {
@@ -201,13 +209,6 @@ impl Verifier {
         record.identifier_masked = String::new();
         record.identifier.region = String::new();
         record.identifier.hash = std::array::from_fn(|i| random.as_flattened().get(i).copied().unwrap_or_default());
-    }
-
-    /// What was decided about the transaction's other attempts.
-    async fn earlier(&self, request: &Request) -> Result<Vec<Decision>, VerifyError> {
-        let (institution, transaction) = (&request.key.institution, &request.key.transaction);
-        let decisions = self.center.store.decisions_of(institution, transaction).await.map_err(VerifyError::Store)?;
-        Ok(decisions.into_iter().filter(|(attempt, _)| *attempt != request.key.attempt).map(|(_, decision)| decision).collect())
     }
 
     #[expect(clippy::too_many_arguments, reason = "a record is made of all that was known")]

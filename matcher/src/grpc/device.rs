@@ -1,12 +1,13 @@
 //! `DeviceService`.
 
+use matcher_core::overload::Class;
 use proto::v1::{self, device_service_server::DeviceService};
 use tonic::{Request, Response, Status};
 use tracing::instrument;
 
 use crate::app::health::Health;
 
-use super::{Gate, decode, encode, peer, status::Failure};
+use super::{Gate, Peer, decode, encode, status::Failure};
 
 /// Receives health reports.
 #[derive(Clone)]
@@ -21,22 +22,22 @@ pub struct Devices {
 impl DeviceService for Devices {
     #[instrument(name = "report_health", skip_all)]
     async fn report_health(&self, request: Request<v1::ReportHealthRequest>) -> Result<Response<v1::ReportHealthResponse>, Status> {
-        self.gate.answer(self.answer(peer(&request), request.into_inner())).await
+        self.gate.answer(Class::Other, request, |peer, message| self.answer(peer, message)).await
     }
 
     #[instrument(name = "fetch_policy", skip_all)]
     async fn fetch_policy(&self, request: Request<v1::FetchPolicyRequest>) -> Result<Response<v1::FetchPolicyResponse>, Status> {
-        self.gate.answer(self.policy(peer(&request))).await
+        self.gate.answer(Class::Other, request, |peer, _| self.policy(peer)).await
     }
 }
 
 impl Devices {
-    async fn policy(&self, peer: Option<[u8; 32]>) -> Result<v1::FetchPolicyResponse, Failure> {
+    async fn policy(&self, peer: Peer) -> Result<v1::FetchPolicyResponse, Failure> {
         self.app.admission.device(peer).await.map_err(Failure::Admission)?;
         Ok(encode::policy(&self.app.policies.current()))
     }
 
-    async fn answer(&self, peer: Option<[u8; 32]>, message: v1::ReportHealthRequest) -> Result<v1::ReportHealthResponse, Failure> {
+    async fn answer(&self, peer: Peer, message: v1::ReportHealthRequest) -> Result<v1::ReportHealthResponse, Failure> {
         let device = self.app.admission.device(peer).await.map_err(Failure::Admission)?;
         let report = decode::report(message).map_err(Failure::Field)?;
         let briefing = self.app.report(device, &report).await.map_err(Failure::Store)?;

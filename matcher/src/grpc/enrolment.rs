@@ -2,6 +2,7 @@
 //!
 //! Enrolling needs the networks, verifying does not: they are loaded by the first submission.
 
+use matcher_core::overload::Class;
 use proto::v1::{self, BodyKind, enrolment_service_server::EnrolmentService};
 use tonic::{Request, Response, Status};
 use tracing::{Span, field::Empty, info, instrument};
@@ -12,7 +13,7 @@ use crate::{
     networks::Networks,
 };
 
-use super::{Gate, decode, encode, peer, status::Failure};
+use super::{Gate, Peer, decode, encode, status::Failure};
 
 /// Enrols one person at a time.
 #[derive(Clone)]
@@ -31,7 +32,7 @@ impl Enrolments {
         Self { center, admission, freshness, networks, gate }
     }
 
-    async fn answer(&self, peer: Option<[u8; 32]>, message: v1::EnrolRequest) -> Result<v1::EnrolResponse, Failure> {
+    async fn answer(&self, peer: Peer, message: v1::EnrolRequest) -> Result<v1::EnrolResponse, Failure> {
         let device = self.admission.device(peer).await.map_err(Failure::Admission)?;
         Span::current().record("device.id", &device.id);
         let envelope = decode::envelope(message.envelope).map_err(Failure::Field)?;
@@ -54,6 +55,6 @@ impl Enrolments {
 impl EnrolmentService for Enrolments {
     #[instrument(name = "enrol", skip_all, fields(device.id = Empty))]
     async fn enrol(&self, request: Request<v1::EnrolRequest>) -> Result<Response<v1::EnrolResponse>, Status> {
-        self.gate.answer(self.answer(peer(&request), request.into_inner())).await
+        self.gate.answer(Class::Other, request, |peer, message| self.answer(peer, message)).await
     }
 }

@@ -1,6 +1,9 @@
 //! `ReceiptService`.
 
-use matcher_core::receipt::{ReceiptNumber, ReceiptState, Refusal};
+use matcher_core::{
+    overload::Class,
+    receipt::{ReceiptNumber, ReceiptState, Refusal},
+};
 use proto::v1::{self, receipt_service_server::ReceiptService};
 use tonic::{Request, Response, Status};
 use tracing::{info, instrument};
@@ -14,9 +17,8 @@ use crate::{
 };
 
 use super::{
-    Gate,
+    Gate, Peer,
     field::{FieldError, name, text, wrong},
-    peer,
     status::Failure,
 };
 
@@ -38,22 +40,22 @@ pub struct ReceiptFront {
 impl ReceiptService for ReceiptFront {
     #[instrument(name = "confirm_receipt", skip_all)]
     async fn confirm_receipt(&self, request: Request<v1::ConfirmReceiptRequest>) -> Result<Response<v1::ConfirmReceiptResponse>, Status> {
-        self.gate.answer(self.confirm(peer(&request), request.into_inner())).await
+        self.gate.answer(Class::Other, request, |peer, message| self.confirm(peer, message)).await
     }
 
     #[instrument(name = "reverse_receipt", skip_all)]
     async fn reverse_receipt(&self, request: Request<v1::ReverseReceiptRequest>) -> Result<Response<v1::ReverseReceiptResponse>, Status> {
-        self.gate.answer(self.reverse(peer(&request), request.into_inner())).await
+        self.gate.answer(Class::Other, request, |peer, message| self.reverse(peer, message)).await
     }
 
     #[instrument(name = "find_receipt", skip_all)]
     async fn find_receipt(&self, request: Request<v1::FindReceiptRequest>) -> Result<Response<v1::FindReceiptResponse>, Status> {
-        self.gate.answer(self.find(peer(&request), request.into_inner())).await
+        self.gate.answer(Class::Other, request, |peer, message| self.find(peer, message)).await
     }
 }
 
 impl ReceiptFront {
-    async fn confirm(&self, peer: Option<[u8; 32]>, message: v1::ConfirmReceiptRequest) -> Result<v1::ConfirmReceiptResponse, Failure> {
+    async fn confirm(&self, peer: Peer, message: v1::ConfirmReceiptRequest) -> Result<v1::ConfirmReceiptResponse, Failure> {
         let device = self.device(peer).await?;
         let asked = confirmation(message).map_err(Failure::Field)?;
         let stepped = self.app.confirm(device, asked, self.admission.surroundings.now_ms()).await.map_err(Failure::Store)?;
@@ -61,7 +63,7 @@ impl ReceiptFront {
         Ok(v1::ConfirmReceiptResponse { refusal, state: state.into(), repeated })
     }
 
-    async fn reverse(&self, peer: Option<[u8; 32]>, message: v1::ReverseReceiptRequest) -> Result<v1::ReverseReceiptResponse, Failure> {
+    async fn reverse(&self, peer: Peer, message: v1::ReverseReceiptRequest) -> Result<v1::ReverseReceiptResponse, Failure> {
         let device = self.device(peer).await?;
         let asked = reversal(message).map_err(Failure::Field)?;
         let stepped = self.app.reverse(device, asked, self.admission.surroundings.now_ms()).await.map_err(Failure::Store)?;
@@ -69,7 +71,7 @@ impl ReceiptFront {
         Ok(v1::ReverseReceiptResponse { refusal, state: state.into(), repeated })
     }
 
-    async fn find(&self, peer: Option<[u8; 32]>, message: v1::FindReceiptRequest) -> Result<v1::FindReceiptResponse, Failure> {
+    async fn find(&self, peer: Peer, message: v1::FindReceiptRequest) -> Result<v1::FindReceiptResponse, Failure> {
         let device = self.device(peer).await?;
         let number = number(&message.receipt_number).map_err(Failure::Field)?;
         Ok(match self.app.find(&device, number).await.map_err(Failure::Store)? {
@@ -80,7 +82,7 @@ impl ReceiptFront {
         })
     }
 
-    async fn device(&self, peer: Option<[u8; 32]>) -> Result<Device, Failure> {
+    async fn device(&self, peer: Peer) -> Result<Device, Failure> {
         self.admission.device(peer).await.map_err(Failure::Admission)
     }
 }

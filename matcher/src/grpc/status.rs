@@ -2,15 +2,17 @@
 //!
 //! A caller sees the outer message. The log gets the chain of causes, once.
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
 use proto::envelope::EnvelopeError;
 use tonic::{Code, Status};
-use tracing::{error, info, warn};
+use tonic_types::{ErrorDetails, StatusExt};
+use tracing::{debug, error, info, warn};
 
 use crate::{
     app::{admission::AdmissionError, enrol::EnrolError, freshness::AgeError, verify::VerifyError},
     networks::NetworksError,
+    overload::{Busy, Refused},
     store::StoreError,
 };
 
@@ -29,8 +31,10 @@ pub enum Failure {
     Store(StoreError),
     /// The body is not the message it should be.
     Body(EnvelopeError),
-    /// The center works on as many calls as it may.
-    Overloaded,
+    /// The call was not begun: too many others are, or wait.
+    Overloaded(Refused),
+    /// As many changes wait for the store as may; when to come again.
+    StoreBusy(Duration),
     /// The call took too long.
     TimedOut,
     /// The submission is too old, or of the future.
@@ -49,12 +53,48 @@ impl Failure {
         if matches!(code, Code::Internal | Code::Unavailable) || matches!(self, Self::Networks(_)) {
             let chain = self.cause().map(chain).unwrap_or_default();
             error!(grpc.code = ?code, error.message = message, error.chain = chain, "a call failed");
+        } else if code == Code::ResourceExhausted {
+            // There may be very many of them.
+            debug!(error.message = message, "a call was refused");
         } else if code == Code::PermissionDenied {
             warn!(grpc.code = ?code, error.message = message, "a caller was not let in");
         } else {
             info!(grpc.code = ?code, error.message = message, "a call was refused");
         }
-        Status::new(code, message)
+        match self.retry_after() {
+            Some(wait) => Status::with_error_details(code, message, ErrorDetails::with_retry_info(Some(wait))),
+            None => Status::new(code, message),
+        }
+    }
+
+    /// A failure that comes of a store whose changes pile up, with the time after which to come again.
+    #[must_use]
+    pub fn or_busy(self, retry_after: impl FnOnce() -> Duration) -> Self {
+        let mut cause = self.cause().map(|error| error as &(dyn Error + 'static));
+        while let Some(error) = cause {
+            if matches!(error.downcast_ref(), Some(StoreError::Busy)) {
+                return Self::StoreBusy(retry_after());
+            }
+            cause = error.source();
+        }
+        self
+    }
+
+    /// When the caller should come again, where that is known.
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Overloaded(refused) => Some(refused.retry_after),
+            Self::StoreBusy(wait) => Some(*wait),
+            Self::Field(_)
+            | Self::Admission(_)
+            | Self::Verify(_)
+            | Self::Store(_)
+            | Self::Body(_)
+            | Self::TimedOut
+            | Self::Age(_)
+            | Self::Networks(_)
+            | Self::Enrol(_) => None,
+        }
     }
 
     /// The one table.
@@ -65,7 +105,8 @@ impl Failure {
             Self::Verify(error) => verify(error),
             Self::Store(error) => store(error),
             Self::Body(error) => envelope(error),
-            Self::Overloaded | Self::TimedOut | Self::Networks(NetworksError::Interrupted) => Code::Unavailable,
+            Self::Overloaded(_) | Self::StoreBusy(_) => Code::ResourceExhausted,
+            Self::TimedOut | Self::Networks(NetworksError::Interrupted) => Code::Unavailable,
             Self::Age(_) | Self::Networks(NetworksError::Load(_) | NetworksError::SelfTest(_)) => Code::FailedPrecondition,
             Self::Enrol(error) => enrol(error),
         }
@@ -81,14 +122,17 @@ impl Failure {
             Self::Age(error) => Some(error),
             Self::Networks(error) => Some(error),
             Self::Enrol(error) => Some(error),
-            Self::Overloaded | Self::TimedOut => None,
+            Self::Overloaded(refused) => Some(&refused.why),
+            Self::StoreBusy(_) => Some(&StoreError::Busy),
+            Self::TimedOut => None,
         }
     }
 
     /// What the caller is told.
     fn message(&self) -> String {
         match self {
-            Self::Overloaded => "the center works on as many calls as it may; try again".to_owned(),
+            Self::Overloaded(Refused { why: Busy::Device, .. }) => "the device calls too often; try again later".to_owned(),
+            Self::Overloaded(_) | Self::StoreBusy(_) => "the center is busy; try again later".to_owned(),
             Self::TimedOut => "the call took too long; try again".to_owned(),
             Self::Networks(NetworksError::Load(_)) => {
                 "the center has no networks to enrol with; its operator runs `models fetch`".to_owned()
@@ -148,6 +192,7 @@ fn envelope(error: &EnvelopeError) -> Code {
 fn store(error: &StoreError) -> Code {
     match error {
         StoreError::Unavailable(_) => Code::Unavailable,
+        StoreError::Busy => Code::ResourceExhausted,
         StoreError::Conflict(_) => Code::Aborted,
         StoreError::Corrupt { .. } | StoreError::TooNew { .. } => Code::Internal,
     }
@@ -172,6 +217,23 @@ mod tests {
         let cause = StoreError::Unavailable("disk /dev/sda1 is full".into());
         let status = Failure::Admission(AdmissionError::Store(cause)).into_status();
         assert_eq!((status.code(), status.message()), (Code::Unavailable, "the store could not be asked"));
+    }
+
+    #[test]
+    fn a_store_whose_changes_pile_up_is_answered_with_the_time_to_come_again() {
+        let wait = Duration::from_millis(250);
+        for failure in [
+            Failure::Store(StoreError::Busy),
+            Failure::Verify(VerifyError::Store(StoreError::Busy)),
+            Failure::Admission(AdmissionError::Store(StoreError::Busy)),
+            Failure::Overloaded(Refused { why: Busy::Full, retry_after: wait }),
+        ] {
+            let status = failure.or_busy(|| wait).into_status();
+            assert_eq!(status.code(), Code::ResourceExhausted, "{}", status.message());
+            assert_eq!(status.get_details_retry_info().and_then(|info| info.retry_delay), Some(wait));
+        }
+        let failure = Failure::Store(StoreError::Unavailable("disk is full".into())).or_busy(|| wait);
+        assert!(failure.into_status().get_details_retry_info().is_none());
     }
 
     #[test]

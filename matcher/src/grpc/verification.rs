@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use matcher_core::overload::Class;
 use proto::v1::{self, BodyKind, verification_service_server::VerificationService};
 use tonic::{Request, Response, Status};
 use tracing::{Span, field::Empty, info, instrument};
@@ -11,7 +12,7 @@ use crate::{
     feature_models::FeatureModels,
 };
 
-use super::{Gate, decode, encode, peer, status::Failure};
+use super::{Gate, Peer, decode, encode, status::Failure};
 
 /// Verifies captures as they happen.
 #[derive(Clone)]
@@ -28,18 +29,21 @@ pub struct Verifications {
 impl VerificationService for Verifications {
     #[instrument(name = "verify", skip_all, fields(device.id = Empty, verification.transaction = Empty, verification.attempt = Empty))]
     async fn verify(&self, request: Request<v1::VerifyRequest>) -> Result<Response<v1::VerifyResponse>, Status> {
-        self.gate.answer(self.answer(peer(&request), request.into_inner())).await
+        self.gate.answer(Class::Live, request, |peer, message| self.answer(peer, message)).await
     }
 }
 
 impl Verifications {
-    async fn answer(&self, peer: Option<[u8; 32]>, message: v1::VerifyRequest) -> Result<v1::VerifyResponse, Failure> {
-        let device = self.app.admission.device(peer).await.map_err(Failure::Admission)?;
-        Span::current().record("device.id", &device.id);
-        let envelope = decode::envelope(message.envelope).map_err(Failure::Field)?;
-        let answer = match self.app.admission.capture(device, envelope).await.map_err(Failure::Admission)? {
+    async fn answer(&self, peer: Peer, message: v1::VerifyRequest) -> Result<v1::VerifyResponse, Failure> {
+        let envelope = match decode::envelope(message.envelope) {
+            Ok(envelope) => envelope,
+            // Whoever is not let in is told nothing else.
+            Err(error) => return Err(self.app.admission.device(peer).await.map_or_else(Failure::Admission, |_| Failure::Field(error))),
+        };
+        let answer = match self.app.admission.capture(peer, envelope).await.map_err(Failure::Admission)? {
             Admitted::Answered(record) => self.app.repeat(*record).await.map_err(Failure::Verify)?,
             Admitted::New(request, opened) => {
+                Span::current().record("device.id", &request.device.id);
                 Span::current().record("verification.transaction", &request.key.transaction);
                 Span::current().record("verification.attempt", request.key.attempt);
                 let capture = opened.message(BodyKind::Capture).map_err(Failure::Body)?;

@@ -221,7 +221,9 @@ async fn apply(store: &dyn Store, key: &PolicyKey, args: &ApplyArgs) -> Result<S
     let number = store.apply_policy(after, signed).await.map_err(|error| match error {
         StoreError::Conflict("policy number") => PolicyCommandError::Overtaken,
         StoreError::Conflict(_) => PolicyCommandError::VersionTaken { version: policy.version().to_owned() },
-        StoreError::Unavailable(_) | StoreError::Corrupt { .. } | StoreError::TooNew { .. } => PolicyCommandError::Store(error),
+        StoreError::Unavailable(_) | StoreError::Busy | StoreError::Corrupt { .. } | StoreError::TooNew { .. } => {
+            PolicyCommandError::Store(error)
+        }
     })?;
     let mode = policy.mode().word();
     Ok(format!(

@@ -29,6 +29,7 @@ mod flags;
 pub mod forgetting;
 mod holdings;
 mod keys;
+mod live;
 mod policies;
 pub mod postgres;
 mod readers;

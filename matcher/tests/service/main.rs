@@ -9,6 +9,7 @@ mod example;
 mod fields;
 mod forgetting;
 mod outcomes;
+mod overload;
 mod policies;
 mod policy_command;
 mod published;

@@ -74,6 +74,12 @@ pub(super) fn execute(connection: &Connection, sql: &str, parameters: impl Param
     connection.change(sql, &parameters.values(), what)
 }
 
+/// Runs a statement that changes rows, now or before the next one that is waited for; its place among the counts that
+/// `settle` gives.
+pub(super) fn execute_later(connection: &Connection, sql: &str, parameters: impl Params, what: &'static str) -> Result<usize, StoreError> {
+    connection.later(sql, &parameters.values(), what)
+}
+
 /// The identifier in columns `identifier_kind`, `identifier_region` and `identifier_hash`.
 pub(super) fn identifier(columns: &Columns<'_>) -> Result<IdentifierKey, StoreError> {
     Ok(IdentifierKey {

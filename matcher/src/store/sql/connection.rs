@@ -18,6 +18,8 @@ use crate::store::{StoreError, TimeMs};
 pub(in crate::store) struct Connection {
     engine: Engine,
     waiting: RefCell<Vec<Waiting>>,
+    /// Rows that statements changed which somebody may ask about.
+    done: RefCell<Vec<usize>>,
 }
 
 /// An engine.
@@ -58,12 +60,12 @@ pub(super) struct Mark(usize);
 impl Connection {
     /// To SQLite.
     pub(super) fn sqlite(connection: rusqlite::Connection) -> Self {
-        Self { engine: Engine::Sqlite(connection), waiting: RefCell::default() }
+        Self { engine: Engine::Sqlite(connection), waiting: RefCell::default(), done: RefCell::default() }
     }
 
     /// To PostgreSQL.
     pub(super) fn postgres(session: Session) -> Self {
-        Self { engine: Engine::Postgres(Box::new(session)), waiting: RefCell::default() }
+        Self { engine: Engine::Postgres(Box::new(session)), waiting: RefCell::default(), done: RefCell::default() }
     }
 
     /// Audit entries that wait for the commit.
@@ -89,6 +91,28 @@ impl Connection {
         match &self.engine {
             Engine::Sqlite(connection) => sqlite::change(connection, sql, values, what),
             Engine::Postgres(session) => session.change(sql, values, what),
+        }
+    }
+
+    /// Runs a statement that changes rows, now or before the next one that is waited for: nothing may depend on it but
+    /// rows. Its place among the counts of [`Connection::settle`].
+    pub(super) fn later(&self, sql: &str, values: &[Value<'_>], what: &'static str) -> Result<usize, StoreError> {
+        match &self.engine {
+            Engine::Sqlite(connection) => {
+                let rows = sqlite::change(connection, sql, values, what)?;
+                let mut done = self.done.borrow_mut();
+                done.push(rows);
+                Ok(done.len() - 1)
+            }
+            Engine::Postgres(session) => Ok(session.later(sql, values, what)),
+        }
+    }
+
+    /// Waits for the statements that were to be run later; says how many rows each of them changed.
+    pub(super) fn settle(&self) -> Result<Vec<usize>, StoreError> {
+        match &self.engine {
+            Engine::Sqlite(_) => Ok(self.done.take()),
+            Engine::Postgres(session) => session.settle(),
         }
     }
 
@@ -121,6 +145,7 @@ impl Connection {
 
     /// Makes the transaction durable.
     pub(super) fn commit(&self) -> Result<(), StoreError> {
+        self.settle()?;
         match &self.engine {
             Engine::Sqlite(connection) => sqlite::step(connection, "COMMIT"),
             Engine::Postgres(session) => session.run("COMMIT"),
@@ -130,6 +155,7 @@ impl Connection {
     /// Undoes the transaction, if there is one.
     pub(super) fn roll_back(&self) -> Result<(), StoreError> {
         self.waiting.borrow_mut().clear();
+        self.drop_later();
         match &self.engine {
             Engine::Sqlite(connection) if connection.is_autocommit() => Ok(()),
             Engine::Sqlite(connection) => sqlite::step(connection, "ROLLBACK"),
@@ -160,12 +186,20 @@ impl Connection {
     /// Undoes what was done since a mark.
     pub(super) fn back_to(&self, mark: Mark) -> Result<(), StoreError> {
         self.waiting.borrow_mut().truncate(mark.0);
+        self.drop_later();
         self.step("ROLLBACK TO SAVEPOINT change")
     }
 
     /// Ends what could be undone on its own.
     pub(super) fn release(&self) -> Result<(), StoreError> {
         self.step("RELEASE SAVEPOINT change")
+    }
+
+    fn drop_later(&self) {
+        self.done.borrow_mut().clear();
+        if let Engine::Postgres(session) = &self.engine {
+            session.drop_later();
+        }
     }
 
     /// Makes the next parts of what is kept in parts.

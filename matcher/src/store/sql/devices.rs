@@ -2,7 +2,7 @@
 
 use super::{
     Connection, audit,
-    columns::{Columns, execute, query, query_one},
+    columns::{Columns, execute, execute_later, query, query_one},
     params,
 };
 use crate::store::{Device, DeviceRole, StoreError, Taken, TimeMs, audit::events};
@@ -67,17 +67,38 @@ pub(super) fn last_sequence(connection: &Connection, device: &str) -> Result<u64
     Ok(last.unwrap_or_default())
 }
 
-/// Takes a sequence number for an envelope.
-pub(super) fn take_sequence(connection: &Connection, device: &str, sequence: u64, digest: &[u8; 32]) -> Result<Taken, StoreError> {
-    let sequence = i64::try_from(sequence).map_err(|_| StoreError::Corrupt { table: "device_sequence", field: "sequence" })?;
-    let sql = "INSERT INTO device_sequence (device_id, sequence, envelope_digest) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-    if execute(connection, sql, params![device, sequence, digest], "device sequence")? == 1 {
-        return Ok(Taken::Now);
-    }
+/// Takes a sequence number for an envelope, unless it is taken; one row changes if it was free.
+pub(super) fn use_sequence(connection: &Connection, device: &str, sequence: u64, digest: &[u8; 32]) -> Result<usize, StoreError> {
+    let sql = "INSERT INTO device_sequence (device_id, sequence, envelope_digest) VALUES (?1, ?2, ?3)
+         ON CONFLICT (device_id, sequence) DO NOTHING";
+    execute_later(connection, sql, params![device, number(sequence)?, digest], "device sequence")
+}
+
+/// Frees a sequence number that was taken in this very transaction.
+pub(super) fn free_sequence(connection: &Connection, device: &str, sequence: u64) -> Result<(), StoreError> {
+    let sql = "DELETE FROM device_sequence WHERE device_id = ?1 AND sequence = ?2";
+    execute(connection, sql, params![device, number(sequence)?], "device sequence").map(drop)
+}
+
+/// Whether a sequence number was taken for this envelope.
+pub(super) fn is_sequence_of(connection: &Connection, device: &str, sequence: u64, digest: &[u8; 32]) -> Result<bool, StoreError> {
     let sql = "SELECT envelope_digest FROM device_sequence WHERE device_id = ?1 AND sequence = ?2";
     let taken: Option<[u8; 32]> =
-        query_one(connection, sql, params![device, sequence], "device_sequence", |columns| columns.get("envelope_digest"))?;
-    Ok(if taken == Some(*digest) { Taken::Before } else { Taken::ForAnother })
+        query_one(connection, sql, params![device, number(sequence)?], "device_sequence", |columns| columns.get("envelope_digest"))?;
+    Ok(taken == Some(*digest))
+}
+
+fn number(sequence: u64) -> Result<i64, StoreError> {
+    i64::try_from(sequence).map_err(|_| StoreError::Corrupt { table: "device_sequence", field: "sequence" })
+}
+
+/// Takes a sequence number for an envelope.
+pub(super) fn take_sequence(connection: &Connection, device: &str, sequence: u64, digest: &[u8; 32]) -> Result<Taken, StoreError> {
+    let place = use_sequence(connection, device, sequence, digest)?;
+    if connection.settle()?.get(place) == Some(&1) {
+        return Ok(Taken::Now);
+    }
+    Ok(if is_sequence_of(connection, device, sequence, digest)? { Taken::Before } else { Taken::ForAnother })
 }
 
 fn decode(columns: &Columns<'_>) -> Result<Device, StoreError> {

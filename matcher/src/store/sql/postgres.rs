@@ -23,7 +23,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::{
     connection::{Isolation, Row},
     unavailable,
-    value::Value,
+    value::{Held, Value},
 };
 use crate::store::StoreError;
 
@@ -199,12 +199,21 @@ pub(super) struct Session {
     // Before the runtime, which it needs to end.
     client: RefCell<Option<Object>>,
     pool: Pool,
+    /// Statements that go with the next one that is waited for.
+    later: RefCell<Vec<Later>>,
     run: Run,
+}
+
+/// A statement that nobody waits for yet.
+struct Later {
+    sql: String,
+    values: Vec<Held>,
+    what: &'static str,
 }
 
 impl Session {
     fn new(run: Run, pool: Pool) -> Self {
-        Self { client: RefCell::new(None), pool, run }
+        Self { client: RefCell::new(None), pool, later: RefCell::default(), run }
     }
 
     /// A session on a free connection of a pool.
@@ -233,19 +242,27 @@ impl Session {
         Ok(())
     }
 
-    /// Runs what the connection is asked; a failure ends the transaction for everything but a savepoint.
+    /// Runs what the connection is asked, with what was to go before it; a failure ends the transaction for everything
+    /// but a savepoint. Also says how many rows changed by what went before.
     fn ask<T>(
         &self,
         what: Option<&'static str>,
         ask: impl AsyncFnOnce(&Object) -> Result<T, tokio_postgres::Error>,
-    ) -> Result<T, StoreError> {
+    ) -> Result<(T, Vec<usize>), StoreError> {
         let client = self.client.borrow();
         let client = client.as_ref().ok_or_else(|| unavailable(NoConnection))?;
-        let failed = |error: tokio_postgres::Error| match what {
-            Some(what) if is_conflict(&error) => StoreError::Conflict(what),
-            Some(_) | None => unavailable(error),
-        };
-        self.wait(ask(client)).map_err(failed)
+        let later = self.later.take();
+        self.wait(async {
+            let mut ready = Vec::new();
+            for statement in &later {
+                ready.push(statement.prepare(client).await?);
+            }
+            let before = async { futures_util::future::try_join_all(ready.iter().map(|statement| statement.send(client))).await };
+            let asked = async { ask(client).await.map_err(|error| failed(error, what)) };
+            // Both are sent before either is waited for, in this order.
+            let (before, asked) = futures_util::future::join(before, asked).await;
+            before.and_then(|before| Ok((asked?, before)))
+        })
     }
 
     pub(super) fn rows(
@@ -254,7 +271,7 @@ impl Session {
         values: &[Value<'_>],
         each: &mut dyn FnMut(Row<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let rows = self.ask(None, async |client| {
+        let (rows, _) = self.ask(None, async |client| {
             let statement = prepare(client, sql, values).await?;
             client.query(&statement, &parameters(values)).await
         })?;
@@ -262,7 +279,7 @@ impl Session {
     }
 
     pub(super) fn change(&self, sql: &str, values: &[Value<'_>], what: &'static str) -> Result<usize, StoreError> {
-        let rows = self.ask(Some(what), async |client| {
+        let (rows, _) = self.ask(Some(what), async |client| {
             let statement = prepare(client, sql, values).await?;
             client.execute(&statement, &parameters(values)).await
         })?;
@@ -272,16 +289,35 @@ impl Session {
     /// Sends the statement with all values before it waits for the first answer.
     pub(super) fn change_each(&self, sql: &str, rows: &[Vec<Value<'_>>], what: &'static str) -> Result<(), StoreError> {
         let Some(first) = rows.first() else { return Ok(()) };
-        self.ask(Some(what), async |client| {
+        let sent = self.ask(Some(what), async |client| {
             let statement = prepare(client, sql, first).await?;
             let parameters: Vec<_> = rows.iter().map(|row| parameters(row)).collect();
             let sent = parameters.iter().map(|row| client.execute(&statement, row));
             futures_util::future::try_join_all(sent).await.map(drop)
-        })
+        });
+        sent.map(drop)
+    }
+
+    /// Keeps a statement until the next one that is waited for; its place among those.
+    pub(super) fn later(&self, sql: &str, values: &[Value<'_>], what: &'static str) -> usize {
+        let mut later = self.later.borrow_mut();
+        later.push(Later { sql: sql.to_owned(), values: values.iter().map(Held::from).collect(), what });
+        later.len() - 1
+    }
+
+    pub(super) fn settle(&self) -> Result<Vec<usize>, StoreError> {
+        if self.later.borrow().is_empty() {
+            return Ok(Vec::new());
+        }
+        self.ask(None, async |_| Ok(())).map(|((), before)| before)
+    }
+
+    pub(super) fn drop_later(&self) {
+        self.later.borrow_mut().clear();
     }
 
     pub(super) fn run(&self, sql: &str) -> Result<(), StoreError> {
-        self.ask(None, async |client| client.batch_execute(sql).await)
+        self.ask(None, async |client| client.batch_execute(sql).await).map(drop)
     }
 
     pub(super) fn begin(&self, isolation: Isolation) -> Result<(), StoreError> {
@@ -305,6 +341,38 @@ impl Session {
 #[derive(Debug, Error)]
 #[error("there is no connection to the database")]
 struct NoConnection;
+
+impl Later {
+    /// Asks the database to read the statement, unless it has before.
+    async fn prepare(&self, client: &Object) -> Result<Ready<'_>, StoreError> {
+        let values: Vec<_> = self.values.iter().map(Held::value).collect();
+        let statement = prepare(client, &self.sql, &values).await.map_err(|error| failed(error, Some(self.what)))?;
+        Ok(Ready { statement, values, what: self.what })
+    }
+}
+
+/// A statement that only has to be sent.
+struct Ready<'a> {
+    statement: Statement,
+    values: Vec<Value<'a>>,
+    what: &'static str,
+}
+
+impl Ready<'_> {
+    async fn send(&self, client: &Object) -> Result<usize, StoreError> {
+        let sent = client.execute(&self.statement, &parameters(&self.values)).await;
+        let rows = sent.map_err(|error| failed(error, Some(self.what)))?;
+        Ok(usize::try_from(rows).unwrap_or(usize::MAX))
+    }
+}
+
+/// A change that met a row which must not exist twice is a conflict; all else is the database's trouble.
+fn failed(error: tokio_postgres::Error, what: Option<&'static str>) -> StoreError {
+    match what {
+        Some(what) if is_conflict(&error) => StoreError::Conflict(what),
+        Some(_) | None => unavailable(error),
+    }
+}
 
 /// A row that must not exist twice, or refers to none that exists.
 fn is_conflict(error: &tokio_postgres::Error) -> bool {

@@ -93,16 +93,7 @@ impl Subjects for SqlStore {
 
     async fn is_forgotten(&self, tombstones: &[[u8; 32]]) -> Result<bool, StoreError> {
         let tombstones = tombstones.to_vec();
-        let sql = "SELECT tombstone FROM forgotten WHERE tombstone = ?1";
-        let found = move |connection: &Connection| {
-            for tombstone in &tombstones {
-                if query_one(connection, sql, [tombstone], "forgotten", |columns| columns.get::<[u8; 32]>("tombstone"))?.is_some() {
-                    return Ok(true);
-                }
-            }
-            Ok(false)
-        };
-        self.readers.read(found).await
+        self.readers.read(move |connection| is_forgotten(connection, &tombstones)).await
     }
 
     async fn readmit(&self, tombstones: &[[u8; 32]]) -> Result<u64, StoreError> {
@@ -130,6 +121,17 @@ impl Subjects for SqlStore {
             }
         }
     }
+}
+
+/// Whether one of these is the tombstone of somebody who was forgotten.
+pub(super) fn is_forgotten(connection: &Connection, tombstones: &[[u8; 32]]) -> Result<bool, StoreError> {
+    let sql = "SELECT tombstone FROM forgotten WHERE tombstone = ?1";
+    for tombstone in tombstones {
+        if query_one(connection, sql, [tombstone], "forgotten", |columns| columns.get::<[u8; 32]>("tombstone"))?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn page(connection: &Connection, after: Option<SubjectId>, limit: u32) -> Result<Vec<SubjectId>, StoreError> {

@@ -60,6 +60,38 @@ impl ToSql for Value<'_> {
     }
 }
 
+/// A parameter that waits.
+#[derive(Debug, Clone)]
+pub(super) enum Held {
+    Integer(Option<i64>),
+    Real(Option<f64>),
+    Text(Option<String>),
+    Blob(Option<Vec<u8>>),
+}
+
+impl From<&Value<'_>> for Held {
+    fn from(value: &Value<'_>) -> Self {
+        match *value {
+            Value::Integer(number) => Self::Integer(number),
+            Value::Real(number) => Self::Real(number),
+            Value::Text(text) => Self::Text(text.map(str::to_owned)),
+            Value::Blob(bytes) => Self::Blob(bytes.map(<[u8]>::to_vec)),
+        }
+    }
+}
+
+impl Held {
+    /// Lends it.
+    pub(super) fn value(&self) -> Value<'_> {
+        match self {
+            Self::Integer(number) => Value::Integer(*number),
+            Self::Real(number) => Value::Real(*number),
+            Self::Text(text) => Value::Text(text.as_deref()),
+            Self::Blob(bytes) => Value::Blob(bytes.as_deref()),
+        }
+    }
+}
+
 /// What can be a parameter.
 pub(in crate::store) trait AsValue {
     /// As a parameter.

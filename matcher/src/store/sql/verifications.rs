@@ -4,12 +4,11 @@ use matcher_core::{Decision, Disposition, Mode, ReferenceFacts, Scene};
 
 use super::{
     Connection, audit, cases,
-    columns::{self, Columns, execute, query, query_one},
+    columns::{self, Columns, execute, execute_later, query, query_one},
     devices, flags, params, receipts, rechecks,
 };
 use crate::store::{
-    Listing, NewVerification, RecordId, Recorded, RequestKey, SealedProbe, StoreError, SubjectId, Taken, TimeMs, Verification,
-    audit::events,
+    Listing, NewVerification, RecordId, Recorded, RequestKey, SealedProbe, StoreError, SubjectId, TimeMs, Verification, audit::events,
 };
 
 const TABLE: &str = "verification";
@@ -65,20 +64,22 @@ pub(super) fn from(
 }
 
 /// Writes a verification with all that belongs to it, unless its request or sequence number is taken. Runs in
-/// the writer's transaction; two that race are decided by the request's key.
+/// the writer's transaction; two that race are decided by the keys.
 pub(super) fn record(connection: &Connection, new: &NewVerification) -> Result<Recorded, StoreError> {
     let record = &new.record;
-    if let Some(answered) = answered(connection, record)? {
-        return Ok(answered);
+    let request = put_request(connection, new)?;
+    let sequence = devices::use_sequence(connection, &record.device, record.sequence, &record.request_digest)?;
+    let counts = connection.settle()?;
+    let written = |place: usize| counts.get(place) == Some(&1);
+    if !written(request) {
+        if written(sequence) {
+            devices::free_sequence(connection, &record.device, record.sequence)?;
+        }
+        return answered(connection, record)?.ok_or(StoreError::Conflict("person"));
     }
-    match devices::take_sequence(connection, &record.device, record.sequence, &record.request_digest)? {
-        Taken::Now | Taken::Before => {}
-        Taken::ForAnother => return Ok(Recorded::SequenceTaken),
-    }
-    check_person(connection, new)?;
-    if !put_request(connection, record)? {
-        // Another process has answered it since the look above.
-        return answered(connection, record)?.ok_or(StoreError::Conflict("request"));
+    if !written(sequence) && !devices::is_sequence_of(connection, &record.device, record.sequence, &record.request_digest)? {
+        take_request_back(connection, &record.request)?;
+        return Ok(Recorded::SequenceTaken);
     }
     put(connection, record)?;
     if let Some(probe) = &new.probe {
@@ -109,26 +110,27 @@ fn answered(connection: &Connection, record: &Verification) -> Result<Option<Rec
     }))
 }
 
-/// Refuses a record about somebody who was forgotten, and a probe of somebody who withdrew consent, since the person
-/// was looked up.
-fn check_person(connection: &Connection, new: &NewVerification) -> Result<(), StoreError> {
-    let Some(subject) = new.record.subject else { return Ok(()) };
-    let sql = "SELECT withdrawn_at FROM subject JOIN data_key USING (subject_id) WHERE subject_id = ?1";
-    let stands: Option<Option<i64>> = query_one(connection, sql, [subject.0], "subject", |columns| columns.get("withdrawn_at"))?;
-    match stands {
-        Some(withdrawn_at) if new.probe.is_none() || withdrawn_at.is_none() => Ok(()),
-        Some(_) | None => Err(StoreError::Conflict("person")),
-    }
-}
-
 /// The person, or the record itself where nobody is known: every row has a place on some shard.
 fn leading_id(record: &Verification) -> [u8; 16] {
     record.subject.map_or(record.id.0, |subject| subject.0)
 }
 
-/// Notes which record answers a request; false when another one does.
-fn put_request(connection: &Connection, record: &Verification) -> Result<bool, StoreError> {
-    let request = &record.request;
+/// Notes which record answers a request, unless another one does; not where the record is about somebody who was forgotten
+/// since the person was looked up, nor a probe of somebody who has withdrawn consent since.
+fn put_request(connection: &Connection, new: &NewVerification) -> Result<usize, StoreError> {
+    let (record, request) = (&new.record, &new.record.request);
+    let stands = match (record.subject, &new.probe) {
+        // Without a condition, what follows could be taken for one of a join.
+        (None, _) => "WHERE TRUE",
+        (Some(_), None) => "WHERE EXISTS (SELECT 1 FROM data_key WHERE subject_id = ?5)",
+        (Some(_), Some(_)) => {
+            "WHERE EXISTS (SELECT 1 FROM data_key JOIN subject USING (subject_id) WHERE subject_id = ?5 AND withdrawn_at IS NULL)"
+        }
+    };
+    let sql = format!(
+        "INSERT INTO request (institution, transaction_id, attempt, envelope_digest, subject_id, verification_id, decided_at)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 {stands} ON CONFLICT (institution, transaction_id, attempt) DO NOTHING"
+    );
     let values = params![
         request.institution,
         request.transaction,
@@ -138,9 +140,12 @@ fn put_request(connection: &Connection, record: &Verification) -> Result<bool, S
         record.id.0,
         record.decided_at
     ];
-    let sql = "INSERT INTO request (institution, transaction_id, attempt, envelope_digest, subject_id, verification_id, decided_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (institution, transaction_id, attempt) DO NOTHING";
-    Ok(execute(connection, sql, values, "request")? == 1)
+    execute_later(connection, &sql, values, "request")
+}
+
+fn take_request_back(connection: &Connection, request: &RequestKey) -> Result<(), StoreError> {
+    let sql = "DELETE FROM request WHERE institution = ?1 AND transaction_id = ?2 AND attempt = ?3";
+    execute(connection, sql, params![request.institution, request.transaction, request.attempt], "request").map(drop)
 }
 
 fn put(connection: &Connection, record: &Verification) -> Result<(), StoreError> {
@@ -190,14 +195,14 @@ fn put(connection: &Connection, record: &Verification) -> Result<(), StoreError>
              reference_id)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24,
              ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35)";
-    execute(connection, sql, values, "verification").map(drop)
+    execute_later(connection, sql, values, "verification").map(drop)
 }
 
 fn put_probe(connection: &Connection, record: &Verification, probe: &SealedProbe) -> Result<(), StoreError> {
     // Sealed under a person's key: without the person it could never be opened or destroyed.
     let subject = record.subject.ok_or(StoreError::Corrupt { table: "probe", field: "subject_id" })?;
     let sql = "INSERT INTO probe (subject_id, verification_id, template, sample, decided_at) VALUES (?1, ?2, ?3, ?4, ?5)";
-    execute(connection, sql, params![subject.0, record.id.0, probe.template.0, probe.sample.0, record.decided_at], "probe").map(drop)
+    execute_later(connection, sql, params![subject.0, record.id.0, probe.template.0, probe.sample.0, record.decided_at], "probe").map(drop)
 }
 
 fn decode(columns: &Columns<'_>) -> Result<Verification, StoreError> {

@@ -24,8 +24,6 @@ const BATCH_LEN_MAX: usize = 256;
 /// Why a change was not made although nothing is wrong with it.
 #[derive(Debug, Error)]
 enum NotWritten {
-    #[error("too many changes are waiting to be written")]
-    QueueFull,
     #[error("the writer has stopped")]
     Stopped,
     #[error("the commit failed")]
@@ -58,6 +56,8 @@ trait Change: Send {
     fn isolation(&self) -> Isolation;
     /// Applies the change; false undoes it. It may be applied again after its transaction was undone.
     fn apply(&mut self, connection: &Connection) -> bool;
+    /// Hears that what it did was undone after all.
+    fn fail(&mut self, error: StoreError);
     /// Tells the caller, after the commit.
     fn answer(self: Box<Self>, commit: Result<(), Arc<CommitError>>);
 }
@@ -104,7 +104,7 @@ impl Writer {
         let pending = Pending { isolation, change, result: None, reply };
         let queue = self.queue.as_ref().ok_or_else(|| unavailable(NotWritten::Stopped))?;
         queue.try_send(Box::new(pending)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => unavailable(NotWritten::QueueFull),
+            mpsc::error::TrySendError::Full(_) => StoreError::Busy,
             mpsc::error::TrySendError::Closed(_) => unavailable(NotWritten::Stopped),
         })?;
         answer.await.map_err(|_| unavailable(NotWritten::Stopped))?
@@ -159,14 +159,19 @@ fn commit(connection: &Connection, batch: &mut [Box<dyn Change>], with: &mut imp
 fn apply_all(connection: &Connection, isolation: Isolation, batch: &mut [Box<dyn Change>]) -> Result<(), CommitError> {
     connection.begin(isolation).map_err(CommitError::Refused)?;
     if !connection.has_cheap_savepoints() {
-        if batch.iter_mut().all(|change| change.apply(connection)) {
+        if batch.iter_mut().all(|change| change.apply(connection)) && connection.settle().is_ok() {
             return Ok(());
         }
         connection.roll_back().map_err(CommitError::Refused)?;
         connection.begin(isolation).map_err(CommitError::Refused)?;
     }
     for change in batch {
-        undoable(connection, |connection| if change.apply(connection) { Ok(()) } else { Err(()) })?.ok();
+        let apply = |connection: &Connection| {
+            if change.apply(connection) { connection.settle().map(drop).map_err(Some) } else { Err(None) }
+        };
+        if let Err(Some(error)) = undoable(connection, apply)? {
+            change.fail(error);
+        }
     }
     Ok(())
 }
@@ -211,6 +216,10 @@ where
         }
         self.result = Some((self.change)(connection));
         matches!(self.result, Some(Ok(_)))
+    }
+
+    fn fail(&mut self, error: StoreError) {
+        self.result = Some(Err(error));
     }
 
     fn answer(self: Box<Self>, commit: Result<(), Arc<CommitError>>) {

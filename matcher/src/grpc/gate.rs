@@ -1,0 +1,107 @@
+//! The gate: every call waits for its turn here, and is given up when it takes too long.
+//!
+//! Not here: who is next (`crate::overload`), and who may do what (`crate::app::admission`).
+
+use std::{sync::Arc, time::Duration};
+
+use matcher_core::overload::Class;
+use tokio::time::Instant;
+use tonic::{Request, Response, Status, metadata::MetadataMap};
+
+use crate::{
+    app::{admission::AdmissionError, callers::Callers},
+    overload::Queue,
+    pki::certificate_sha256,
+};
+
+use super::status::Failure;
+
+/// SHA-256 of the certificate that a connection shows.
+pub type Peer = [u8; 32];
+
+/// Bounds what the services work on at once, for whom, and for how long.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    queue: Queue,
+    callers: Arc<Callers>,
+    timeout: Duration,
+}
+
+impl Gate {
+    /// A gate with a line, and the longest time for each call.
+    #[must_use]
+    pub fn new(queue: Queue, callers: Arc<Callers>, timeout: Duration) -> Self {
+        Self { queue, callers, timeout }
+    }
+
+    /// Works on a call of a class when its turn comes, and gives it up when it takes longer than it may or than the
+    /// caller waits.
+    ///
+    /// # Errors
+    /// What the caller is told when the call fails or is refused.
+    pub async fn answer<Q, A, F>(&self, class: Class, request: Request<Q>, call: impl FnOnce(Peer, Q) -> F) -> Result<Response<A>, Status>
+    where
+        F: Future<Output = Result<A, Failure>>,
+    {
+        let patience = caller_waits(request.metadata()).map_or(self.timeout, |waits| waits.min(self.timeout));
+        let deadline = Instant::now() + patience;
+        let work = async {
+            let peer = peer(&request).ok_or(Failure::Admission(AdmissionError::NoCertificate))?;
+            let _place = self.queue.enter(&self.callers.of(&peer), class, deadline).await.map_err(Failure::Overloaded)?;
+            call(peer, request.into_inner()).await.map_err(|failure| failure.or_busy(|| self.queue.later()))
+        };
+        let done = tokio::time::timeout_at(deadline, work).await.unwrap_or(Err(Failure::TimedOut));
+        done.map(Response::new).map_err(Failure::into_status)
+    }
+}
+
+fn peer<T>(request: &Request<T>) -> Option<Peer> {
+    let certificates = request.peer_certs()?;
+    certificates.first().map(|certificate| certificate_sha256(certificate))
+}
+
+/// How long the caller says that it waits (`grpc-timeout`): up to eight digits and a unit. What is not in that form
+/// says nothing.
+fn caller_waits(metadata: &MetadataMap) -> Option<Duration> {
+    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(number * 3600)),
+        "M" => Some(Duration::from_secs(number * 60)),
+        "S" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_millis(number)),
+        "u" => Some(Duration::from_micros(number)),
+        "n" => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &'static str, expected: Option<Duration>) {
+        let mut metadata = MetadataMap::new();
+        metadata.insert("grpc-timeout", text.parse().unwrap());
+        assert_eq!(caller_waits(&metadata), expected, "{text}");
+    }
+
+    #[test]
+    fn a_caller_says_how_long_it_waits() {
+        check("5S", Some(Duration::from_secs(5)));
+        check("5000000u", Some(Duration::from_secs(5)));
+        check("1H", Some(Duration::from_secs(3600)));
+        check("99999999M", Some(Duration::from_secs(99_999_999 * 60)));
+        check("20m", Some(Duration::from_millis(20)));
+        check("7n", Some(Duration::from_nanos(7)));
+        for wrong in ["", "5", "S", "123456789S", "-1S", "+1S", "1.5S", "5s"] {
+            check(wrong, None);
+        }
+        assert_eq!(caller_waits(&MetadataMap::new()), None);
+    }
+}
