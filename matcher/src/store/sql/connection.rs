@@ -163,6 +163,12 @@ impl Connection {
         }
     }
 
+    /// Whether a savepoint costs little beside a change: it costs SQLite copies of pages, and PostgreSQL two messages, so that
+    /// there changes are made without, and made again with, if one of them fails.
+    pub(super) fn has_cheap_savepoints(&self) -> bool {
+        matches!(self.engine, Engine::Sqlite(_))
+    }
+
     /// Whether the engine has undone the transaction by itself (SQLite, on a full disk and the like).
     pub(super) fn is_undone(&self) -> bool {
         match &self.engine {
