@@ -256,7 +256,11 @@ fn load(cli: &Cli) -> anyhow::Result<(DataDir, Config)> {
 }
 
 fn log(config: &LogConfig) -> anyhow::Result<()> {
-    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(EnvFilter::try_new(&config.filter)?);
+    // A log that cannot be written (a full disk) would otherwise be complained about on the same stream, which ends the thread.
+    let builder = tracing_subscriber::fmt()
+        .log_internal_errors(false)
+        .with_writer(std::io::stderr)
+        .with_env_filter(EnvFilter::try_new(&config.filter)?);
     let started = match config.format {
         LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
         LogFormat::Json => builder.json().try_init(),
