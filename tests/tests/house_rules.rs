@@ -54,7 +54,8 @@ fn dependencies_run_one_way() {
         ("capture-core", &["models-core"]),
         ("capture-agent", &["capture-core", "models", "models-core", "proto"]),
         ("matcher-core", &["models-core"]),
-        ("matcher", &["matcher-core", "models", "models-core", "proto"]),
+        ("matcher-index", &[]),
+        ("matcher", &["matcher-core", "matcher-index", "models", "models-core", "proto"]),
     ]);
     for (package, allowed) in &may_know {
         let tree = tree(package);

@@ -39,11 +39,11 @@ struct Arguments {
     /// Probes that are searched one by one, and together
     #[arg(long, default_value_t = 1_000)]
     probes: u64,
-    /// Share of searches that must find whom an exact one finds; the index is tuned for somewhat more
+    /// Share of searches that must find whom an exact one finds
     #[arg(long, default_value_t = 0.99)]
     recall: f64,
     /// The score from which the index is tuned to find: nobody below it is reported
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, default_value_t = 0.6)]
     recall_above: f32,
 }
 
@@ -63,7 +63,7 @@ fn main() -> Result<ExitCode> {
         expected: usize::try_from(count)?,
         exact_max: 20_000,
         bytes_max: 64 << 30,
-        recall: (1.0 + arguments.recall) / 2.0,
+        recall: arguments.recall,
         recall_above: arguments.recall_above,
     };
     let before = resident()?;
@@ -170,34 +170,33 @@ fn compare(real: &Real, index: &mut FaceIndex, flat: &FlatIndexImpl, probes: &[V
     };
     let mut engine = engine;
     let (mut exact, mut ours, mut alone, mut rescored) = (Times::default(), Times::default(), Times::default(), Times::default());
-    let (mut truth, mut found): (Vec<(Option<u64>, f32)>, Vec<Option<u64>>) = (Vec::new(), Vec::new());
+    let mut truth: Vec<(Option<u64>, f32)> = Vec::new();
+    let mut found = Vec::new();
     for _ in 0..ROUNDS {
         exact.take(probes, |probes| {
             let first = flat.search(&probes.concat(), 1)?;
             truth = first.labels.iter().map(|label| label.get()).zip(first.distances).collect();
             Ok(())
         })?;
-        ours.take(probes, |probes| index.search(&checked(probes, dimension)?, CANDIDATES).map(drop).map_err(Into::into))?;
-        alone.take(probes, |probes| engine.search(&probes.concat(), CANDIDATES).map(drop).map_err(Into::into))?;
+        // In turns probe by probe, so that a busy machine disturbs both alike.
+        let (mut through, mut beside) = (0.0, 0.0);
+        let few = probes.get(..200.min(probes.len())).unwrap_or(probes);
+        for probe in few {
+            through +=
+                milliseconds(|| index.search(&checked(std::slice::from_ref(probe), dimension)?, CANDIDATES).map(drop).map_err(Into::into))?;
+            beside += milliseconds(|| engine.search(probe, CANDIDATES).map(drop).map_err(Into::into))?;
+        }
+        ours.single.push(through / few.len() as f64);
+        alone.single.push(beside / few.len() as f64);
+        let each = probes.len() as f64;
+        ours.together.push(milliseconds(|| index.search(&checked(probes, dimension)?, CANDIDATES).map(drop).map_err(Into::into))? / each);
+        alone.together.push(milliseconds(|| engine.search(&probes.concat(), CANDIDATES).map(drop).map_err(Into::into))? / each);
         rescored.take(probes, |probes| {
             found = best(index, flat, probes, dimension)?;
             Ok(())
         })?;
     }
-    let mate = |probe: usize| Some(probe as u64 * (index.len() as u64 / probes.len() as u64));
-    let of_exact = truth.iter().enumerate().filter(|(probe, (first, _))| *first == mate(*probe)).count();
-    let of_ours = found.iter().enumerate().filter(|(probe, first)| **first == mate(*probe)).count();
-    let recall = of_ours as f64 / of_exact.max(1) as f64;
-    let agree = |least: f32| {
-        let reported = || truth.iter().zip(&found).filter(move |((_, score), _)| *score >= least);
-        (reported().filter(|((first, _), found)| first == *found).count(), reported().count())
-    };
-    let ((same, all), (same_above, above)) = (agree(-1.0), agree(arguments.recall_above));
-    say(&format!(
-        "the mate is first in {of_exact} exact searches of {all}, in {of_ours} of ours; the same is first in {same} of {all}, in \
-         {same_above} of the {above} with a score from {} on",
-        arguments.recall_above
-    ))?;
+    let recalled = recalled(index.len(), &truth, &found, arguments.recall_above)?;
     let [exact, ours, alone, rescored] = [exact, ours, alone, rescored].map(|times| times.medians());
     for (how, at) in [("one by one", 0), ("together", 1)] {
         let of = |times: [f64; 2]| times.get(at).copied().unwrap_or_default();
@@ -212,7 +211,7 @@ fn compare(real: &Real, index: &mut FaceIndex, flat: &FlatIndexImpl, probes: &[V
     }
     let bytes = index.bytes() as f64 / index.len() as f64;
     let kept = [
-        ("mates found first, of those an exact search finds", recall, recall >= arguments.recall, "at least 0.99"),
+        ("mates found first, of those an exact search finds", recalled, recalled >= arguments.recall, "at least 0.99"),
         ("time of exact, one by one", rescored[0] / exact[0], rescored[0] <= 0.1 * exact[0], "at most 0.10"),
         ("bytes a template", bytes, bytes <= 600.0, "at most 600"),
         ("through our layer, one by one", ours[0] / alone[0], ours[0] <= 1.15 * alone[0], "at most 1.15"),
@@ -242,4 +241,28 @@ fn write_engine(index: &FaceIndex, mut to: &File) -> Result<()> {
     index.save(&mut bytes)?;
     let Some(engine) = bytes.get(FaceIndex::saved_head_len(index.len())..) else { bail!("the saved index is too short") };
     to.write_all(engine).context("could not write the engine's form")
+}
+
+/// Says who is first in which searches; gives how many mates are first, as a share of those that an exact search finds.
+fn recalled(templates: usize, truth: &[(Option<u64>, f32)], found: &[Option<u64>], least: f32) -> Result<f64> {
+    let mate = |probe: usize| Some(probe as u64 * (templates as u64 / truth.len() as u64));
+    let of_exact = truth.iter().enumerate().filter(|(probe, (first, _))| *first == mate(*probe)).count();
+    let of_ours = found.iter().enumerate().filter(|(probe, first)| **first == mate(*probe)).count();
+    let agree = |least: f32| {
+        let reported = || truth.iter().zip(found).filter(move |((_, score), _)| *score >= least);
+        (reported().filter(|((first, _), found)| first == *found).count(), reported().count())
+    };
+    let ((same, all), (same_above, above)) = (agree(-1.0), agree(least));
+    say(&format!(
+        "the mate is first in {of_exact} exact searches of {all}, in {of_ours} of ours; the same is first in {same} of {all}, in \
+         {same_above} of the {above} with a score from {} on",
+        least
+    ))?;
+    Ok(of_ours as f64 / of_exact.max(1) as f64)
+}
+
+fn milliseconds(work: impl FnOnce() -> Result<()>) -> Result<f64> {
+    let started = Instant::now();
+    work()?;
+    Ok(started.elapsed().as_secs_f64() * 1e3)
 }

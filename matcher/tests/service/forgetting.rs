@@ -178,7 +178,7 @@ async fn nothing_is_left_of_a_person_who_was_forgotten() {
     assert!(proof.holds(), "{proof:?}");
     assert_eq!((proof.deleted["reference"], proof.deleted["probe"], proof.deleted["identifier"]), (1, 2, 2));
     assert_eq!((proof.pseudonymised["verification"], proof.pseudonymised["flag"] >= 1), (3, true), "{proof:?}");
-    assert_eq!(proof.kept.keys().map(String::as_str).collect::<Vec<_>>(), ["request", "verification"]);
+    assert_eq!(proof.kept.keys().map(String::as_str).collect::<Vec<_>>(), ["feed", "request", "verification"]);
     let searched = proof.search.as_ref().unwrap();
     assert!(searched.fragments > 50 && searched.files > 5, "{searched:?}");
 
