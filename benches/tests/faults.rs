@@ -155,11 +155,13 @@ async fn a_disk_that_fills_up_in_mid_load_loses_and_doubles_nothing() {
     fs::write(&ballast, vec![1; usize::try_from(free).unwrap() - 5 * 1024 * 1024]).unwrap();
     let captures = site.captures(CAPTURES, 20_480, 0);
     let sending = site.send(&channels, captures);
-    // Until nothing more goes in.
-    let mut before = usize::MAX;
-    while site.ledger.len() != before || before == 0 {
-        before = site.ledger.len();
-        tokio::time::sleep(Duration::from_millis(700)).await;
+    // Until nothing more goes in, for so long that it is not a busy machine.
+    let (mut before, mut unchanged) = (0, 0);
+    while before == 0 || unchanged < 5 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let now = site.ledger.len();
+        unchanged = if now == before { unchanged + 1 } else { 0 };
+        before = now;
     }
     assert!(before < CAPTURES, "the disk never filled up");
     fs::remove_file(&ballast).unwrap();

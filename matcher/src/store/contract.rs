@@ -20,6 +20,7 @@ mod batch;
 mod cases;
 mod deferred;
 mod feed;
+mod live;
 mod subjects;
 
 /// Runs the whole contract; `fresh` makes an empty store each time.
@@ -42,6 +43,8 @@ pub(crate) async fn check_all<F: Future<Output = Arc<dyn Store>>>(fresh: impl Fn
     many_writers_collide_and_each_request_has_one_record(fresh().await).await;
     neighbours_of_a_bad_item_are_written(fresh().await).await;
     a_recheck_is_taken_by_one_and_finished_once(fresh().await).await;
+    live::a_device_comes_with_the_answer_of_its_institution(fresh().await).await;
+    live::circumstances_name_the_person_or_that_there_was_one(fresh().await).await;
     receipts::check_all(&fresh).await;
     cases::check(&fresh).await;
     deferred::check_all(&fresh).await;

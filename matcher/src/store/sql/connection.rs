@@ -163,8 +163,8 @@ impl Connection {
         }
     }
 
-    /// Whether every change needs a savepoint of its own from the start: a savepoint costs SQLite nothing, and
-    /// PostgreSQL two messages, so that there changes are made without, and made again with, if one of them fails.
+    /// Whether a savepoint costs little beside a change: it costs SQLite copies of pages, and PostgreSQL two messages, so that
+    /// there changes are made without, and made again with, if one of them fails.
     pub(super) fn has_cheap_savepoints(&self) -> bool {
         matches!(self.engine, Engine::Sqlite(_))
     }

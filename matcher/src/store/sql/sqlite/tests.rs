@@ -18,6 +18,24 @@ fn file() -> (tempfile::TempDir, PathBuf) {
     (dir, path)
 }
 
+#[test]
+fn a_statement_is_planned_once_whatever_is_bound_to_it() {
+    let (_dir, path) = file();
+    let connection = super::open(&path).unwrap();
+    connection.execute_batch("CREATE TEMP TABLE t (a, b); CREATE INDEX temp.i ON t (a) WHERE b = 'x'").unwrap();
+    let planned_again = || {
+        let mut statement = connection.prepare("SELECT a FROM t WHERE a = ?1 AND b = ?2").unwrap();
+        for word in ["x", "y", "z"] {
+            assert!(!statement.exists([word, word]).unwrap());
+        }
+        statement.get_status(rusqlite::StatementStatus::RePrepare)
+    };
+    assert_eq!(planned_again(), 0);
+    // It would be otherwise.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, false).unwrap();
+    assert!(planned_again() > 0);
+}
+
 #[tokio::test]
 async fn the_contract_of_stores_holds() {
     let dir = tempfile::tempdir().unwrap();
