@@ -15,7 +15,7 @@ use matcher_index::Settings;
 use tracing::{info, warn};
 
 use super::{
-    IdentifyError,
+    IdentifyError, Opened,
     held::{Held, What},
     sealed, searched,
 };
@@ -23,10 +23,15 @@ use crate::{
     center::Center,
     config::IdentificationConfig,
     feature_models::{FeatureModel, FeatureModels},
-    store::{TimeMs, feed::Searchable},
+    store::{
+        TimeMs,
+        feed::{SearchRecord, Searchable},
+    },
     surroundings::Surroundings,
 };
 
+/// Visits that the index of references is tuned with.
+const TUNED_WITH: u32 = 256;
 /// Changes that the feed keeps: days of a city, 60 bytes each.
 const FEED_KEPT: u64 = 20_000_000;
 
@@ -127,6 +132,9 @@ impl Searcher {
                 },
             }
         }
+        if let (Some(references), Some(probes)) = (&mut indexes.references, &indexes.probes) {
+            self.tune(references, probes).await?;
+        }
         if let Some(held) = &mut indexes.references {
             turn.duplicates = self.duplicates(held).await?;
         }
@@ -136,6 +144,18 @@ impl Searcher {
         turn.many_faces = self.many_faces().await?;
         self.save_due(indexes, now).await?;
         Ok(turn)
+    }
+
+    /// Tunes the index of references with visits, where it is not exact.
+    async fn tune(&self, references: &mut Held, probes: &Held) -> Result<(), IdentifyError> {
+        if references.tuned || references.index().is_none_or(matcher_index::FaceIndex::is_exact) {
+            return Ok(());
+        }
+        let What { kind, made_by, since } = &probes.what;
+        // By ids, which are random: visits of some people, whoever they are.
+        let records = self.center.store.searchable(*kind, made_by, *since, None, TUNED_WITH).await.map_err(IdentifyError::Store)?;
+        let open = |record: &SearchRecord| Opened::open(&self.center.vault, *kind, record).map(|opened| opened.template);
+        references.tune(&records.iter().filter_map(open).collect::<Vec<_>>()).await
     }
 
     async fn save_due(&self, indexes: &mut Indexes, now: TimeMs) -> Result<(), IdentifyError> {
