@@ -35,7 +35,8 @@ models: ## fetches and checks models and test pictures into the cache folder
 	target/debug/models fetch
 	target/debug/datasets fetch registry-mini
 
-bench: ## benches: ratios in one run against a stated peer or limit
+bench: WRITE = $(if $(filter --write,$(ARGS)),--write benches/data/unit_costs.json)
+bench: ## benches: ratios in one run against a stated peer or limit; ARGS=--write notes the unit costs of `matcher plan`
 	@.ci/setup bench
 	@cargo build --release --workspace --bins --locked
 	@target/release/models fetch
@@ -43,6 +44,8 @@ bench: ## benches: ratios in one run against a stated peer or limit
 	target/release/enrolment_rate
 	target/release/tracking
 	target/release/city
+	target/release/enrol_synthetic $(WRITE)
+	target/release/load $(WRITE)
 	python3 benches/peers/run.py --programs target/release
 	cargo bench --locked --workspace --bench stages
 

@@ -120,7 +120,7 @@ impl CenterClient {
         };
         call.retry(self.pauses())
             .when(|error| matches!(error, CallError::Unreachable(_)) && started.elapsed() < self.retry_for)
-            .adjust(|error, pause| self.pause(error, pause?, self.retry_for.saturating_sub(started.elapsed())))
+            .adjust(|error, pause| pause_before(error, pause?, self.retry_for.saturating_sub(started.elapsed())))
             .notify(|error, pause| debug!(error = error as &dyn std::error::Error, retry.pause_ms = pause.as_millis(), "sent again"))
             .await
     }
@@ -147,15 +147,6 @@ impl CenterClient {
         ExponentialBuilder::new().with_min_delay(self.retry_pause).with_max_delay(PAUSE_MAX).without_max_times().with_jitter()
     }
 
-    /// The pause before the next repetition: not shorter than the center asks for. Nothing when that is past the time
-    /// for repetitions: asking earlier would only add to its load.
-    fn pause(&self, error: &CallError, pause: Duration, left: Duration) -> Option<Duration> {
-        match asked_pause(error) {
-            Some(asked) => Some(asked.max(pause.min(left))).filter(|pause| *pause <= left),
-            None => Some(pause),
-        }
-    }
-
     /// One call within its deadline, which the center is told too.
     async fn bounded<Q, A>(
         &self,
@@ -169,6 +160,15 @@ impl CenterClient {
             Ok(Err(status)) => Err(sort(status)),
             Err(_) => Err(CallError::Unreachable(Box::new(Status::deadline_exceeded("no answer within center.call_timeout_ms")))),
         }
+    }
+}
+
+/// The pause before the next repetition: not shorter than the center asks for. Nothing when that is past the time left
+/// for repetitions: asking earlier would only add to its load.
+fn pause_before(error: &CallError, pause: Duration, left: Duration) -> Option<Duration> {
+    match asked_pause(error) {
+        Some(asked) => Some(asked.max(pause)).filter(|_| asked <= left),
+        None => Some(pause),
     }
 }
 
@@ -211,6 +211,23 @@ mod tests {
             CallError::Failed(_) => "failed".to_owned(),
         };
         assert_eq!(shown, expected, "{code:?}");
+    }
+
+    #[track_caller]
+    fn check_pause(asked_ms: Option<u64>, left_ms: u64, expected_ms: Option<u64>) {
+        let ms = Duration::from_millis;
+        let details = tonic_types::ErrorDetails::with_retry_info(asked_ms.map(ms));
+        let busy = Status::with_error_details(Code::ResourceExhausted, "busy", details);
+        assert_eq!(pause_before(&sort(busy), ms(100), ms(left_ms)), expected_ms.map(ms), "{asked_ms:?} of {left_ms}");
+    }
+
+    #[test]
+    fn a_busy_center_is_asked_again_when_it_says_and_not_after_the_time_is_over() {
+        check_pause(Some(400), 10_000, Some(400));
+        check_pause(Some(20), 10_000, Some(100));
+        check_pause(Some(400), 400, Some(400));
+        check_pause(Some(401), 400, None);
+        check_pause(None, 10, Some(100));
     }
 
     #[test]

@@ -217,7 +217,7 @@ impl Verifier {
             identifier: Some(command.identifier()),
             operator: command.operator.as_str().to_owned(),
             captured_at_ms: capture.captured_at_ms,
-            clock_offset_ms: facts.as_ref().map_or(0, |facts| facts.clock_offset_ms),
+            clock_offset_ms: facts.as_ref().map_or(0, |facts| measured(facts.clock_offset_ms)),
             policy_version: policy.map(|policy| policy.version.clone()).unwrap_or_default(),
             notice: notice.to_owned(),
             consent: command.consent.as_str().to_owned(),
@@ -267,6 +267,11 @@ impl Verifier {
         let outbox = Arc::clone(&self.outbox);
         tokio::task::spawn_blocking(move || work(&outbox)).await.unwrap_or(Err(OutboxError::Interrupted))
     }
+}
+
+/// 0 says that the clock was never compared with the center's.
+fn measured(clock_offset_ms: i64) -> i64 {
+    if clock_offset_ms == 0 { 1 } else { clock_offset_ms }
 }
 
 /// What the policy asks before anybody is captured.

@@ -4,16 +4,20 @@
 //! Nothing here knows the wire, apart from the envelope, whose three states are the protocol itself.
 
 pub mod admission;
+pub mod batch;
 pub mod callers;
 pub mod cases;
 pub mod coverage;
+pub mod deferred;
 pub mod enrol;
 mod flags;
 pub mod freshness;
 pub mod health;
+mod judging;
 pub mod person;
 pub mod receipts;
 pub mod recheck;
+pub mod recompare;
 pub mod reextract;
 pub mod retention;
 pub mod sample;

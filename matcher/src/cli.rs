@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use crate::{
     audit::AuditCommand,
     backup::{BackupArgs, RestoreArgs},
+    batch_command::BatchCommand,
     cases::{CasesCommand, OperatorsArgs},
     coverage::CoverageArgs,
     device::IssueArgs,
@@ -79,6 +80,9 @@ pub enum Command {
     Device(DeviceCommand),
     /// Enrol people from a table and a folder of photos
     Enrol(EnrolArgs),
+    /// Captures that came late and re-comparisons: run, list, show, try again, call off
+    #[command(subcommand)]
+    Batch(BatchCommand),
     /// Cases: gather evidence, list, look, complain, decide, draws for a blind look
     #[command(subcommand)]
     Cases(CasesCommand),

@@ -17,12 +17,14 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{data_dir::DataDir, keys::source::KeySource};
 
+mod batch;
 mod cases;
 mod identification;
 mod overload;
 mod receipts;
 mod store;
 
+pub use batch::BatchConfig;
 pub use cases::CasesConfig;
 pub use identification::IdentificationConfig;
 pub use overload::OverloadConfig;
@@ -72,6 +74,8 @@ pub struct Config {
     pub receipts: ReceiptsConfig,
     /// Published keys.
     pub published: PublishedConfig,
+    /// Captures that come late and re-comparisons.
+    pub batch: BatchConfig,
     /// Evidence and cases.
     pub cases: CasesConfig,
     /// Searching faces.
@@ -351,6 +355,7 @@ impl Config {
                 return Err(ConfigError::Field { field, expected: format!("0 to 1, got {share}") });
             }
         }
+        self.batch.check()?;
         self.overload.check()?;
         self.receipts.check()?;
         self.published.check()?;
@@ -426,6 +431,8 @@ mod tests {
         check("[receipts]\npublish_ahead_minutes = 10081", "receipts.publish_ahead_minutes");
         check("[published]\nconnections_max = 0", "published.connections_max");
         check("[retention]\ndecision_days = 365", "retention.decision_days: expected a number from 1095 to 36500, got 365");
+        check("[batch]\nnightly_at = '25:00'", "batch.nightly_at: expected a time such as 02:30");
+        check("[batch]\nchunk = 0", "batch.chunk: expected a number from 1 to 4096, got 0");
         check("[log]\nfilter = 'a=b=c'", "log.filter: expected");
         check("[log]\nformat = 'xml'", "format");
         check("[log", "configuration:");

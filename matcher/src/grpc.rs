@@ -4,6 +4,7 @@
 //! service shares. Not here: rules and records (`crate::app`), sockets and stopping (`crate::serve`).
 
 pub mod decode;
+pub mod deferred;
 pub mod device;
 pub mod encode;
 pub mod enrolment;

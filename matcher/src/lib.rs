@@ -7,6 +7,7 @@
 pub mod app;
 pub mod audit;
 pub mod backup;
+pub mod batch_command;
 pub mod cases;
 pub mod center;
 pub mod cli;

@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser};
 use matcher::{
     audit::{self, AuditCommand},
     backup::{self, BackupArgs},
-    cases,
+    batch_command, cases,
     center::{self, Center, OpenError},
     cli::{self, Cli, Command, DeviceCommand},
     config::{Config, ConfigError, LogConfig, LogFormat},
@@ -54,6 +54,12 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Enrol(args) => return block_on(enrol(&load(cli)?, args)),
         Command::Flags(args) => block_on(listing(&load(cli)?, args, Records::Flags))?,
         Command::Verifications(args) => block_on(listing(&load(cli)?, args, Records::Verifications))?,
+        Command::Batch(command) => {
+            return block_on(async {
+                let (dir, config) = load(cli)?;
+                Ok(batch_command::run(command, &dir, &config).await?)
+            });
+        }
         Command::Cases(command) => block_on(async { Ok(cases::run(&load(cli)?, command).await?) })?,
         Command::Operators(args) => block_on(async { Ok(cases::operators(&load(cli)?, args).await?) })?,
         Command::Keys(command) => block_on(keys(cli, command))?,

@@ -15,7 +15,7 @@ use matcher_core::overload::{Arrival, Bucket, Class, Limits, Line, Rate, Ticket,
 use thiserror::Error;
 use tokio::{sync::oneshot, time::Instant};
 
-use crate::surroundings::os_random;
+use crate::{app::batch::Pressure, surroundings::os_random};
 
 /// Devices whose rate is remembered; more are forgotten once they have rested.
 const DEVICES_MAX: usize = 65_536;
@@ -63,6 +63,7 @@ pub struct Queue {
     limits: Limits,
     rate: Rate,
     began: Instant,
+    pressure: Pressure,
 }
 
 struct State {
@@ -86,7 +87,13 @@ impl Queue {
     pub fn new(limits: Limits, rate: Rate) -> Self {
         let state =
             State { line: Line::new(limits), waiting: HashMap::new(), buckets: HashMap::new(), call_seconds: FIRST_GUESS.as_secs_f64() };
-        Self { state: Arc::new(Mutex::new(state)), limits, rate, began: Instant::now() }
+        Self { state: Arc::new(Mutex::new(state)), limits, rate, began: Instant::now(), pressure: Pressure::default() }
+    }
+
+    /// With somebody who is to feel when live calls wait or are refused.
+    #[must_use]
+    pub fn felt_by(self, pressure: Pressure) -> Self {
+        Self { pressure, ..self }
     }
 
     /// Waits for a place.
@@ -94,7 +101,11 @@ impl Queue {
     /// # Errors
     /// When the call is not to be served, or not before its deadline.
     pub async fn enter(&self, caller: &Caller, class: Class, deadline: Instant) -> Result<Place, Refused> {
-        let (mut place, turn) = self.arrive(caller, class, deadline)?;
+        let arrived = self.arrive(caller, class, deadline);
+        if class == Class::Live && !matches!(&arrived, Ok((_, None)) | Err(Refused { why: Busy::Device, .. })) {
+            self.pressure.felt();
+        }
+        let (mut place, turn) = arrived?;
         let Some(turn) = turn else { return Ok(place) };
         match tokio::time::timeout_at(deadline, turn).await {
             Ok(Ok(())) => {

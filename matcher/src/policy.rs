@@ -25,6 +25,7 @@ use crate::{
 pub mod command;
 pub mod device;
 pub mod dry_run;
+pub mod history;
 
 /// The policy in force cannot be had.
 #[derive(Debug, Error)]
@@ -70,6 +71,12 @@ impl PolicyKey {
     #[must_use]
     pub fn public(&self) -> VerifyingKey {
         self.0.verifying_key()
+    }
+
+    /// Signs what became of an envelope that came late: devices have this key's public half.
+    #[must_use]
+    pub fn acknowledge(&self, acknowledgement: &proto::v1::Acknowledgement) -> proto::v1::SignedAcknowledgement {
+        proto::acknowledgement::sign(acknowledgement, &self.0)
     }
 
     /// A checked policy, signed, to be applied.

@@ -12,8 +12,9 @@ use models_core::{ModelId, RecipeId};
 use proto::{
     MESSAGE_LEN_MAX,
     v1::{
-        device_service_server::DeviceServiceServer, enrolment_service_server::EnrolmentServiceServer,
-        receipt_service_server::ReceiptServiceServer, verification_service_server::VerificationServiceServer,
+        deferred_service_server::DeferredServiceServer, device_service_server::DeviceServiceServer,
+        enrolment_service_server::EnrolmentServiceServer, receipt_service_server::ReceiptServiceServer,
+        verification_service_server::VerificationServiceServer,
     },
 };
 use thiserror::Error;
@@ -26,6 +27,7 @@ use jobs::Jobs;
 use crate::{
     app::{
         admission::Admission,
+        batch::Pressure,
         callers::Callers,
         freshness::Freshness,
         health::Health,
@@ -41,12 +43,15 @@ use crate::{
     data_dir::DataDir,
     durable,
     feature_models::{FeatureModels, FeatureModelsError},
-    grpc::{Gate, device::Devices, enrolment::Enrolments, listener::Listener, receipt::ReceiptFront, verification::Verifications},
+    grpc::{
+        Gate, deferred::Deferrals, device::Devices, enrolment::Enrolments, listener::Listener, receipt::ReceiptFront,
+        verification::Verifications,
+    },
     index_command::{self, IndexCommandError},
     keys::{KeyError, OpeningKeys},
     networks::Networks,
     overload::Queue,
-    policy::Policies,
+    policy::{Policies, history::History},
     receipt_keys::ReceiptKeys,
     surroundings::System,
     tls::{ServerTls, TlsError},
@@ -54,6 +59,9 @@ use crate::{
 };
 
 mod jobs;
+mod late;
+
+pub use late::runner;
 
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -155,6 +163,7 @@ pub struct Bound {
 struct Services {
     verifications: Verifications,
     enrolments: Enrolments,
+    deferrals: Deferrals,
     devices: Devices,
     receipts: ReceiptFront,
     receipt_keys: Arc<ReceiptKeys>,
@@ -263,6 +272,7 @@ async fn serve(
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<VerificationServiceServer<Verifications>>().await;
     reporter.set_serving::<EnrolmentServiceServer<Enrolments>>().await;
+    reporter.set_serving::<DeferredServiceServer<Deferrals>>().await;
     reporter.set_serving::<DeviceServiceServer<Devices>>().await;
     reporter.set_serving::<ReceiptServiceServer<ReceiptFront>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
@@ -273,6 +283,7 @@ async fn serve(
     let router = server(config)
         .add_service(VerificationServiceServer::new(services.verifications).max_decoding_message_size(MESSAGE_LEN_MAX))
         .add_service(EnrolmentServiceServer::new(services.enrolments).max_decoding_message_size(MESSAGE_LEN_MAX))
+        .add_service(DeferredServiceServer::new(services.deferrals).max_decoding_message_size(MESSAGE_LEN_MAX))
         .add_service(DeviceServiceServer::new(services.devices).max_decoding_message_size(MESSAGE_LEN_MAX))
         .add_service(ReceiptServiceServer::new(services.receipts).max_decoding_message_size(RECEIPT_MESSAGE_LEN_MAX))
         .add_service(health)
@@ -283,6 +294,7 @@ async fn serve(
         info!("stopping: no new connections; calls under way are finished");
         reporter.set_not_serving::<VerificationServiceServer<Verifications>>().await;
         reporter.set_not_serving::<EnrolmentServiceServer<Enrolments>>().await;
+        reporter.set_not_serving::<DeferredServiceServer<Deferrals>>().await;
         reporter.set_not_serving::<DeviceServiceServer<Devices>>().await;
         reporter.set_not_serving::<ReceiptServiceServer<ReceiptFront>>().await;
         stopping.notify_one();
@@ -327,7 +339,8 @@ async fn services(dir: &DataDir, config: &Config, tls: Arc<ServerTls>) -> Result
         return Err(ServeError::UnknownModel { model: policy.model().clone(), recipe: policy.recipe().clone() });
     }
     let callers = Arc::new(Callers::default());
-    let queue = Queue::new(config.overload.limits(&config.server), config.overload.rate());
+    let pressure = Pressure::default();
+    let queue = Queue::new(config.overload.limits(&config.server), config.overload.rate()).felt_by(pressure.clone());
     let gate = Gate::new(queue, Arc::clone(&callers), config.server.request_timeout());
     let admission = Admission { store: Arc::clone(&center.store), opening: Arc::clone(&opening), surroundings: Arc::new(System), callers };
     let health = Health { admission: admission.clone(), policies: Arc::clone(&center.policies) };
@@ -340,10 +353,14 @@ async fn services(dir: &DataDir, config: &Config, tls: Arc<ServerTls>) -> Result
     let sealer = Sealer::new(Arc::clone(&center.store), dir, &config.audit);
     let (retention, surroundings) = (config.retention, Arc::new(System));
     let retaining = || Retainer { center: center.clone(), surroundings, rule: retention.rule(), every: retention.every() };
+    let history = Arc::new(History::new(Arc::clone(&center.store), *center.policies.key()));
+    let deferrals = late::deferrals(dir, config, &center, &admission, &history, (&models, &gate))?;
+    let batch = config.batch.here.then(|| runner(&center, config, history, pressure));
     let searcher = config.identification.here.then(|| index_command::searcher(center.clone(), dir, config));
     let jobs = Jobs {
         searcher: searcher.transpose().map_err(ServeError::Index)?,
         rechecker,
+        batch,
         cases,
         retainer: retention.here.then(retaining),
         sealer,
@@ -363,6 +380,7 @@ async fn services(dir: &DataDir, config: &Config, tls: Arc<ServerTls>) -> Result
     Ok(Services {
         verifications: Verifications { app: verifier, models, gate: gate.clone() },
         enrolments,
+        deferrals,
         devices: Devices { app: health, gate },
         receipts,
         receipt_keys,

@@ -11,9 +11,11 @@ use matcher_core::{Decision, Disposition, FlagKind, IdentifierKind, Mode, Rechec
 use thiserror::Error;
 
 pub mod audit;
+pub mod batch;
 pub mod cases;
 #[cfg(test)]
 pub(crate) mod contract;
+pub mod deferred;
 pub mod extractions;
 pub mod feed;
 pub mod holdings;
@@ -359,6 +361,8 @@ pub enum Recorded {
     AlreadyAnswered(Box<Verification>),
     /// Another envelope was answered under the same request; this is that record.
     RequestTaken(Box<Verification>),
+    /// Another envelope came late under the same request and waits to be compared; its record will have this id.
+    RequestWaits(RecordId),
     /// The device used this sequence number for another envelope.
     SequenceTaken,
 }
@@ -378,8 +382,10 @@ pub struct Listing {
 #[async_trait]
 pub trait Store:
     AuditLog
+    + batch::Batch
     + cases::Cases
     + Count
+    + deferred::Deferred
     + extractions::Extractions
     + feed::Feed
     + KeyStore

@@ -118,6 +118,12 @@ impl<'a> RecordContext<'a> {
         Self { table: "probe", column: "sample", subject, record, model: "" }
     }
 
+    /// What is recorded of a capture that waits to be compared; the record is its verification's.
+    #[must_use]
+    pub fn deferred_facts(subject: SubjectId, record: RecordId) -> Self {
+        Self { table: "deferred", column: "facts", subject, record, model: "" }
+    }
+
     /// The day or year of birth.
     #[must_use]
     pub fn birth(subject: SubjectId) -> Self {

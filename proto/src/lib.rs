@@ -1,8 +1,9 @@
 //! The contract between counters and the center: `countersign.v1`, and the envelope that carries captures.
 //!
-//! Here: the messages and services generated from `proto/`, and [`envelope`], which seals, signs, checks
-//! and opens. Not here: what any of it means; both sides translate at their edge.
+//! Here: the messages and services generated from `proto/`, [`envelope`], which seals, signs, checks
+//! and opens, and [`acknowledgement`], the center's word on one that was spooled. Not here: what any of it means; both sides translate at their edge.
 
+pub mod acknowledgement;
 pub mod envelope;
 mod redacted;
 

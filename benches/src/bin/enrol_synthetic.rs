@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Result;
 use benches::load::{
-    center::Place,
+    center::{Kept, Place},
     costs,
     machine::{Machine, resident_bytes},
 };
@@ -28,7 +28,7 @@ struct Arguments {
     /// Bytes of a photo; none is behind a record, but photos are kept with it
     #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=5_242_880))]
     photo_bytes: u32,
-    /// Where the store is: "sqlite", or the address of a PostgreSQL database
+    /// Where the store is: "sqlite", "postgres" for a server of this run's own, or the address of an empty PostgreSQL database
     #[arg(long, default_value = "sqlite")]
     store: String,
     /// Folder of the center, kept, for `load --data`; without it a new one that is removed
@@ -73,7 +73,8 @@ async fn measure(arguments: &Arguments) -> Result<Report> {
     let folder = tempfile::tempdir()?;
     let root = arguments.data.clone().unwrap_or_else(|| folder.path().to_owned());
     std::fs::create_dir_all(&root)?;
-    let place = Place::new(&root, (arguments.store != "sqlite").then(|| arguments.store.clone()));
+    let kept = Kept::of(&arguments.store)?;
+    let place = Place::new(&root, kept.url.clone());
     place.prepare().await?;
     let center = place.open().await?;
     let there = center.store.holdings().await?.references;

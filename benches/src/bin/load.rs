@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, Result};
 use benches::load::{
     arrivals::{Spread, schedule},
-    center::{Device, Place},
+    center::{Device, Kept, Place},
     costs,
     drive::{self, Outcome, Stock},
     empty,
@@ -63,7 +63,7 @@ struct Arguments {
     /// Captures made for a closed round, per second of it; a round that uses them up ends early
     #[arg(long, default_value_t = 2_000)]
     made_per_second: usize,
-    /// Where the store is: "sqlite", or the address of a PostgreSQL database that is empty
+    /// Where the store is: "sqlite", "postgres" for a server of this run's own, or the address of an empty PostgreSQL database
     #[arg(long, default_value = "sqlite")]
     store: String,
     /// Folder of the center, kept and used again; without it a new one that is removed
@@ -171,8 +171,8 @@ impl Bench<'_> {
 }
 
 async fn measure(arguments: &Arguments, root: &Path) -> Result<Report> {
-    let url = (arguments.store != "sqlite").then(|| arguments.store.clone());
-    let place = Place::new(root, url);
+    let kept = Kept::of(&arguments.store)?;
+    let place = Place::new(root, kept.url.clone());
     place.prepare().await?;
     let center = place.open().await?;
     place.enrol(&center, arguments.enrolled, 512, |_| {}).await?;
@@ -215,7 +215,7 @@ async fn measure(arguments: &Arguments, root: &Path) -> Result<Report> {
     let added = place.store_bytes().saturating_sub(before);
     Ok(Report {
         machine: Machine::here(),
-        store: if arguments.store == "sqlite" { "SQLite".to_owned() } else { "PostgreSQL".to_owned() },
+        store: kept.engine().to_owned(),
         enrolled: arguments.enrolled,
         callers: arguments.callers.into(),
         sample_bytes: sample_len,

@@ -26,6 +26,7 @@ use matcher::{
 };
 use matcher_core::Policy;
 use proto::envelope::OpeningPublicKey;
+use tests_postgres::Postgres;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 use super::{
@@ -64,6 +65,38 @@ impl Device {
     pub fn connect(&self, address: &str) -> Result<Channel> {
         let tls = ClientTlsConfig::new().ca_certificate(self.ca.clone()).domain_name("localhost").identity(self.identity.clone());
         Ok(Endpoint::from_shared(address.to_owned())?.tls_config(tls)?.tcp_nodelay(true).connect_lazy())
+    }
+}
+
+/// Where a run keeps its records.
+#[derive(Debug)]
+pub struct Kept {
+    /// The address of a PostgreSQL database; nothing for a file in the center's folder.
+    pub url: Option<String>,
+    /// A server of the run's own, which ends with it.
+    pub own: Option<Postgres>,
+}
+
+impl Kept {
+    /// `sqlite`, `postgres` for a server of the run's own, or the address of an empty PostgreSQL database.
+    ///
+    /// # Errors
+    /// When the server does not start.
+    pub fn of(word: &str) -> Result<Self> {
+        Ok(match word {
+            "sqlite" => Self { url: None, own: None },
+            "postgres" => {
+                let own = Postgres::start()?;
+                Self { url: Some(own.database("load")?), own: Some(own) }
+            }
+            url => Self { url: Some(url.to_owned()), own: None },
+        })
+    }
+
+    /// The engine's name.
+    #[must_use]
+    pub fn engine(&self) -> &'static str {
+        if self.url.is_some() { "PostgreSQL" } else { "SQLite" }
     }
 }
 

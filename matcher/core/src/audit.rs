@@ -83,6 +83,20 @@ words! {
         KeysBackedUp = "keys_backed_up",
         /// The store was copied.
         StoreBackedUp = "store_backed_up",
+        /// A capture that came late was stored, to be compared.
+        CaptureStored = "capture_stored",
+        /// A capture that came late was put aside: it could not be compared as often as is tried.
+        CaptureParked = "capture_parked",
+        /// Captures that were put aside were to be tried again.
+        CapturesRetried = "captures_retried",
+        /// A re-comparison of many captures was asked for.
+        BatchRequested = "batch_requested",
+        /// A re-comparison ended.
+        BatchFinished = "batch_finished",
+        /// A re-comparison was called off.
+        BatchCancelled = "batch_cancelled",
+        /// Chunks of a re-comparison that were put aside were to be tried again.
+        BatchRetried = "batch_retried",
         /// All records were copied into another store.
         StoreCopied = "store_copied",
         /// The audit log itself was handed out.

@@ -8,6 +8,7 @@
 pub mod audit;
 pub mod birth;
 pub mod decision;
+pub mod deferred;
 pub mod dry_run;
 pub mod evidence;
 pub mod flag;
@@ -29,6 +30,7 @@ pub use decision::{
     AcquisitionFailure, Compared, Comparison, Decision, Disposition, Earlier, Evidence, Finding, NoDecision, Reference, ReferenceFacts,
     ReferenceState, Scene, Verdict, decide, judge, told,
 };
+pub use deferred::{Doubt, JobKind, JobState, RetryRule, UploadRefusal};
 pub use flag::{FlagKind, flags_for};
 pub use identifier::{Identifier, IdentifierError, IdentifierKind, LookupKey, Region};
 pub use policy::{AttackRule, Basis, Mode, Policy, PolicyError, ScenePolicy};

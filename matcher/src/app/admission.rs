@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::{
     keys::OpeningKeys,
-    store::{Device, DeviceRole, Flag, RequestKey, Store, StoreError, Taken, Verification},
+    store::{Device, DeviceRole, Flag, RecordId, RequestKey, Store, StoreError, Taken, Verification},
     surroundings::Surroundings,
 };
 
@@ -172,6 +172,14 @@ impl Admission {
         }
     }
 
+    /// Flags a second capture under a request whose capture came late and waits.
+    pub(super) async fn request_waits(&self, request: &Request, waiting: RecordId) -> AdmissionError {
+        match self.raise(flags::request_taken(request, waiting, "", self.surroundings.now_ms())).await {
+            Ok(()) => AdmissionError::RequestReused,
+            Err(error) => AdmissionError::Store(error),
+        }
+    }
+
     /// Writes a flag of its own; one that is there already (the same envelope came again) is left alone.
     pub(super) async fn raise(&self, flag: Flag) -> Result<(), StoreError> {
         match self.store.record_flag(flag).await {
@@ -182,7 +190,8 @@ impl Admission {
         }
     }
 
-    fn open(&self, authentic: Authentic) -> Result<Opened, AdmissionError> {
+    /// Opens an authentic envelope.
+    pub(super) fn open(&self, authentic: Authentic) -> Result<Opened, AdmissionError> {
         let name = &authentic.header().recipient_key;
         let unknown = || AdmissionError::Envelope(EnvelopeError::UnknownRecipient(name.clone()));
         let key = self.opening.find(name).ok_or_else(unknown)?;
@@ -191,7 +200,7 @@ impl Admission {
 }
 
 /// Checks that the envelope is the device's. About 90 µs of arithmetic: not worth another thread.
-fn authenticate(device: Device, parsed: Parsed) -> Result<(Request, Authentic), AdmissionError> {
+pub(super) fn authenticate(device: Device, parsed: Parsed) -> Result<(Request, Authentic), AdmissionError> {
     if parsed.header().device != device.id {
         return Err(AdmissionError::ForeignEnvelope);
     }

@@ -27,6 +27,12 @@ pub(super) fn transaction_reused(request: &Request, first: &Verification, now: T
     Flag { verification: Some(first.id), identifier_masked, ..of_envelope(FlagKind::TransactionReused, request, now) }
 }
 
+/// A second capture came under a request that is taken by one that came late, answered or not.
+pub(super) fn request_taken(request: &Request, verification: RecordId, identifier_masked: &str, now: TimeMs) -> Flag {
+    let identifier_masked = identifier_masked.to_owned();
+    Flag { verification: Some(verification), identifier_masked, ..of_envelope(FlagKind::TransactionReused, request, now) }
+}
+
 /// A device used a sequence number for a second envelope.
 pub(super) fn sequence_reused(request: &Request, identifier_masked: &str, now: TimeMs) -> Flag {
     Flag { identifier_masked: identifier_masked.to_owned(), ..of_envelope(FlagKind::TamperingSuspected, request, now) }

@@ -60,14 +60,24 @@ impl Person {
     #[must_use]
     pub fn open(vault: &Vault, stored: &StoredSubject, met: Met<'_>) -> Self {
         let key = vault.unwrap_data_key(stored.subject, &stored.data_key).ok();
-        let Some(key) = key.filter(|key| is_bound(key, stored, met.identifier, met.key)) else {
+        Self::opened_with(key.filter(|key| is_bound(key, stored, met.identifier, met.key)), stored, met.captured_at)
+    }
+
+    /// Opens a person whom a capture met before: what was sealed under the person's key then says who it is.
+    #[must_use]
+    pub fn open_known(vault: &Vault, stored: &StoredSubject, references_of: TimeMs) -> Self {
+        Self::opened_with(vault.unwrap_data_key(stored.subject, &stored.data_key).ok(), stored, references_of)
+    }
+
+    fn opened_with(key: Option<DataKey>, stored: &StoredSubject, references_of: TimeMs) -> Self {
+        let Some(key) = key else {
             return Self { subject: None, key: None, birth: None, known: Known::Unreadable };
         };
         let birth = stored.birth.as_ref().and_then(|sealed| open_birth(&key, stored.subject, sealed));
         if stored.withdrawn_at.is_some() {
             return Self { subject: Some(stored.subject), key: None, birth, known: Known::Withdrawn };
         }
-        let known = open_in_force(&key, stored, met.captured_at).map_or(Known::Unreadable, Known::References);
+        let known = open_in_force(&key, stored, references_of).map_or(Known::Unreadable, Known::References);
         Self { subject: Some(stored.subject), key: Some(key), birth, known }
     }
 

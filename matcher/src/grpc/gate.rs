@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use crate::{
     app::{admission::AdmissionError, callers::Callers},
-    overload::Queue,
+    overload::{Place, Queue},
     pki::certificate_sha256,
 };
 
@@ -53,9 +53,26 @@ impl Gate {
         let done = tokio::time::timeout_at(deadline, work).await.unwrap_or(Err(Failure::TimedOut));
         done.map(Response::new).map_err(Failure::into_status)
     }
+
+    /// Waits for a place for work of a class that one connection brings piece by piece, and asks again as often as it is told
+    /// to come later, for as long as a call may take.
+    ///
+    /// # Errors
+    /// When there is none for that long.
+    pub async fn place(&self, class: Class, peer: &Peer) -> Result<Place, Failure> {
+        let deadline = Instant::now() + self.timeout;
+        loop {
+            match self.queue.enter(&self.callers.of(peer), class, deadline).await {
+                Ok(place) => return Ok(place),
+                Err(refused) if Instant::now() + refused.retry_after >= deadline => return Err(Failure::Overloaded(refused)),
+                Err(refused) => tokio::time::sleep(refused.retry_after).await,
+            }
+        }
+    }
 }
 
-fn peer<T>(request: &Request<T>) -> Option<Peer> {
+/// The certificate that a connection shows, by its SHA-256.
+pub(super) fn peer<T>(request: &Request<T>) -> Option<Peer> {
     let certificates = request.peer_certs()?;
     certificates.first().map(|certificate| certificate_sha256(certificate))
 }

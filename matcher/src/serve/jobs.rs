@@ -1,4 +1,5 @@
-//! What a server does beside answering: looks for new policies and keys, gathers evidence, makes templates again, deletes
+//! What a server does beside answering: looks for new policies and keys, compares captures that
+//! came late, gathers evidence, makes templates again, deletes
 //! what is over, signs the audit log's heads, counts faces.
 //!
 //! All of it ends with the server; what a job had in hand stays due. Not here: what the jobs do (`crate::app`).
@@ -8,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use tracing::warn;
 
 use crate::{
-    app::{cases::CaseRunner, recheck::Rechecker, retention::Retainer},
+    app::{batch::Runner, cases::CaseRunner, recheck::Rechecker, retention::Retainer},
     audit::Sealer,
     identify::role::Searcher,
     keys::OpeningKeys,
@@ -30,6 +31,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 #[derive(Clone)]
 pub(super) struct Jobs {
     pub(super) rechecker: Option<Rechecker>,
+    pub(super) batch: Option<Runner>,
     pub(super) cases: Option<CaseRunner>,
     pub(super) retainer: Option<Retainer>,
     pub(super) searcher: Option<Searcher>,
@@ -46,11 +48,17 @@ pub(super) struct Jobs {
 impl Jobs {
     /// Works until it is dropped.
     pub(super) async fn run(self) {
-        let Self { rechecker, cases, retainer, searcher, sealer, policies, vault, lookup, opening, tls, store, filing_threshold } = self;
+        let Self { rechecker, batch, cases, retainer, searcher, sealer, policies, vault, lookup, opening, tls, store, filing_threshold } =
+            self;
         tokio::join!(
             async {
                 if let Some(rechecker) = rechecker {
                     rechecker.run().await;
+                }
+            },
+            async {
+                if let Some(batch) = batch {
+                    batch.run().await;
                 }
             },
             async {

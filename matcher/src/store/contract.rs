@@ -16,7 +16,9 @@ use super::{
     RecordId, Recorded, RequestKey, Sealed, SealedProbe, Store, StoreError, StoredReference, SubjectId, Verification,
 };
 
+mod batch;
 mod cases;
+mod deferred;
 mod feed;
 mod subjects;
 
@@ -42,6 +44,8 @@ pub(crate) async fn check_all<F: Future<Output = Arc<dyn Store>>>(fresh: impl Fn
     a_recheck_is_taken_by_one_and_finished_once(fresh().await).await;
     receipts::check_all(&fresh).await;
     cases::check(&fresh).await;
+    deferred::check_all(&fresh).await;
+    batch::check_all(&fresh).await;
     feed::check(&fresh).await;
 }
 
@@ -334,7 +338,7 @@ async fn many_writers_collide_and_each_request_has_one_record(store: Arc<dyn Sto
         match writer.await.unwrap() {
             Recorded::Stored => stored += 1,
             Recorded::RequestTaken(_) => {}
-            other @ (Recorded::AlreadyAnswered(_) | Recorded::SequenceTaken) => panic!("{other:?}"),
+            other @ (Recorded::AlreadyAnswered(_) | Recorded::RequestWaits(_) | Recorded::SequenceTaken) => panic!("{other:?}"),
         }
     }
     assert_eq!(stored, 50);

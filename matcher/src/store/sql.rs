@@ -17,10 +17,12 @@ use super::{
 use crate::surroundings;
 
 mod audit;
+mod batch;
 mod cases;
 mod catalogue;
 mod columns;
 mod connection;
+mod deferred;
 mod devices;
 mod enrolments;
 mod extractions;

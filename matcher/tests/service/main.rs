@@ -2,7 +2,9 @@
 //! device's own key. Templates are synthetic but in `recheck`, so that only it needs networks and pictures.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod batch;
 mod cases;
+mod deferred;
 mod devices;
 mod enrolments;
 mod example;

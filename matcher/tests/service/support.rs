@@ -5,18 +5,19 @@ mod device;
 use std::sync::Arc;
 
 use matcher::{
+    app::batch::{Pressure, Runner},
     center::Center,
     config::Config,
     data_dir::DataDir,
     device::{IssueArgs, Role, issue},
     feature_models::FeatureModels,
     init::{InitArgs, init},
-    policy::{Policies, PolicyKey},
+    policy::{Policies, PolicyKey, history::History},
     serve,
-    store::{BoundIdentifier, Device, Enrolled, Flag, Listing, NewEnrolment, StoredReference, Verification},
+    store::{BoundIdentifier, Device, Enrolled, Flag, Listing, NewEnrolment, Sealed, StoredReference, SubjectId, Verification},
     surroundings::{Surroundings, System},
     tls::ServerTls,
-    vault::{IdentifierContext, RecordContext},
+    vault::{DataKey, IdentifierContext, RecordContext},
 };
 use matcher_core::{Identifier, IdentifierKind, Life, Policy, ReferenceSource, Region};
 use models::manifest::Manifest;
@@ -89,6 +90,7 @@ impl TestCenter {
         config.recheck.here = false;
         config.retention.here = false;
         config.cases.here = false;
+        config.batch.here = false;
         change(&mut config);
         let bound = serve::bind(&dir, &config).await.unwrap();
         let address = format!("https://{}", bound.address());
@@ -123,10 +125,15 @@ impl TestCenter {
 
     /// Puts a policy in force and waits until the server works by it.
     pub(crate) async fn apply(&self, text: &str) {
+        self.apply_at(text, System.now_ms()).await;
+    }
+
+    /// Puts a policy in force as of a time.
+    pub(crate) async fn apply_at(&self, text: &str, at: i64) {
         let policy = Policy::from_toml(text).unwrap();
         let key = PolicyKey::load(&self.dir.policy_key()).unwrap();
         let after = self.center.store.policy_number().await.unwrap();
-        let signed = key.sign(&policy, text, System.now_ms(), "a test", "a test");
+        let signed = key.sign(&policy, text, at, "a test", "a test");
         self.center.store.apply_policy(after, signed).await.unwrap();
         self.center.policies.refresh().await;
         self.served.refresh().await;
@@ -185,9 +192,27 @@ impl TestCenter {
 
     /// Enrols a card with a template, past the networks.
     pub(crate) async fn enrol_with(&self, card: &str, template: &Template) {
-        let (subject, record) = (System.new_subject(), System.new_record());
+        // Captures of some tests were made minutes before.
+        self.enrol_at(card, template, System.now_ms() - 3_600_000).await;
+    }
+
+    /// Enrols a card with a template as of a time, past the networks.
+    pub(crate) async fn enrol_at(&self, card: &str, template: &Template, at: i64) {
+        let subject = System.new_subject();
         let (key, wrapped) = self.center.vault.new_data_key(subject);
-        let model = template.model().as_str().to_owned();
+        assert_eq!(self.put(card, template, at, (subject, &key, wrapped)).await, Enrolled::New);
+    }
+
+    /// Enrols another photo of a card as of now, in the place of the one before.
+    pub(crate) async fn replace(&self, card: &str, template: &Template) {
+        let (stored, _) = self.center.subject_of(&number(card)).await.unwrap().unwrap();
+        let key = self.center.vault.unwrap_data_key(stored.subject, &stored.data_key).unwrap();
+        let put = self.put(card, template, System.now_ms(), (stored.subject, &key, stored.data_key));
+        assert_eq!(put.await, Enrolled::Replaced);
+    }
+
+    async fn put(&self, card: &str, template: &Template, at: i64, (subject, key, wrapped): (SubjectId, &DataKey, Sealed)) -> Enrolled {
+        let (record, model) = (System.new_record(), template.model().as_str().to_owned());
         let reference = StoredReference {
             subject,
             record,
@@ -195,21 +220,30 @@ impl TestCenter {
             template: key.seal(&RecordContext::reference_template(subject, record, &model), &template.to_f16_le_bytes()),
             model,
             recipe: template.recipe().as_str().to_owned(),
-            photo_mac: key.photo_mac(b"photo"),
+            photo_mac: key.photo_mac(&record.0),
             source: ReferenceSource::CardPhoto,
-            // Captures of some tests were made minutes before.
-            life: Life::begun(System.now_ms() - 3_600_000),
+            life: Life::begun(at),
             photo_taken_on: None,
         };
         let photo = key.seal(&RecordContext::enrolment_photo(subject, record), b"photo");
         let quality = key.seal(&RecordContext::enrolment_quality(subject, record), &[0]);
-        let identifier = Identifier::new(IdentifierKind::SocialSecurityCard, Region::default(), card).unwrap();
-        let row = self.center.lookup.row(&identifier);
-        let number = Some(key.seal_number(&IdentifierContext { subject, key: &row }, &identifier));
-        let identifiers = vec![BoundIdentifier { key: row, lookup_key_id: self.center.lookup.id(), number }];
+        let row = self.center.lookup.row(&number(card));
+        let sealed = Some(key.seal_number(&IdentifierContext { subject, key: &row }, &number(card)));
+        let identifiers = vec![BoundIdentifier { key: row, lookup_key_id: self.center.lookup.id(), number: sealed }];
         let new = NewEnrolment { identifiers, data_key: wrapped, strict_data_key: None, birth: None, reference, photo, quality };
-        let done = self.center.store.put_enrolments(vec![new]).await.unwrap();
-        assert_eq!(*done[0].as_ref().unwrap(), Enrolled::New);
+        self.center.store.put_enrolments(vec![new]).await.unwrap().remove(0).unwrap()
+    }
+
+    /// What compares captures that came late and captures again, in this process.
+    pub(crate) fn runner(&self) -> Runner {
+        let history = Arc::new(History::new(Arc::clone(&self.center.store), *self.center.policies.key()));
+        serve::runner(&self.center, &Config::load(&self.dir).unwrap(), history, Pressure::default())
+    }
+
+    /// Compares all that waits.
+    pub(crate) async fn work(&self) {
+        let runner = self.runner();
+        while runner.next().await.unwrap() {}
     }
 
     /// All verifications, newest first.
@@ -269,6 +303,11 @@ pub(crate) fn live() -> String {
         .replacen("mode = \"demonstration\"", "mode = \"live\"", 1)
         .replacen("# [accepted]\n# by = \"name\"\n# on = \"2026-11-22\"", accepted, 1)
         .replacen(shipped, local, 1)
+}
+
+/// The number of a card.
+fn number(card: &str) -> Identifier {
+    Identifier::new(IdentifierKind::SocialSecurityCard, Region::default(), card).unwrap()
 }
 
 /// The models of the shipped manifest.

@@ -3,7 +3,7 @@
 //! A digest is over the record's values, not over its row: a column that is added later changes nothing. What
 //! names the person stands apart, because forgetting a person takes it out of a record that stays.
 
-use matcher_core::AuditAction;
+use matcher_core::{AuditAction, JobState};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -12,6 +12,8 @@ use crate::{
     keys::hex,
     store::{
         Device, Enrolled, Flag, MadeBy, NewEnrolment, NewPolicy, RecheckDone, RecordId, SubjectId, TimeMs, Verification,
+        batch::{NewJob, Tally},
+        deferred::NewDeferred,
         receipts::{ConfirmReceipt, Receipt, ReverseReceipt},
         subjects::{Count, Hold},
     },
@@ -95,6 +97,63 @@ pub(crate) fn verified(record: &Verification) -> AuditEvent {
     let mut event = event(record.decided_at, AuditAction::Verified, record.id.to_string(), &detail);
     event.by.clone_from(&record.device);
     event
+}
+
+/// A capture that came late was stored. What is sealed is covered as it is stored.
+pub(crate) fn capture_stored(new: &NewDeferred) -> AuditEvent {
+    let mut sealed = Sha256::new();
+    for part in [&new.facts, &new.probe.template, &new.probe.sample] {
+        sealed.update((part.0.len() as u64).to_le_bytes());
+        sealed.update(&part.0);
+    }
+    let detail = json!({
+        "subject": id(new.subject),
+        "envelope": hex(&new.digest),
+        "sealed": hex(&sealed.finalize()),
+        "captured_at": new.captured_at,
+        "certificate_then": new.certificate_then,
+    });
+    let mut event = event(new.received_at, AuditAction::CaptureStored, new.id.to_string(), &detail);
+    event.by.clone_from(&new.device);
+    event
+}
+
+/// A capture that waited was put aside.
+pub(crate) fn capture_parked(id: RecordId, reason: &str, at: TimeMs) -> AuditEvent {
+    event(at, AuditAction::CaptureParked, id.to_string(), &json!({ "reason": reason }))
+}
+
+/// Captures that were put aside are tried again.
+pub(crate) fn captures_retried(by: &str, captures: u64, at: TimeMs) -> AuditEvent {
+    AuditEvent { by: by.to_owned(), ..event(at, AuditAction::CapturesRetried, String::new(), &json!({ "captures": captures })) }
+}
+
+/// A re-comparison was asked for.
+pub(crate) fn batch_requested(job: &NewJob) -> AuditEvent {
+    let detail = json!({ "kind": job.kind.word(), "since": job.since, "until": job.until, "reason": job.reason });
+    let requested = event(job.requested_at, AuditAction::BatchRequested, job.id.to_string(), &detail);
+    AuditEvent { by: job.requested_by.clone(), ..requested }
+}
+
+/// A re-comparison ended.
+pub(crate) fn batch_finished(id: RecordId, state: JobState, tally: Tally, at: TimeMs) -> AuditEvent {
+    let detail = json!({
+        "state": state.word(),
+        "compared": tally.compared,
+        "differing": tally.differing,
+        "unreadable": tally.unreadable,
+    });
+    event(at, AuditAction::BatchFinished, id.to_string(), &detail)
+}
+
+/// A re-comparison was called off.
+pub(crate) fn batch_cancelled(id: RecordId, by: &str, at: TimeMs) -> AuditEvent {
+    AuditEvent { by: by.to_owned(), ..event(at, AuditAction::BatchCancelled, id.to_string(), &Value::Null) }
+}
+
+/// Chunks of a re-comparison that were put aside are tried again.
+pub(crate) fn batch_retried(id: RecordId, by: &str, chunks: u64, at: TimeMs) -> AuditEvent {
+    AuditEvent { by: by.to_owned(), ..event(at, AuditAction::BatchRetried, id.to_string(), &json!({ "chunks": chunks })) }
 }
 
 /// A flag was raised.

@@ -4,7 +4,7 @@ use super::{Connection, columns::query, connection::Kind, params};
 use crate::store::StoreError;
 
 /// All tables, in an order in which each refers only to earlier ones.
-pub(super) const TABLES: [&str; 35] = [
+pub(super) const TABLES: [&str; 40] = [
     "device",
     "device_authority",
     "device_sequence",
@@ -35,6 +35,11 @@ pub(super) const TABLES: [&str; 35] = [
     "case_run",
     "draw_day",
     "blind_draw",
+    "deferred",
+    "deferred_sample",
+    "batch_job",
+    "batch_chunk",
+    "recomparison",
     "retention_run",
     "audit_epoch",
     "audit_link",

@@ -37,6 +37,15 @@ pub(super) fn by_id(connection: &Connection, subject: SubjectId) -> Result<Optio
     Ok(Some(found))
 }
 
+/// A person, with the references of photos that are not revoked.
+pub(super) fn in_use(connection: &Connection, subject: SubjectId) -> Result<Option<StoredSubject>, StoreError> {
+    let mut found = by_id(connection, subject)?;
+    if let Some(found) = &mut found {
+        found.references.retain(|reference| reference.life.state != PhotoState::Revoked);
+    }
+    Ok(found)
+}
+
 /// All numbers of a person.
 pub(super) fn identifiers_of(connection: &Connection, subject: SubjectId) -> Result<Vec<BoundIdentifier>, StoreError> {
     let sql = "SELECT kind, region, hash, lookup_key_id, number FROM identifier WHERE subject_id = ?1 ORDER BY kind, region, hash";

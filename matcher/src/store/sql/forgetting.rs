@@ -18,7 +18,10 @@ use crate::store::{
 };
 
 /// Tables whose rows about a person are deleted, in this order; what hangs on a row goes with it.
-const DELETED: [&str; 14] = [
+const DELETED: [&str; 17] = [
+    "deferred_sample",
+    "deferred",
+    "recomparison",
     "visit",
     "finding",
     "search_finding",
@@ -37,8 +40,19 @@ const DELETED: [&str; 14] = [
 /// Tables whose rows are kept for their legal time: they hold the random id, and no number once it was replaced.
 const KEPT: [&str; 7] = ["blind_draw", "case_event", "case_file", "case_member", "feed", "request", "verification"];
 /// Tables that hold biometrics.
-const BIOMETRIC: [&str; 9] =
-    ["visit", "finding", "search_finding", "recheck", "probe", "extraction_failure", "reference", "enrolment_photo", "enrolment"];
+const BIOMETRIC: [&str; 11] = [
+    "deferred_sample",
+    "deferred",
+    "visit",
+    "finding",
+    "search_finding",
+    "recheck",
+    "probe",
+    "extraction_failure",
+    "reference",
+    "enrolment_photo",
+    "enrolment",
+];
 
 /// Transactions of a person's verifications.
 pub(super) const TRANSACTIONS: &str = "(SELECT institution, transaction_id FROM verification WHERE subject_id = ?1)";

@@ -4,7 +4,7 @@
 
 use std::{path::Path, time::Duration};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use super::{connection::Row, unavailable, value::Value};
 use crate::{durable, store::StoreError};
@@ -13,6 +13,11 @@ pub(super) mod schema;
 
 /// How long a write waits for another process's.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pages of the file that each connection keeps in memory at most: 16 MiB (negative numbers are KiB).
+const CACHE: i64 = -16_384;
+/// Pages in the log from which it is written back into the file: 16 MiB, so that pages that change often are written
+/// back once for many commits.
+const CHECKPOINT_PAGES: i64 = 4_096;
 
 /// Opens a file for writing, brings its schema up to date.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
@@ -79,6 +84,9 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(path, flags).map_err(unavailable)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(unavailable)?;
     connection.pragma_update(None, "trusted_schema", false).map_err(unavailable)?;
+    // Otherwise a statement is parsed and planned anew whenever a value bound to it changes: a fifth of all the center's work.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(unavailable)?;
+    connection.pragma_update(None, "cache_size", CACHE).map_err(unavailable)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
@@ -95,6 +103,7 @@ fn prepare_for_writing(connection: &Connection) -> Result<(), StoreError> {
     set("foreign_keys", 1)?;
     // A destroyed data key must not linger in free pages.
     set("secure_delete", 1)?;
+    set("wal_autocheckpoint", CHECKPOINT_PAGES)?;
     set("journal_size_limit", 64 << 20)
 }
 

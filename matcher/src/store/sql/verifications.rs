@@ -5,10 +5,11 @@ use matcher_core::{Decision, Disposition, Mode, ReferenceFacts, Scene};
 use super::{
     Connection, audit, cases,
     columns::{self, Columns, execute, execute_later, query, query_one},
-    devices, flags, params, receipts, rechecks,
+    deferred, devices, flags, params, receipts, rechecks,
 };
 use crate::store::{
-    Listing, NewVerification, RecordId, Recorded, RequestKey, SealedProbe, StoreError, SubjectId, TimeMs, Verification, audit::events,
+    Listing, MadeBy, NewVerification, RecordId, Recorded, RequestKey, Sealed, SealedProbe, StoreError, SubjectId, TimeMs, Verification,
+    audit::events, batch::StoredProbe,
 };
 
 const TABLE: &str = "verification";
@@ -63,9 +64,44 @@ pub(super) fn from(
     query(connection, &sql, params![at, id, limit.clamp(1, 10_000)], TABLE, decode)
 }
 
+/// The probes decided in a span, with their records.
+pub(super) fn probes_between(connection: &Connection, from: TimeMs, until: TimeMs) -> Result<Vec<StoredProbe>, StoreError> {
+    let sql = format!(
+        "SELECT p.template AS probe_template, m.model AS made_model, m.recipe AS made_recipe, {}
+         JOIN probe AS p ON p.subject_id = v.subject_id AND p.verification_id = v.id AND p.decided_at = v.decided_at
+         LEFT JOIN visit AS m ON m.subject_id = p.subject_id AND m.verification_id = p.verification_id
+         WHERE p.decided_at >= ?1 AND p.decided_at < ?2 ORDER BY p.decided_at, p.verification_id",
+        SELECT.trim_start_matches("SELECT ")
+    );
+    let decode = |columns: &Columns<'_>| {
+        let record = decode(columns)?;
+        let made: Option<String> = columns.get("made_model")?;
+        let made_by = match made.zip(columns.get("made_recipe")?) {
+            Some((model, recipe)) => Some(MadeBy { model, recipe }),
+            None if record.model.is_empty() => None,
+            None => Some(MadeBy { model: record.model.clone(), recipe: record.recipe.clone() }),
+        };
+        let subject = record.subject.ok_or_else(|| columns.corrupt("known"))?;
+        Ok(StoredProbe { subject, template: Sealed(columns.get("probe_template")?), made_by, record })
+    };
+    query(connection, &sql, [from, until], TABLE, decode)
+}
+
 /// Writes a verification with all that belongs to it, unless its request or sequence number is taken. Runs in
 /// the writer's transaction; two that race are decided by the keys.
 pub(super) fn record(connection: &Connection, new: &NewVerification) -> Result<Recorded, StoreError> {
+    match record_new(connection, new)? {
+        Some(recorded) => Ok(recorded),
+        None => {
+            // The same capture came late before and still waits: it is answered now, and waits no more.
+            withdraw_request(connection, &new.record.request)?;
+            record_new(connection, new)?.ok_or(StoreError::Conflict("request"))
+        }
+    }
+}
+
+/// Nothing where the very capture waits to be compared.
+fn record_new(connection: &Connection, new: &NewVerification) -> Result<Option<Recorded>, StoreError> {
     let record = &new.record;
     let request = put_request(connection, new)?;
     let sequence = devices::use_sequence(connection, &record.device, record.sequence, &record.request_digest)?;
@@ -75,11 +111,11 @@ pub(super) fn record(connection: &Connection, new: &NewVerification) -> Result<R
         if written(sequence) {
             devices::free_sequence(connection, &record.device, record.sequence)?;
         }
-        return answered(connection, record)?.ok_or(StoreError::Conflict("person"));
+        return not_new(connection, record);
     }
     if !written(sequence) && !devices::is_sequence_of(connection, &record.device, record.sequence, &record.request_digest)? {
         take_request_back(connection, &record.request)?;
-        return Ok(Recorded::SequenceTaken);
+        return Ok(Some(Recorded::SequenceTaken));
     }
     put(connection, record)?;
     if let Some(probe) = &new.probe {
@@ -91,14 +127,53 @@ pub(super) fn record(connection: &Connection, new: &NewVerification) -> Result<R
             rechecks::put(connection, record, made_by)?;
         }
     }
+    put_rest(connection, new)?;
+    Ok(Some(Recorded::Stored))
+}
+
+/// Why a request could not be taken; nothing where the very capture waits under it.
+fn not_new(connection: &Connection, record: &Verification) -> Result<Option<Recorded>, StoreError> {
+    if let Some(answered) = answered(connection, record)? {
+        return Ok(Some(answered));
+    }
+    let standing = deferred::standing(connection, &record.request)?.ok_or(StoreError::Conflict("person"))?;
+    Ok((standing.digest != record.request_digest).then_some(Recorded::RequestWaits(standing.verification)))
+}
+
+/// Writes the verification of a capture that waited, whose request is taken by it, without its probe.
+pub(super) fn answer_waiting(connection: &Connection, new: &NewVerification) -> Result<(), StoreError> {
+    let (record, request) = (&new.record, &new.record.request);
+    let sql = "UPDATE request SET decided_at = ?5 WHERE institution = ?1 AND transaction_id = ?2 AND attempt = ?3 AND verification_id = ?4";
+    let values = params![request.institution, request.transaction, request.attempt, record.id.0, record.decided_at];
+    execute_later(connection, sql, values, "request")?;
+    put(connection, record)?;
+    put_rest(connection, new)
+}
+
+fn put_rest(connection: &Connection, new: &NewVerification) -> Result<(), StoreError> {
     for flag in &new.flags {
         flags::put(connection, flag)?;
     }
-    audit::append(connection, &events::verified(record))?;
+    audit::append(connection, &events::verified(&new.record))?;
     if let Some(receipt) = &new.receipt {
         receipts::put(connection, receipt)?;
     }
-    Ok(Recorded::Stored)
+    Ok(())
+}
+
+/// Frees a request that has no record, with the capture that waits under it: in the order in which a worker takes the
+/// two, so that neither waits for the other.
+fn withdraw_request(connection: &Connection, request: &RequestKey) -> Result<(), StoreError> {
+    let sql = "SELECT subject_id, verification_id FROM request WHERE institution = ?1 AND transaction_id = ?2 AND attempt = ?3";
+    let decode = |columns: &Columns<'_>| Ok((SubjectId(columns.get("subject_id")?), RecordId(columns.get("verification_id")?)));
+    if let Some((subject, id)) =
+        query_one(connection, sql, params![request.institution, request.transaction, request.attempt], "request", decode)?
+    {
+        deferred::remove(connection, subject, id)?;
+    }
+    // A worker may have answered it since.
+    let sql = "DELETE FROM request WHERE institution = ?1 AND transaction_id = ?2 AND attempt = ?3 AND decided_at = 0";
+    execute(connection, sql, params![request.institution, request.transaction, request.attempt], "request").map(drop)
 }
 
 /// What a request was answered with before, if it was.
@@ -143,7 +218,7 @@ fn put_request(connection: &Connection, new: &NewVerification) -> Result<usize, 
     execute_later(connection, &sql, values, "request")
 }
 
-fn take_request_back(connection: &Connection, request: &RequestKey) -> Result<(), StoreError> {
+pub(super) fn take_request_back(connection: &Connection, request: &RequestKey) -> Result<(), StoreError> {
     let sql = "DELETE FROM request WHERE institution = ?1 AND transaction_id = ?2 AND attempt = ?3";
     execute(connection, sql, params![request.institution, request.transaction, request.attempt], "request").map(drop)
 }

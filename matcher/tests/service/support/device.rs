@@ -7,15 +7,17 @@ use std::{
 };
 
 use ed25519_dalek::{
-    SigningKey,
+    SigningKey, VerifyingKey,
     pkcs8::{EncodePrivateKey, spki::der::pem::LineEnding},
 };
 use matcher::surroundings::{Surroundings, System};
 use proto::{
+    acknowledgement,
     envelope::{Address, OpeningPublicKey, seal},
     v1::{
-        self, BodyKind, device_service_client::DeviceServiceClient, enrolment_service_client::EnrolmentServiceClient,
-        receipt_service_client::ReceiptServiceClient, verification_service_client::VerificationServiceClient,
+        self, BodyKind, deferred_service_client::DeferredServiceClient, device_service_client::DeviceServiceClient,
+        enrolment_service_client::EnrolmentServiceClient, receipt_service_client::ReceiptServiceClient,
+        verification_service_client::VerificationServiceClient,
     },
 };
 use tonic::{
@@ -172,6 +174,37 @@ impl TestDevice {
     pub(crate) async fn find_receipt(&self, number: &str) -> Result<v1::FindReceiptResponse, Status> {
         let request = v1::FindReceiptRequest { receipt_number: number.to_owned() };
         ReceiptServiceClient::new(self.channel()).find_receipt(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// Uploads envelopes in one stream; gives what became of each, checked with the key of the bundle.
+    pub(crate) async fn upload(&self, envelopes: Vec<v1::Envelope>) -> Result<Vec<v1::Acknowledgement>, Status> {
+        let digests: Vec<_> = envelopes.iter().map(acknowledgement::digest).collect();
+        let signed = self.upload_raw(envelopes).await?;
+        assert_eq!(signed.len(), digests.len(), "one acknowledgement for each");
+        Ok(signed
+            .iter()
+            .zip(&digests)
+            .map(|(signed, digest)| acknowledgement::check(signed, &self.policy_key(), digest).unwrap())
+            .collect())
+    }
+
+    /// Uploads envelopes in one stream; gives what came back.
+    pub(crate) async fn upload_raw(&self, envelopes: Vec<v1::Envelope>) -> Result<Vec<v1::SignedAcknowledgement>, Status> {
+        let messages = envelopes.into_iter().map(|envelope| v1::DeferredEnvelope { envelope: Some(envelope) });
+        let stream = tokio_stream::iter(messages.collect::<Vec<_>>());
+        let mut answers = DeferredServiceClient::new(self.channel()).upload(stream).await?.into_inner();
+        let mut signed = Vec::new();
+        while let Some(answer) = answers.message().await? {
+            signed.push(answer);
+        }
+        Ok(signed)
+    }
+
+    /// The key that signs policies and acknowledgements, as the bundle has it.
+    pub(crate) fn policy_key(&self) -> VerifyingKey {
+        let hex = self.bundle_toml()["policy_key"].as_str().unwrap().to_owned();
+        let bytes: Vec<u8> = (0..32).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect();
+        VerifyingKey::from_bytes(&bytes.try_into().unwrap()).unwrap()
     }
 
     /// Fetches the policy in force.

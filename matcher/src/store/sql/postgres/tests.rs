@@ -166,7 +166,7 @@ async fn processes_beside_each_other_answer_each_request_once() {
         match answer.await.unwrap() {
             Recorded::Stored => stored += 1,
             Recorded::RequestTaken(_) => {}
-            other @ (Recorded::AlreadyAnswered(_) | Recorded::SequenceTaken) => panic!("{other:?}"),
+            other @ (Recorded::AlreadyAnswered(_) | Recorded::RequestWaits(_) | Recorded::SequenceTaken) => panic!("{other:?}"),
         }
     }
     assert_eq!(stored, 40);

@@ -20,6 +20,7 @@ const FILES: &[&str] = &[
     include_str!("schema/0009_keys.sql"),
     include_str!("schema/0010_lookup.sql"),
     include_str!("schema/0011_request_time.sql"),
+    include_str!("schema/0012_deferred.sql"),
     include_str!("schema/0013_identification.sql"),
 ];
 
@@ -92,7 +93,7 @@ mod tests {
             of_persons += 1;
             assert!(columns.contains(&("subject_id".to_owned(), 1)), "{name}: its primary key does not lead with subject_id");
         }
-        assert_eq!(of_persons, 18);
+        assert_eq!(of_persons, 21);
     }
 
     #[test]

@@ -1,0 +1,195 @@
+//! Judging one capture: the same for live and deferred captures and for re-comparisons.
+//!
+//! What was seen, the person, a policy and the transaction's other attempts go in; a verdict, and the record of it, come
+//! out. Not here: where any of it comes from, and where the record goes.
+
+use matcher_core::{
+    AcquisitionFailure, Decision, Doubt, Earlier, Evidence, NoDecision, Policy, RecheckRule, ReferenceState, Scene, Verdict, decide,
+    deferred::doubted, flags_for,
+};
+use models_core::{Component, Template};
+
+use crate::{
+    store::{Flag, IdentifierKey, MadeBy, RecordId, RequestKey, SealedProbe, TimeMs, Verification},
+    surroundings::Surroundings,
+    vault::RecordContext,
+};
+
+use super::{
+    admission::Request,
+    flags,
+    person::Person,
+    sample::samples_to_bytes,
+    verify::{Capture, Outcome},
+};
+
+/// What is recorded of a capture, known before it is judged.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Facts {
+    pub(super) id: RecordId,
+    pub(super) request: RequestKey,
+    pub(super) digest: [u8; 32],
+    pub(super) device: String,
+    pub(super) counter: String,
+    pub(super) sequence: u64,
+    pub(super) scene: Scene,
+    pub(super) operator: String,
+    pub(super) notice: String,
+    pub(super) consent: String,
+    pub(super) identifier: IdentifierKey,
+    pub(super) identifier_masked: String,
+    /// By the center's clock, as far as the device knew it.
+    pub(super) captured_at: TimeMs,
+    pub(super) live: Option<f32>,
+}
+
+impl Facts {
+    /// The facts of a capture that a request brought.
+    pub(super) fn of(id: RecordId, request: &Request, capture: &Capture, identifier: IdentifierKey) -> Self {
+        Self {
+            id,
+            request: request.key.clone(),
+            digest: request.digest,
+            device: request.device.id.clone(),
+            counter: request.device.counter.clone(),
+            sequence: request.sequence,
+            scene: capture.scene,
+            operator: capture.operator.clone(),
+            notice: capture.notice.clone(),
+            consent: capture.consent.clone(),
+            identifier,
+            identifier_masked: capture.identifier.masked(),
+            captured_at: capture.corrected_at(),
+            live: capture.outcome.live(),
+        }
+    }
+
+    /// Leaves the number out: its person was forgotten, and nothing about the card is written again.
+    pub(super) fn leave_number_out(&mut self, surroundings: &dyn Surroundings) {
+        let random = [surroundings.random_id(), surroundings.random_id()];
+        self.identifier_masked = String::new();
+        self.identifier.region = String::new();
+        self.identifier.hash = std::array::from_fn(|i| random.as_flattened().get(i).copied().unwrap_or_default());
+    }
+}
+
+/// What was seen at the counter.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Seen<'a> {
+    /// A face.
+    Probe(&'a Template),
+    /// No usable face: why, and the component of quality that fell short where one did.
+    Failure(AcquisitionFailure, Option<Component>),
+}
+
+impl<'a> From<&'a Outcome> for Seen<'a> {
+    fn from(outcome: &'a Outcome) -> Self {
+        match outcome {
+            Outcome::Probe(probe) => Self::Probe(&probe.template),
+            Outcome::Failure(failure, component) => Self::Failure(*failure, *component),
+        }
+    }
+}
+
+/// What a capture is judged by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Against<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) person: Option<&'a Person>,
+    /// The decisions of the transaction's other attempts.
+    pub(super) earlier: &'a [Decision],
+    /// What cannot be known about it; nothing for a live capture.
+    pub(super) doubts: &'a [Doubt],
+}
+
+/// The verdict on a capture.
+pub(super) fn judge(facts: &Facts, seen: Seen<'_>, against: Against<'_>) -> Verdict {
+    let Against { policy, person, earlier, doubts } = against;
+    let evidence = match seen {
+        Seen::Probe(_) if policy.asks_consent(facts.scene) && facts.consent.is_empty() => Evidence::NoConsent,
+        Seen::Probe(template) => Evidence::Probe { template, live: facts.live },
+        Seen::Failure(failure, component) => Evidence::FailureToAcquire(failure, component),
+    };
+    let references = person.map(|person| person.references(facts.captured_at)).unwrap_or_default();
+    let state = person.map_or(ReferenceState::None, |person| person.state(&references));
+    let earlier = Earlier { attempt: facts.request.attempt, decisions: earlier };
+    doubted(decide(policy, facts.scene, evidence, state, earlier), policy, facts.scene, doubts)
+}
+
+/// The record of a verdict, and the flags it raises.
+pub(super) fn record(
+    facts: Facts,
+    verdict: Verdict,
+    against: Against<'_>,
+    decided_at: TimeMs,
+    surroundings: &dyn Surroundings,
+) -> (Verification, Vec<Flag>) {
+    let Against { policy, person, earlier, .. } = against;
+    let thresholds = verdict.comparison.as_ref().map(|comparison| comparison.thresholds);
+    let compared = verdict.comparison.as_ref().map(|comparison| &comparison.compared);
+    let record = Verification {
+        id: facts.id,
+        request: facts.request,
+        request_digest: facts.digest,
+        device: facts.device,
+        counter: facts.counter,
+        sequence: facts.sequence,
+        scene: facts.scene,
+        operator: facts.operator,
+        notice: facts.notice,
+        consent: facts.consent,
+        identifier: facts.identifier,
+        identifier_masked: facts.identifier_masked,
+        subject: person.and_then(Person::subject),
+        captured_at: facts.captured_at,
+        decided_at,
+        decision: verdict.decision,
+        reasons: verdict.reasons.iter().map(|&reason| reason.to_owned()).collect(),
+        disposition: verdict.disposition,
+        score: compared.map(|compared| compared.score.get()),
+        match_threshold: thresholds.map(|thresholds| thresholds.match_at_least),
+        non_match_threshold: thresholds.and_then(|thresholds| thresholds.non_match_below),
+        model: compared.map(|compared| compared.model.to_string()).unwrap_or_default(),
+        recipe: compared.map(|compared| compared.recipe.to_string()).unwrap_or_default(),
+        facts: compared.map(|compared| compared.facts).unwrap_or_default(),
+        live: facts.live,
+        policy_version: policy.version().to_owned(),
+        mode: policy.mode(),
+        reference: compared.and_then(|compared| person?.reference_id(compared.reference)),
+    };
+    let flag = |kind| flags::of_verification(kind, surroundings.new_record(), &record);
+    let flags = flags_for(record.decision, earlier).into_iter().map(flag).collect();
+    (record, flags)
+}
+
+/// Whether the probe of a record is kept: not where it was compared with nothing because the person did not want it
+/// looked at.
+pub(super) fn keeps_probe(record: &Verification) -> bool {
+    let unwanted = [NoDecision::ConsentMissing, NoDecision::ConsentWithdrawn].map(Decision::NoDecision);
+    record.score.is_some() || !unwanted.contains(&record.decision)
+}
+
+/// Whether the record's random id picks the capture to have its template made again.
+pub(super) fn is_rechecked(rule: &RecheckRule, record: &Verification) -> bool {
+    let [a, b, c, d, ..] = record.id.0;
+    let draw = f64::from(u32::from_be_bytes([a, b, c, d])) / (f64::from(u32::MAX) + 1.0);
+    rule.picks(record.decision, draw)
+}
+
+/// What made the probe's template, where there is a probe.
+pub(super) fn made_by(outcome: &Outcome) -> Option<MadeBy> {
+    let Outcome::Probe(probe) = outcome else { return None };
+    Some(MadeBy { model: probe.template.model().to_string(), recipe: probe.template.recipe().to_string() })
+}
+
+/// Seals what was captured under the person's key; without a person there is no key, and nothing is kept.
+pub(super) fn seal_probe(outcome: &Outcome, person: Option<&Person>, record: RecordId) -> Option<SealedProbe> {
+    let Outcome::Probe(probe) = outcome else { return None };
+    let (subject, key) = person?.key()?;
+    let template = RecordContext::probe_template(subject, record, probe.template.model().as_str());
+    let sample = RecordContext::probe_sample(subject, record);
+    Some(SealedProbe {
+        template: key.seal(&template, &probe.template.to_f16_le_bytes()),
+        sample: key.seal(&sample, &samples_to_bytes(&probe.samples)),
+    })
+}

@@ -1,0 +1,196 @@
+//! Compares captures again: with today's references, or by today's policy.
+//!
+//! Stored probes go through the very function that judged them. What comes out stands beside the records and changes
+//! none: a row where the outcome differs, numbers for the rest. Nobody is told, and no flag is raised: what to make of a
+//! difference is for people. Templates are compared as they are stored; a probe of another model than the references is
+//! `model_mismatch`, as it would be live. Not here: chunks and leases (`crate::store::batch`), and when to work.
+
+use std::{collections::HashMap, sync::Arc};
+
+use matcher_core::{Decision, Doubt, JobKind, RetryRule};
+
+use super::{
+    deferred::{
+        on_all_cores,
+        worker::{WorkError, decisions, open_template, persons},
+    },
+    judging::{self, Against, Facts, Seen},
+    person::Person,
+};
+use crate::{
+    center::Center,
+    policy::history::{Ages, History},
+    store::{
+        RecordId, StoreError, StoredSubject, SubjectId, TimeMs, Verification,
+        batch::{ChunkDone, NewJob, Recomparison, StoredProbe, TakenChunk, Tally},
+    },
+    surroundings::Surroundings,
+};
+
+/// Compares captures again.
+#[derive(Clone)]
+pub struct Recomparer {
+    /// Store and vault.
+    pub center: Center,
+    /// Clock and ids.
+    pub surroundings: Arc<dyn Surroundings>,
+    /// Policies through time.
+    pub history: Arc<History>,
+    /// How long a chunk is kept from others, and how often it is tried.
+    pub rule: RetryRule,
+    /// Probes of one chunk.
+    pub chunk: u32,
+}
+
+impl std::fmt::Debug for Recomparer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recomparer").field("rule", &self.rule).field("chunk", &self.chunk).finish_non_exhaustive()
+    }
+}
+
+/// A re-comparison that somebody asks for.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// What is compared with what.
+    pub kind: JobKind,
+    /// A name that comes once; empty where it is asked for by hand.
+    pub name: String,
+    /// Captures decided from this time on.
+    pub since: TimeMs,
+    /// Captures decided before this time.
+    pub until: TimeMs,
+    /// Who asks.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+struct Around {
+    kind: JobKind,
+    persons: HashMap<SubjectId, StoredSubject>,
+    decisions: HashMap<(String, String), Vec<(u32, Decision)>>,
+    ages: Arc<Ages>,
+    now: TimeMs,
+}
+
+/// What came of one probe; nothing where it could not be compared.
+type Outcome = Option<Option<Recomparison>>;
+
+impl Recomparer {
+    /// Plans a job and adds it; nothing where one of its name is there.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn request(&self, asked: Asked) -> Result<Option<RecordId>, StoreError> {
+        let chunks = self.center.store.plan(asked.since, asked.until, self.chunk).await?;
+        let id = self.surroundings.new_record();
+        let job = NewJob {
+            id,
+            kind: asked.kind,
+            name: asked.name,
+            since: asked.since,
+            until: asked.until,
+            requested_by: asked.by,
+            reason: asked.reason,
+            requested_at: self.surroundings.now_ms(),
+            chunks,
+        };
+        Ok(self.center.store.put_job(job).await?.then_some(id))
+    }
+
+    /// Works on the next chunk, of one job alone where one is given; nothing when nothing is due.
+    ///
+    /// # Errors
+    /// When the store or the policies cannot be had; the chunk is due again later.
+    pub async fn next(&self, of: Option<RecordId>) -> Result<Option<(TakenChunk, Tally)>, WorkError> {
+        let store = &self.center.store;
+        let now = self.surroundings.now_ms();
+        let Some(chunk) = store.take_chunk(of, now, self.rule).await.map_err(WorkError::Store)? else { return Ok(None) };
+        let probes = store.probes_between(chunk.from, chunk.until).await.map_err(WorkError::Store)?;
+        let count = probes.len();
+        let around = Arc::new(Around {
+            kind: chunk.kind,
+            persons: persons(&self.center, probes.iter().map(|probe| probe.subject)).await.map_err(WorkError::Store)?,
+            decisions: decisions(&self.center, probes.iter().map(transaction)).await.map_err(WorkError::Store)?,
+            ages: self.history.ages().await.map_err(WorkError::Policy)?,
+            now,
+        });
+        let recomparer = self.clone();
+        let outcomes: Vec<Outcome> = on_all_cores(probes, move |probe| recomparer.compare(&probe, &around)).await;
+        if outcomes.len() != count {
+            return Err(WorkError::Interrupted);
+        }
+        let compared = outcomes.iter().flatten().count() as u64;
+        let unreadable = count as u64 - compared;
+        let differing: Vec<Recomparison> = outcomes.into_iter().flatten().flatten().collect();
+        let tally = Tally { compared, differing: differing.len() as u64, unreadable };
+        store.finish_chunk(ChunkDone { chunk, tally, differing, at: now }).await.map_err(WorkError::Store)?;
+        Ok(Some((chunk, tally)))
+    }
+
+    fn compare(&self, probe: &StoredProbe, around: &Around) -> Outcome {
+        let (record, subject) = (&probe.record, probe.subject);
+        let stored = around.persons.get(&subject)?;
+        let key = self.center.vault.unwrap_data_key(subject, &stored.data_key).ok()?;
+        let template = open_template(&key, subject, record.id, probe.made_by.as_ref()?, &probe.template)?;
+        let (policy, references_of) = match around.kind {
+            JobKind::Rematch => (around.ages.at(record.captured_at).0, around.now),
+            JobKind::Recompare => (around.ages.last(), record.captured_at),
+        };
+        let person = Person::open_known(&self.center.vault, stored, references_of);
+        let earlier = around.decisions.get(&transaction(probe)).map(Vec::as_slice).unwrap_or_default();
+        let before = earlier.iter().filter(|(attempt, _)| *attempt < record.request.attempt);
+        let before: Vec<Decision> = before.map(|(_, decision)| *decision).collect();
+        let doubts = doubts(record, around.kind);
+        let against = Against { policy, person: Some(&person), earlier: &before, doubts: &doubts };
+        let verdict = judging::judge(&facts(record), Seen::Probe(&template), against);
+        if verdict.decision == record.decision {
+            return Some(None);
+        }
+        let compared = verdict.comparison.as_ref().map(|comparison| &comparison.compared);
+        Some(Some(Recomparison {
+            subject,
+            verification: record.id,
+            compared_at: around.now,
+            policy_version: policy.version().to_owned(),
+            model: compared.map(|compared| compared.model.to_string()).unwrap_or_default(),
+            reference: compared.and_then(|compared| person.reference_id(compared.reference)),
+            score: compared.map(|compared| compared.score.get()),
+            decision: verdict.decision,
+        }))
+    }
+}
+
+/// What was left open about the capture is left open again; which policy counted does not matter under another one.
+fn doubts(record: &Verification, kind: JobKind) -> Vec<Doubt> {
+    let open = |doubt: &Doubt| record.reasons.iter().any(|reason| reason == doubt.word());
+    let counts = |doubt: &Doubt| match (doubt, kind) {
+        (Doubt::PolicyUnknown, JobKind::Recompare) => false,
+        (Doubt::PolicyUnknown, JobKind::Rematch) | (Doubt::TimeUnknown, _) => true,
+    };
+    Doubt::ALL.iter().copied().filter(|doubt| open(doubt) && counts(doubt)).collect()
+}
+
+fn transaction(probe: &StoredProbe) -> (String, String) {
+    let request = &probe.record.request;
+    (request.institution.clone(), request.transaction.clone())
+}
+
+fn facts(record: &Verification) -> Facts {
+    Facts {
+        id: record.id,
+        request: record.request.clone(),
+        digest: record.request_digest,
+        device: record.device.clone(),
+        counter: record.counter.clone(),
+        sequence: record.sequence,
+        scene: record.scene,
+        operator: record.operator.clone(),
+        notice: record.notice.clone(),
+        consent: record.consent.clone(),
+        identifier: record.identifier.clone(),
+        identifier_masked: record.identifier_masked.clone(),
+        captured_at: record.captured_at,
+        live: record.live,
+    }
+}

@@ -1,0 +1,177 @@
+//! Re-comparisons of many captures: jobs, cut into chunks that workers take.
+//!
+//! A job covers the probes that were decided in a span of time; a chunk is a shorter span, so that it is the same probes
+//! whoever takes it, and however often. What comes out is added beside the records and changes none of them: a row where
+//! the outcome differs, and numbers for the rest. Not here: how captures are judged.
+
+use async_trait::async_trait;
+use matcher_core::{Decision, JobKind, JobState, RetryRule};
+
+use super::{MadeBy, RecordId, Sealed, StoreError, SubjectId, TimeMs, Verification};
+
+/// A span of time and the probes that were decided in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// From this time on.
+    pub from: TimeMs,
+    /// Before this time.
+    pub until: TimeMs,
+    /// Probes in it when it was planned.
+    pub probes: u64,
+}
+
+/// A job to be done.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    /// Its id.
+    pub id: RecordId,
+    /// What is compared with what.
+    pub kind: JobKind,
+    /// A name that comes once, such as the night it is for; empty for a job that somebody asks for.
+    pub name: String,
+    /// Probes decided from this time on.
+    pub since: TimeMs,
+    /// Probes decided before this time.
+    pub until: TimeMs,
+    /// Who asks for it.
+    pub requested_by: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub requested_at: TimeMs,
+    /// Its chunks.
+    pub chunks: Vec<Span>,
+}
+
+/// A job with how far it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// Its id.
+    pub id: RecordId,
+    /// What is compared with what.
+    pub kind: JobKind,
+    /// How it stands.
+    pub state: JobState,
+    /// Probes decided from this time on.
+    pub since: TimeMs,
+    /// Probes decided before this time.
+    pub until: TimeMs,
+    /// Who asked for it.
+    pub requested_by: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub requested_at: TimeMs,
+    /// When its first chunk was taken.
+    pub started_at: Option<TimeMs>,
+    /// When it ended.
+    pub finished_at: Option<TimeMs>,
+    /// Chunks.
+    pub chunks: u64,
+    /// Chunks that were put aside.
+    pub parked: u64,
+    /// Probes when it was planned.
+    pub probes: u64,
+    /// What came of those that are done.
+    pub tally: Tally,
+}
+
+/// What came of probes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Compared again, with the outcome that is recorded or another.
+    pub compared: u64,
+    /// Of those, with another outcome.
+    pub differing: u64,
+    /// Not compared: person or probe are gone, or do not open.
+    pub unreadable: u64,
+}
+
+/// A chunk that a worker has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TakenChunk {
+    /// Of which job.
+    pub job: RecordId,
+    /// What is compared with what.
+    pub kind: JobKind,
+    /// Which one, from 0.
+    pub number: u32,
+    /// Its span.
+    pub from: TimeMs,
+    /// Its span.
+    pub until: TimeMs,
+    /// How often it was taken, this time included.
+    pub taken: u32,
+}
+
+/// A probe with its record.
+#[derive(Debug, Clone)]
+pub struct StoredProbe {
+    /// Whose.
+    pub subject: SubjectId,
+    /// The record.
+    pub record: Verification,
+    /// The template, sealed.
+    pub template: Sealed,
+    /// What made it, where that is recorded.
+    pub made_by: Option<MadeBy>,
+}
+
+/// An outcome that differs from the one that is recorded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recomparison {
+    /// Whose.
+    pub subject: SubjectId,
+    /// Which verification.
+    pub verification: RecordId,
+    /// When it was compared again.
+    pub compared_at: TimeMs,
+    /// The policy.
+    pub policy_version: String,
+    /// Feature model; empty where nothing was compared.
+    pub model: String,
+    /// The best reference, where something was compared.
+    pub reference: Option<RecordId>,
+    /// Score, where something was compared.
+    pub score: Option<f32>,
+    /// The outcome.
+    pub decision: Decision,
+}
+
+/// What came of a chunk.
+#[derive(Debug, Clone)]
+pub struct ChunkDone {
+    /// As it was taken.
+    pub chunk: TakenChunk,
+    /// Numbers.
+    pub tally: Tally,
+    /// Outcomes that differ.
+    pub differing: Vec<Recomparison>,
+    /// When.
+    pub at: TimeMs,
+}
+
+/// Jobs and their chunks.
+#[async_trait]
+pub trait Batch: Send + Sync {
+    /// Cuts the probes decided in a span into spans of about so many; those of one millisecond stay together.
+    async fn plan(&self, since: TimeMs, until: TimeMs, probes_each: u32) -> Result<Vec<Span>, StoreError>;
+    /// Adds a job; false, and nothing written, where one of its name is there.
+    async fn put_job(&self, job: NewJob) -> Result<bool, StoreError>;
+    /// Takes the next chunk of a running job (of one job alone where one is given), and ends jobs that are through.
+    async fn take_chunk(&self, of: Option<RecordId>, now: TimeMs, rule: RetryRule) -> Result<Option<TakenChunk>, StoreError>;
+    /// The probes of a chunk, with their records.
+    async fn probes_between(&self, from: TimeMs, until: TimeMs) -> Result<Vec<StoredProbe>, StoreError>;
+    /// Writes what came of a chunk; false, and nothing written, where somebody else took it meanwhile or its job ended.
+    async fn finish_chunk(&self, done: ChunkDone) -> Result<bool, StoreError>;
+    /// Jobs, newest first.
+    async fn jobs(&self, limit: u32) -> Result<Vec<Job>, StoreError>;
+    /// One job.
+    async fn job(&self, id: RecordId) -> Result<Option<Job>, StoreError>;
+    /// Calls a job off; false where there is none that runs.
+    async fn cancel_job(&self, id: RecordId, by: &str, now: TimeMs) -> Result<bool, StoreError>;
+    /// Lets chunks that were put aside be tried again; says how many.
+    async fn retry_job(&self, id: RecordId, by: &str, now: TimeMs) -> Result<u64, StoreError>;
+    /// Outcomes of a job that differ, at most so many, by person.
+    async fn recomparisons(&self, job: RecordId, limit: u32) -> Result<Vec<Recomparison>, StoreError>;
+}
