@@ -32,8 +32,6 @@ use crate::{
 
 /// Visits that the index of references is tuned with.
 const TUNED_WITH: u32 = 256;
-/// Changes that the feed keeps: days of a city, 60 bytes each.
-const FEED_KEPT: u64 = 20_000_000;
 
 /// Keeps indexes and searches what comes.
 #[derive(Clone)]
@@ -66,7 +64,6 @@ pub struct Indexes {
     /// Of probes.
     pub probes: Option<Held>,
     saved_at: TimeMs,
-    trimmed_at: TimeMs,
 }
 
 /// What a turn did.
@@ -167,10 +164,6 @@ impl Searcher {
         }
         if is_due {
             indexes.saved_at = now;
-        }
-        if now.saturating_sub(indexes.trimmed_at) >= 3_600_000 {
-            indexes.trimmed_at = now;
-            self.center.store.trim_feed(FEED_KEPT).await.map_err(IdentifyError::Store)?;
         }
         Ok(())
     }
