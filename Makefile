@@ -46,6 +46,9 @@ bench: ## benches: ratios in one run against a stated peer or limit; ARGS=--writ
 	target/release/city
 	target/release/enrol_synthetic $(WRITE)
 	target/release/load $(WRITE)
+	target/release/load --store postgres --ratio-min 0.2
+	target/release/batch
+	target/release/identification
 	python3 benches/peers/run.py --programs target/release
 	cargo bench --locked --workspace --bench stages
 

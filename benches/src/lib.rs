@@ -7,6 +7,7 @@ use anyhow::{Context, ensure};
 use datasets::{Pack, PackPicture};
 use models::{DetectedFace, cache, manifest::Manifest, picture::Picture, pipeline::Pipeline};
 
+pub mod batch;
 pub mod city;
 pub mod enlarge;
 pub mod load;

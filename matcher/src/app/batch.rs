@@ -46,9 +46,15 @@ impl Pressure {
 
     /// Waits until no live call has had to wait for a while.
     pub async fn rest(&self) {
-        while self.is_on(System.now_ms()) {
+        while self.is_felt() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// Whether a live call had to wait or was refused just now.
+    #[must_use]
+    pub fn is_felt(&self) -> bool {
+        self.is_on(System.now_ms())
     }
 
     fn is_on(&self, now: TimeMs) -> bool {
@@ -173,7 +179,7 @@ mod tests {
     #[test]
     fn pressure_passes_and_a_clock_that_is_set_back_does_not_keep_it_up() {
         let pressure = Pressure::default();
-        assert!(!pressure.is_on(System.now_ms()));
+        assert!(!pressure.is_felt());
         pressure.felt();
         let now = pressure.0.load(Ordering::Relaxed);
         assert!(pressure.is_on(now) && pressure.is_on(now + REST_MS - 1));

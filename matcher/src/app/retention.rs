@@ -13,6 +13,7 @@ use crate::{
     center::Center,
     store::{
         StoreError, TimeMs,
+        feed::FEED_KEPT,
         retention::{Batch, RetentionRun},
         subjects::Count,
     },
@@ -109,6 +110,8 @@ impl Retainer {
             }
             counts.push((kind.word().to_owned(), deleted));
         }
+        // Who keeps copies has read them long ago, or starts anew.
+        store.trim_feed(FEED_KEPT).await.map_err(RetentionError::Store)?;
         let now = self.surroundings.now_ms();
         let finished = store.finish_retention(run, now, counts.clone()).await.map_err(RetentionError::Store)?;
         // What was deleted must not stand in the log either.

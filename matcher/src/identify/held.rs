@@ -17,6 +17,8 @@ use crate::{
 
 /// Records read at a time.
 const PAGE: u32 = 1_000;
+/// Probes an index is tuned with at least: with fewer, one miss is too many.
+const TUNED_WITH_MIN: usize = 100;
 
 /// What an index is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +87,8 @@ pub struct Held {
     pub position: Position,
     /// Whether something was removed that a saved form may still hold.
     pub removed: bool,
+    /// Whether it was tuned with real probes since it was built.
+    pub tuned: bool,
     pub(super) scopes: Scopes,
     /// Absent only while it is worked with; who fails in between drops the whole.
     pub(super) index: Option<FaceIndex>,
@@ -116,7 +120,7 @@ impl Held {
         let expected = store.searchable_count(what.kind, &what.made_by, what.since).await.map_err(IdentifyError::Store)?;
         let settings = Settings { expected: usize::try_from(expected).unwrap_or(usize::MAX).max(settings.expected), ..settings };
         let index = FaceIndex::new(settings).map_err(IdentifyError::Index)?;
-        let mut held = Self { what, position, removed: false, scopes: Scopes::default(), index: Some(index) };
+        let mut held = Self { what, position, removed: false, tuned: false, scopes: Scopes::default(), index: Some(index) };
         let (mut after, mut read) = (None, 0);
         loop {
             let What { kind, made_by, since } = &held.what;
@@ -217,6 +221,23 @@ impl Held {
         self.removed |= !scopes.is_empty();
         scopes.into_iter().for_each(|scope| self.scopes.count(scope, -1));
         self.index = Some(index);
+        Ok(())
+    }
+
+    /// Tunes the index with probes like those that will come, once; without enough of them it stays as it is.
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub async fn tune(&mut self, probes: &[Template]) -> Result<(), IdentifyError> {
+        if self.tuned || probes.len() < TUNED_WITH_MIN {
+            return Ok(());
+        }
+        let index = self.take()?;
+        let mut features = Features::new(index.settings().dimension).map_err(IdentifyError::Index)?;
+        // Those of another length tell nothing here.
+        probes.iter().for_each(|probe| drop(features.push(&probe.to_f32())));
+        let (index, ()) = busy(index, move |index| index.tune_with(&features)).await?;
+        (self.index, self.tuned) = (Some(index), true);
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use matcher_index::Settings;
 use tracing::{info, warn};
 
 use super::{
-    IdentifyError,
+    IdentifyError, Opened,
     held::{Held, What},
     sealed, searched,
 };
@@ -23,12 +23,15 @@ use crate::{
     center::Center,
     config::IdentificationConfig,
     feature_models::{FeatureModel, FeatureModels},
-    store::{TimeMs, feed::Searchable},
+    store::{
+        TimeMs,
+        feed::{SearchRecord, Searchable},
+    },
     surroundings::Surroundings,
 };
 
-/// Changes that the feed keeps: days of a city, 60 bytes each.
-const FEED_KEPT: u64 = 20_000_000;
+/// Visits that the index of references is tuned with.
+const TUNED_WITH: u32 = 256;
 
 /// Keeps indexes and searches what comes.
 #[derive(Clone)]
@@ -61,7 +64,6 @@ pub struct Indexes {
     /// Of probes.
     pub probes: Option<Held>,
     saved_at: TimeMs,
-    trimmed_at: TimeMs,
 }
 
 /// What a turn did.
@@ -127,6 +129,9 @@ impl Searcher {
                 },
             }
         }
+        if let (Some(references), Some(probes)) = (&mut indexes.references, &indexes.probes) {
+            self.tune(references, probes).await?;
+        }
         if let Some(held) = &mut indexes.references {
             turn.duplicates = self.duplicates(held).await?;
         }
@@ -138,6 +143,18 @@ impl Searcher {
         Ok(turn)
     }
 
+    /// Tunes the index of references with visits, where it is not exact.
+    async fn tune(&self, references: &mut Held, probes: &Held) -> Result<(), IdentifyError> {
+        if references.tuned || references.index().is_none_or(matcher_index::FaceIndex::is_exact) {
+            return Ok(());
+        }
+        let What { kind, made_by, since } = &probes.what;
+        // By ids, which are random: visits of some people, whoever they are.
+        let records = self.center.store.searchable(*kind, made_by, *since, None, TUNED_WITH).await.map_err(IdentifyError::Store)?;
+        let open = |record: &SearchRecord| Opened::open(&self.center.vault, *kind, record).map(|opened| opened.template);
+        references.tune(&records.iter().filter_map(open).collect::<Vec<_>>()).await
+    }
+
     async fn save_due(&self, indexes: &mut Indexes, now: TimeMs) -> Result<(), IdentifyError> {
         let is_due = now.saturating_sub(indexes.saved_at) >= self.config.save_every_ms();
         for kind in Searchable::ALL {
@@ -147,10 +164,6 @@ impl Searcher {
         }
         if is_due {
             indexes.saved_at = now;
-        }
-        if now.saturating_sub(indexes.trimmed_at) >= 3_600_000 {
-            indexes.trimmed_at = now;
-            self.center.store.trim_feed(FEED_KEPT).await.map_err(IdentifyError::Store)?;
         }
         Ok(())
     }

@@ -132,7 +132,7 @@ pub fn load(vault: &Vault, path: &Path, wanted: &What, settings: Settings) -> Re
     }
     let mut scopes = Scopes::of(header.scopes.clone());
     index.entries().for_each(|entry| scopes.count(entry.scope, 1));
-    Ok(Held { what, position: header.position(), removed: false, scopes, index: Some(index) })
+    Ok(Held { what, position: header.position(), removed: false, tuned: true, scopes, index: Some(index) })
 }
 
 fn read_header(from: &mut impl Read) -> Result<Header, IdentifyError> {

@@ -99,3 +99,22 @@ async fn what_calls_take_is_learned_from_those_that_end() {
     let learned = queue.state().call_seconds;
     assert!(learned < 9.9 && learned > 9.0, "{learned}");
 }
+
+#[tokio::test]
+async fn what_can_wait_feels_live_calls_that_have_to_and_no_others() {
+    let pressure = Pressure::default();
+    let queue = Queue::new(LIMITS, RATE).felt_by(pressure.clone());
+    let _places = (enter(&queue, "P1").await.unwrap(), enter(&queue, "P1").await.unwrap());
+    assert!(!pressure.is_felt(), "nobody waits");
+    let late = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.enter(&caller("P1"), Class::Deferred, soon()).await }
+    });
+    until_waiting(&queue, 1).await;
+    assert!(!pressure.is_felt(), "what came late may wait");
+    let live = waits(&queue, "P2");
+    until_waiting(&queue, 2).await;
+    assert!(pressure.is_felt());
+    late.abort();
+    live.abort();
+}

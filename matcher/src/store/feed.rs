@@ -9,6 +9,9 @@ use matcher_core::FlagKind;
 
 use super::{Flag, MadeBy, RecordId, Sealed, StoreError, SubjectId, TimeMs, cases::NewCase};
 
+/// Changes that a feed keeps: days of a city, about 100 bytes each.
+pub const FEED_KEPT: u64 = 20_000_000;
+
 /// What can be searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Searchable {

@@ -9,8 +9,9 @@ use matcher::surroundings::{Surroundings, System};
 use matcher_core::{Decision, NoDecision, Policy};
 use proto::{
     acknowledgement::{self, AcknowledgementError, may_delete},
-    v1::{self, UploadOutcome},
+    v1::{self, UploadOutcome, deferred_service_client::DeferredServiceClient},
 };
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 
 use crate::support::{TestCenter, TestDevice, capture, failure, live, models, template};
@@ -186,6 +187,39 @@ async fn an_unknown_or_revoked_device_uploads_nothing() {
     let status = device.upload(vec![envelope]).await.unwrap_err();
     assert_eq!((status.code(), status.message()), (Code::PermissionDenied, "the device is revoked"));
     assert_eq!(center.count("SELECT count(*) FROM request"), 0);
+}
+
+#[tokio::test]
+async fn a_device_that_is_revoked_while_it_uploads_is_heard_no_further() {
+    let (center, device) = TestCenter::live().await;
+    center.enrol(CARD).await;
+    let (sender, envelopes) = tokio::sync::mpsc::channel(1);
+    let send = async |transaction| {
+        let envelope = seal(&device, transaction, &ago(0, capture(CARD, 0.8)));
+        sender.send(v1::DeferredEnvelope { envelope: Some(envelope) }).await.unwrap();
+    };
+    send("T-1").await;
+    let mut client = DeferredServiceClient::new(device.channel());
+    let mut answers = client.upload(ReceiverStream::new(envelopes)).await.unwrap().into_inner();
+    assert!(answers.message().await.unwrap().is_some(), "an answer comes while the stream goes on");
+    center.center.store.revoke_device(&device.id, System.now_ms()).await.unwrap();
+    send("T-2").await;
+    assert_eq!(answers.message().await.unwrap_err().code(), Code::PermissionDenied);
+    assert_eq!(center.count("SELECT count(*) FROM request"), 1);
+}
+
+#[tokio::test]
+async fn as_many_uploads_are_open_as_may_and_others_come_again() {
+    let center = TestCenter::live_with(|config| config.batch.uploads_max = 1).await;
+    let (first, second) = (center.device("1").await, center.device("2").await);
+    let (sender, envelopes) = tokio::sync::mpsc::channel(1);
+    let open = DeferredServiceClient::new(first.channel()).upload(ReceiverStream::new(envelopes)).await.unwrap();
+    let refused = second.upload(Vec::new()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
+    drop((sender, open));
+    while second.upload(Vec::new()).await.is_err() {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

@@ -120,3 +120,20 @@ async fn nothing_is_searched_without_a_basis_and_memory_is_bounded() {
     assert!(matches!(site.searcher.wanted(Searchable::Probe), Err(IdentifyError::NoBasis)));
     assert!(site.dir.path().is_dir());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_is_tuned_when_there_are_enough_visits() {
+    let site = Site::new();
+    site.enrol(1, "330200", &face(1)).await;
+    let mut held = site.searcher.held(Searchable::Reference).await.unwrap();
+    let made_by = site.made_by();
+    let of = |number: u64| {
+        let (model, recipe) = (ModelId::new(&made_by.model).unwrap(), RecipeId::new(&made_by.recipe).unwrap());
+        Template::from_features(model, recipe, &like(1, number, 0.8)).unwrap()
+    };
+    let visits: Vec<Template> = (1..=120).map(of).collect();
+    held.tune(&visits[..99]).await.unwrap();
+    assert!(!held.tuned);
+    held.tune(&visits).await.unwrap();
+    assert!(held.tuned && held.search(&site.searcher.center, &visits, 1).await.unwrap().iter().all(|found| found.len() == 1));
+}

@@ -80,6 +80,25 @@ pub(super) fn execute_later(connection: &Connection, sql: &str, parameters: impl
     connection.later(sql, &parameters.values(), what)
 }
 
+/// Records that one statement asks for at most.
+const ASKED_MAX: usize = 256;
+
+/// Asks for many records with few statements. Lists of keys come in two lengths, so that the engine knows their statements;
+/// `filler` makes up the number, and finds nothing.
+pub(super) fn query_many<K: Clone, T>(
+    keys: &[K],
+    filler: &K,
+    mut ask: impl FnMut(&[K]) -> Result<Vec<T>, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut found = Vec::new();
+    for part in keys.chunks(ASKED_MAX) {
+        let mut part = part.to_vec();
+        part.resize(if part.len() <= 16 { 16 } else { ASKED_MAX }, filler.clone());
+        found.extend(ask(&part)?);
+    }
+    Ok(found)
+}
+
 /// The identifier in columns `identifier_kind`, `identifier_region` and `identifier_hash`.
 pub(super) fn identifier(columns: &Columns<'_>) -> Result<IdentifierKey, StoreError> {
     Ok(IdentifierKey {

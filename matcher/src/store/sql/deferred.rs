@@ -49,18 +49,11 @@ impl Deferred for SqlStore {
     }
 
     async fn persons(&self, subjects: Vec<SubjectId>) -> Result<Vec<StoredSubject>, StoreError> {
-        let read = move |connection: &Connection| {
-            subjects.iter().filter_map(|subject| enrolments::in_use(connection, *subject).transpose()).collect()
-        };
-        self.readers.read(read).await
+        self.readers.read(move |connection| enrolments::in_use(connection, &subjects)).await
     }
 
     async fn decisions_of_all(&self, transactions: Vec<(String, String)>) -> Result<Vec<Vec<(u32, Decision)>>, StoreError> {
-        let read = move |connection: &Connection| {
-            let each = |(institution, transaction): &(String, String)| verifications::decisions_of(connection, institution, transaction);
-            transactions.iter().map(each).collect()
-        };
-        self.readers.read(read).await
+        self.readers.read(move |connection| verifications::decisions_of_all(connection, &transactions)).await
     }
 }
 

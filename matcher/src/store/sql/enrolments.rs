@@ -1,10 +1,12 @@
 //! Persons with their numbers, data keys, photos and references: finding them, and enrolling.
 
+use std::collections::HashMap;
+
 use matcher_core::{IdentifierKind, Life, PhotoState, REFERENCES_MAX, ReferenceSource};
 
 use super::{
     Connection, audit,
-    columns::{Columns, execute, query, query_one},
+    columns::{Columns, execute, query, query_many, query_one},
     params, unavailable,
     writer::undoable,
 };
@@ -37,11 +39,30 @@ pub(super) fn by_id(connection: &Connection, subject: SubjectId) -> Result<Optio
     Ok(Some(found))
 }
 
-/// A person, with the references of photos that are not revoked.
-pub(super) fn in_use(connection: &Connection, subject: SubjectId) -> Result<Option<StoredSubject>, StoreError> {
-    let mut found = by_id(connection, subject)?;
-    if let Some(found) = &mut found {
-        found.references.retain(|reference| reference.life.state != PhotoState::Revoked);
+/// Persons with the references of photos that are not revoked; those that are not there are left out.
+pub(super) fn in_use(connection: &Connection, subjects: &[SubjectId]) -> Result<Vec<StoredSubject>, StoreError> {
+    // An empty id is nobody's.
+    let ids: Vec<Vec<u8>> = subjects.iter().map(|subject| subject.0.to_vec()).collect();
+    let places = |count: usize| (1..=count).map(|place| format!("?{place}")).collect::<Vec<_>>().join(", ");
+    let mut found = query_many(&ids, &Vec::new(), |ids| {
+        let sql = format!(
+            "SELECT subject_id, wrapped, birth, withdrawn_at, NULL AS number FROM subject JOIN data_key USING (subject_id)
+             WHERE subject_id IN ({})",
+            places(ids.len())
+        );
+        query(connection, &sql, ids.to_vec(), "subject", decode)
+    })?;
+    let mut of_all: HashMap<SubjectId, Vec<StoredReference>> = HashMap::new();
+    let references = query_many(&ids, &Vec::new(), |ids| {
+        let sql =
+            format!("{REFERENCES} WHERE subject_id IN ({}) AND state <> 'revoked' ORDER BY enrolled_at, record_id", places(ids.len()));
+        query(connection, &sql, ids.to_vec(), "reference", decode_reference)
+    })?;
+    for reference in references {
+        of_all.entry(reference.subject).or_default().push(reference);
+    }
+    for person in &mut found {
+        person.references = of_all.remove(&person.subject).unwrap_or_default();
     }
     Ok(found)
 }

@@ -49,13 +49,13 @@ fn after(connection: &Connection, position: Position, limit: u32) -> Result<Opti
     if position > head(connection)? {
         return Ok(None);
     }
-    let sql = "SELECT era, number FROM feed_trimmed WHERE era > ?1 OR (era = ?1 AND number > ?2)";
+    let sql = "SELECT era, number FROM feed_trimmed WHERE (era, number) > (?1, ?2)";
     if query_one(connection, sql, params![position.era, position.number], FEED, decode_position)?.is_some() {
         return Ok(None);
     }
     let sql = format!(
         "SELECT era, number, kind, added, subject_id, record_id FROM feed
-         WHERE (era > ?1 OR (era = ?1 AND number > ?2)) AND {} ORDER BY era, number LIMIT ?3",
+         WHERE (era, number) > (?1, ?2) AND {} ORDER BY era, number LIMIT ?3",
         connection.feed_bound()
     );
     let decode = |columns: &Columns<'_>| {
@@ -73,10 +73,13 @@ fn after(connection: &Connection, position: Position, limit: u32) -> Result<Opti
 /// Removes all but the last so many changes that everybody may read.
 fn trim(connection: &Connection, keep: u64) -> Result<u64, StoreError> {
     let keep = i64::try_from(keep).unwrap_or(i64::MAX);
-    let sql = format!("SELECT era, number FROM feed WHERE {} ORDER BY era DESC, number DESC LIMIT 1 OFFSET ?1", connection.feed_bound());
+    let sql = format!(
+        "SELECT era, number FROM feed WHERE number <= (SELECT max(number) FROM feed) - ?1 AND {} ORDER BY number DESC LIMIT 1",
+        connection.feed_bound()
+    );
     let Some(last) = query_one(connection, &sql, [keep], FEED, decode_position)? else { return Ok(0) };
     execute(connection, "UPDATE feed_trimmed SET era = ?1, number = ?2 WHERE id = 1", params![last.era, last.number], FEED)?;
-    let sql = "DELETE FROM feed WHERE era < ?1 OR (era = ?1 AND number <= ?2)";
+    let sql = "DELETE FROM feed WHERE (era, number) <= (?1, ?2)";
     Ok(execute(connection, sql, params![last.era, last.number], FEED)? as u64)
 }
 
@@ -105,7 +108,7 @@ fn searchable(
     let (select, record, at) = select(kind);
     let (subject_after, record_after) = after.map_or(([0; 16], Vec::new()), |(subject, record)| (subject.0, record.0.to_vec()));
     let sql = format!(
-        "{select} WHERE r.subject_id >= ?4 AND (r.subject_id > ?4 OR {record} > ?5)
+        "{select} WHERE (r.subject_id, {record}) > (?4, ?5)
              AND r.model = ?1 AND r.recipe = ?2 AND {at} >= ?3 ORDER BY r.subject_id, {record} LIMIT ?6"
     );
     let values = params![made_by.model, made_by.recipe, since, subject_after, record_after, limit];

@@ -179,6 +179,12 @@ impl<T: AsValue, const N: usize> Params for [T; N] {
     }
 }
 
+impl<T: AsValue> Params for Vec<T> {
+    fn values(&self) -> Vec<Value<'_>> {
+        self.iter().map(AsValue::value).collect()
+    }
+}
+
 impl<A: AsValue, B: AsValue, C: AsValue> Params for (A, B, C) {
     fn values(&self) -> Vec<Value<'_>> {
         vec![self.0.value(), self.1.value(), self.2.value()]

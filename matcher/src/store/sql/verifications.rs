@@ -1,10 +1,12 @@
 //! Verification records, with their probes and the requests they answer.
 
+use std::collections::HashMap;
+
 use matcher_core::{Decision, Disposition, Mode, ReferenceFacts, Scene};
 
 use super::{
     Connection, audit, cases,
-    columns::{self, Columns, execute, execute_later, query, query_one},
+    columns::{self, Columns, execute, execute_later, query, query_many, query_one},
     deferred, devices, flags, params, receipts, rechecks,
 };
 use crate::store::{
@@ -44,6 +46,36 @@ pub(super) fn decisions_of(connection: &Connection, institution: &str, transacti
          WHERE r.institution = ?1 AND r.transaction_id = ?2 ORDER BY r.attempt";
     let decode = |columns: &Columns<'_>| Ok((columns.unsigned("attempt")?, columns.word("decision", Decision::from_policy_key)?));
     query(connection, sql, params![institution, transaction], TABLE, decode)
+}
+
+/// The decisions of transactions, by attempt, one answer for each.
+pub(super) fn decisions_of_all(
+    connection: &Connection,
+    transactions: &[(String, String)],
+) -> Result<Vec<Vec<(u32, Decision)>>, StoreError> {
+    let decode = |columns: &Columns<'_>| {
+        let transaction: (String, String) = (columns.get("institution")?, columns.get("transaction_id")?);
+        Ok((transaction, (columns.unsigned("attempt")?, columns.word("decision", Decision::from_policy_key)?)))
+    };
+    // No institution has an empty name.
+    let found = query_many(transactions, &(String::new(), String::new()), |asked| {
+        let rows: Vec<_> = (0..asked.len()).map(|row| format!("(?{}, ?{})", 2 * row + 1, 2 * row + 2)).collect();
+        let sql = format!(
+            "WITH asked (institution, transaction_id) AS (VALUES {})
+             SELECT r.institution, r.transaction_id, r.attempt, v.decision FROM asked
+             JOIN request AS r ON r.institution = asked.institution AND r.transaction_id = asked.transaction_id
+             JOIN verification AS v ON v.subject_id = r.subject_id AND v.id = r.verification_id AND v.decided_at = r.decided_at
+             ORDER BY r.attempt",
+            rows.join(", ")
+        );
+        let names: Vec<&str> = asked.iter().flat_map(|(institution, transaction)| [institution.as_str(), transaction]).collect();
+        query(connection, &sql, names, TABLE, decode)
+    })?;
+    let mut decisions: HashMap<(String, String), Vec<(u32, Decision)>> = HashMap::new();
+    for (transaction, decision) in found {
+        decisions.entry(transaction).or_default().push(decision);
+    }
+    Ok(transactions.iter().map(|transaction| decisions.get(transaction).cloned().unwrap_or_default()).collect())
 }
 
 /// Verifications, newest first.

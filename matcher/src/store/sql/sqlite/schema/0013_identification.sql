@@ -10,6 +10,7 @@ CREATE TABLE feed (
     subject_id BLOB NOT NULL CHECK (length(subject_id) = 16),
     record_id BLOB NOT NULL CHECK (length(record_id) = 16)
 ) STRICT;
+CREATE INDEX feed_by_era ON feed (era, number);
 
 CREATE TRIGGER feed_reference_added AFTER INSERT ON reference BEGIN
     INSERT INTO feed (kind, added, subject_id, record_id) VALUES ('reference', 1, NEW.subject_id, NEW.record_id);
