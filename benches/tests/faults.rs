@@ -18,6 +18,7 @@ use benches::load::{
     people::MadeBy,
 };
 use tests::{clock::Clock, process::Server};
+use tests_postgres::Postgres;
 use tonic::transport::Channel;
 
 /// People enrolled.
@@ -92,6 +93,28 @@ async fn a_center_that_is_killed_in_mid_load_loses_and_doubles_nothing() {
     }
     let outcome = sending.await.unwrap();
     assert!(outcome.failed > 0, "nobody noticed that the center was killed");
+    server.stop().unwrap();
+    site.check(CAPTURES).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_killed_in_mid_load_loses_and_doubles_nothing() {
+    const CAPTURES: usize = 200;
+    let folder = tempfile::tempdir().unwrap();
+    let mut postgres = Postgres::start().unwrap();
+    let url = postgres.database("center").unwrap();
+    let mut site = Site::new(Place::new(folder.path(), Some(url))).await;
+    let server = site.place.serve("127.0.0.1:0").unwrap();
+    let channels = site.connect(&server);
+    let captures = site.captures(CAPTURES, 20_480, 0);
+    let sending = site.send(&channels, captures);
+    for kill in 1..=2 {
+        site.until_acknowledged(kill * CAPTURES / 3).await;
+        postgres.kill();
+        postgres.run_again().unwrap();
+    }
+    let outcome = sending.await.unwrap();
+    assert!(outcome.failed > 0, "nobody noticed that the database was killed");
     server.stop().unwrap();
     site.check(CAPTURES).await;
 }

@@ -19,6 +19,9 @@ use tempfile::TempDir;
 /// How long a server may take to answer.
 const START: Duration = Duration::from_secs(60);
 
+/// How often it is looked whether the server still runs.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// A server; it is killed when this is dropped.
 #[derive(Debug)]
 pub struct Postgres {
@@ -136,18 +139,28 @@ impl Drop for Postgres {
 }
 
 /// Starts a program on a thread that lives as long as it is wanted: the kernel kills the program when that thread ends, so
-/// that a test that is killed leaves nothing behind.
+/// that a test that is killed leaves nothing behind. A server refuses to start while processes of the one before still end;
+/// then it is started once more.
 fn keep(mut command: Command) -> Result<(Sender<()>, JoinHandle<()>)> {
     let (stop, stopped) = mpsc::channel::<()>();
     let (started, starting) = mpsc::channel();
     let thread = thread::spawn(move || {
-        let child: std::io::Result<Child> = command.spawn();
-        let failed = child.as_ref().err().map(ToString::to_string);
-        let _ = started.send(failed);
-        let _ = stopped.recv();
-        if let Ok(mut child) = child {
-            let _ = child.kill();
-            let _ = child.wait();
+        loop {
+            let mut child: Child = match command.spawn() {
+                Ok(child) => child,
+                Err(error) => return drop(started.send(Some(error.to_string()))),
+            };
+            let _ = started.send(None);
+            while matches!(child.try_wait(), Ok(None)) {
+                if stopped.recv_timeout(LOOK) != Err(mpsc::RecvTimeoutError::Timeout) {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    return;
+                }
+            }
+            if stopped.recv_timeout(LOOK) != Err(mpsc::RecvTimeoutError::Timeout) {
+                return;
+            }
         }
     });
     match starting.recv()? {
