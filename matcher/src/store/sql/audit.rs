@@ -85,7 +85,7 @@ impl WithCommit for Chain {
                 ([next.epoch.value(), link.value(), place.value()], [action.value(), by.value(), object.value(), detail.value()]);
             rows.push([&of[..], &[at.value(), digest.value(), salt.value()], &what].concat());
         }
-        connection.change_each(sql, &rows, TABLE)?;
+        connection.insert_all(sql, &rows, TABLE)?;
         self.next = Some(next);
         Ok(())
     }

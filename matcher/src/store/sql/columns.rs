@@ -74,8 +74,13 @@ pub(super) fn execute(connection: &Connection, sql: &str, parameters: impl Param
     connection.change(sql, &parameters.values(), what)
 }
 
+/// Inserts a row that nobody asks about before the transaction ends.
+pub(super) fn insert(connection: &Connection, sql: &str, parameters: impl Params, what: &'static str) -> Result<(), StoreError> {
+    connection.insert(sql, &parameters.values(), what)
+}
+
 /// Runs a statement that changes rows, now or before the next one that is waited for; its place among the counts that
-/// `settle` gives.
+/// `counts` gives.
 pub(super) fn execute_later(connection: &Connection, sql: &str, parameters: impl Params, what: &'static str) -> Result<usize, StoreError> {
     connection.later(sql, &parameters.values(), what)
 }

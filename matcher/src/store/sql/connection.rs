@@ -95,7 +95,7 @@ impl Connection {
     }
 
     /// Runs a statement that changes rows, now or before the next one that is waited for: nothing may depend on it but
-    /// rows. Its place among the counts of [`Connection::settle`].
+    /// rows. Its place among the counts of [`Connection::counts`].
     pub(super) fn later(&self, sql: &str, values: &[Value<'_>], what: &'static str) -> Result<usize, StoreError> {
         match &self.engine {
             Engine::Sqlite(connection) => {
@@ -108,19 +108,40 @@ impl Connection {
         }
     }
 
-    /// Waits for the statements that were to be run later; says how many rows each of them changed.
-    pub(super) fn settle(&self) -> Result<Vec<usize>, StoreError> {
+    /// Inserts a row that nobody asks about before the transaction ends: `sql` ends with its `VALUES`. Rows of one statement
+    /// go together, in the order of each statement's first.
+    pub(super) fn insert(&self, sql: &str, values: &[Value<'_>], what: &'static str) -> Result<(), StoreError> {
         match &self.engine {
-            Engine::Sqlite(_) => Ok(self.done.take()),
-            Engine::Postgres(session) => session.settle(),
+            Engine::Sqlite(connection) => sqlite::change(connection, sql, values, what).map(drop),
+            Engine::Postgres(session) => {
+                session.insert(sql, values, what);
+                Ok(())
+            }
         }
     }
 
-    /// Runs one statement with each of these values, in order, without waiting between them.
-    pub(super) fn change_each(&self, sql: &str, rows: &[Vec<Value<'_>>], what: &'static str) -> Result<(), StoreError> {
+    /// Waits for the statements that were to be run later, not for inserts; says how many rows each of them changed.
+    pub(super) fn counts(&self) -> Result<Vec<usize>, StoreError> {
+        match &self.engine {
+            Engine::Sqlite(_) => Ok(self.done.take()),
+            Engine::Postgres(session) => session.counts(),
+        }
+    }
+
+    /// Waits for everything that was to be run later.
+    pub(super) fn settle(&self) -> Result<(), StoreError> {
+        match &self.engine {
+            Engine::Sqlite(_) => self.done.borrow_mut().clear(),
+            Engine::Postgres(session) => session.settle()?,
+        }
+        Ok(())
+    }
+
+    /// Inserts rows; `sql` ends with its `VALUES`.
+    pub(super) fn insert_all(&self, sql: &str, rows: &[Vec<Value<'_>>], what: &'static str) -> Result<(), StoreError> {
         match &self.engine {
             Engine::Sqlite(connection) => rows.iter().try_for_each(|row| sqlite::change(connection, sql, row, what).map(drop)),
-            Engine::Postgres(session) => session.change_each(sql, rows, what),
+            Engine::Postgres(session) => session.insert_all(sql, rows, what),
         }
     }
 
@@ -177,8 +198,9 @@ impl Connection {
         }
     }
 
-    /// Begins what can be undone on its own.
+    /// Begins what can be undone on its own; what was to be run later is not part of it.
     pub(super) fn mark(&self) -> Result<Mark, StoreError> {
+        self.settle()?;
         self.step("SAVEPOINT change")?;
         Ok(Mark(self.waiting.borrow().len()))
     }

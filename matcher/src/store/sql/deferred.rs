@@ -67,7 +67,7 @@ fn each<T, U>(
     if !connection.has_cheap_savepoints() {
         let all = |connection: &Connection| {
             let done: Vec<U> = items.iter().map(|item| change(connection, item)).collect::<Result<_, StoreError>>()?;
-            connection.settle().map(|_| done)
+            connection.settle().map(|()| done)
         };
         if let Ok(done) = undoable(connection, all).map_err(unavailable)? {
             return Ok(done.into_iter().map(Ok).collect());
@@ -76,7 +76,7 @@ fn each<T, U>(
     let one = |item| {
         let change = |connection: &Connection| {
             let done = change(connection, item)?;
-            connection.settle().map(|_| done)
+            connection.settle().map(|()| done)
         };
         undoable(connection, change).map_err(unavailable)
     };
@@ -123,7 +123,7 @@ fn kept_before(connection: &Connection, request: &RequestKey, digest: &[u8; 32])
 fn keep_waiting(connection: &Connection, new: &NewDeferred) -> Result<Kept, StoreError> {
     let request = put_request(connection, new)?;
     let sequence = devices::use_sequence(connection, &new.device, new.sequence, &new.digest)?;
-    let counts = connection.settle()?;
+    let counts = connection.counts()?;
     let written = |place: usize| counts.get(place) == Some(&1);
     if !written(request) {
         if written(sequence) {

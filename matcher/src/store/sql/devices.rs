@@ -95,7 +95,7 @@ fn number(sequence: u64) -> Result<i64, StoreError> {
 /// Takes a sequence number for an envelope.
 pub(super) fn take_sequence(connection: &Connection, device: &str, sequence: u64, digest: &[u8; 32]) -> Result<Taken, StoreError> {
     let place = use_sequence(connection, device, sequence, digest)?;
-    if connection.settle()?.get(place) == Some(&1) {
+    if connection.counts()?.get(place) == Some(&1) {
         return Ok(Taken::Now);
     }
     Ok(if is_sequence_of(connection, device, sequence, digest)? { Taken::Before } else { Taken::ForAnother })

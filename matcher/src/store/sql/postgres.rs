@@ -31,6 +31,8 @@ pub(super) mod schema;
 
 /// Reads of one process at a time.
 const READERS: usize = 8;
+/// Rows of one insert, so that the database knows few statements.
+const TOGETHER: [usize; 3] = [64, 16, 4];
 /// How long a caller waits for a free connection.
 const WAIT: Duration = Duration::from_secs(5);
 /// How long making a connection may take.
@@ -201,6 +203,8 @@ pub(super) struct Session {
     pool: Pool,
     /// Statements that go with the next one that is waited for.
     later: RefCell<Vec<Later>>,
+    /// Rows that are inserted before the next query, or the transaction's end.
+    inserts: RefCell<Vec<Inserts>>,
     run: Run,
 }
 
@@ -211,9 +215,16 @@ struct Later {
     what: &'static str,
 }
 
+/// Rows of one statement that nobody waits for yet.
+struct Inserts {
+    sql: String,
+    rows: Vec<Vec<Held>>,
+    what: &'static str,
+}
+
 impl Session {
     fn new(run: Run, pool: Pool) -> Self {
-        Self { client: RefCell::new(None), pool, later: RefCell::default(), run }
+        Self { client: RefCell::new(None), pool, later: RefCell::default(), inserts: RefCell::default(), run }
     }
 
     /// A session on a free connection of a pool.
@@ -271,6 +282,7 @@ impl Session {
         values: &[Value<'_>],
         each: &mut dyn FnMut(Row<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
+        self.send_inserts();
         let (rows, _) = self.ask(None, async |client| {
             let statement = prepare(client, sql, values).await?;
             client.query(&statement, &parameters(values)).await
@@ -279,6 +291,7 @@ impl Session {
     }
 
     pub(super) fn change(&self, sql: &str, values: &[Value<'_>], what: &'static str) -> Result<usize, StoreError> {
+        self.send_inserts();
         let (rows, _) = self.ask(Some(what), async |client| {
             let statement = prepare(client, sql, values).await?;
             client.execute(&statement, &parameters(values)).await
@@ -286,16 +299,36 @@ impl Session {
         Ok(usize::try_from(rows).unwrap_or(usize::MAX))
     }
 
-    /// Sends the statement with all values before it waits for the first answer.
-    pub(super) fn change_each(&self, sql: &str, rows: &[Vec<Value<'_>>], what: &'static str) -> Result<(), StoreError> {
-        let Some(first) = rows.first() else { return Ok(()) };
-        let sent = self.ask(Some(what), async |client| {
-            let statement = prepare(client, sql, first).await?;
-            let parameters: Vec<_> = rows.iter().map(|row| parameters(row)).collect();
-            let sent = parameters.iter().map(|row| client.execute(&statement, row));
-            futures_util::future::try_join_all(sent).await.map(drop)
-        });
-        sent.map(drop)
+    /// Inserts rows, many with one statement.
+    pub(super) fn insert_all(&self, sql: &str, rows: &[Vec<Value<'_>>], what: &'static str) -> Result<(), StoreError> {
+        for row in rows {
+            self.insert(sql, row, what);
+        }
+        self.settle()
+    }
+
+    /// Keeps a row until the next query or the transaction's end.
+    pub(super) fn insert(&self, sql: &str, values: &[Value<'_>], what: &'static str) {
+        let mut inserts = self.inserts.borrow_mut();
+        let row = values.iter().map(Held::from).collect();
+        match inserts.iter_mut().find(|inserts| inserts.sql == sql) {
+            Some(inserts) => inserts.rows.push(row),
+            None => inserts.push(Inserts { sql: sql.to_owned(), rows: vec![row], what }),
+        }
+    }
+
+    /// Puts the rows that wait behind the statements that do.
+    fn send_inserts(&self) {
+        let mut later = self.later.borrow_mut();
+        for Inserts { sql, rows, what } in self.inserts.take() {
+            let mut rows = rows.into_iter().peekable();
+            while rows.peek().is_some() {
+                let left = rows.len();
+                let together = TOGETHER.into_iter().find(|&size| size <= left).unwrap_or(1);
+                let values: Vec<Held> = rows.by_ref().take(together).flatten().collect();
+                later.push(Later { sql: of_many(&sql, together), values, what });
+            }
+        }
     }
 
     /// Keeps a statement until the next one that is waited for; its place among those.
@@ -305,7 +338,12 @@ impl Session {
         later.len() - 1
     }
 
-    pub(super) fn settle(&self) -> Result<Vec<usize>, StoreError> {
+    pub(super) fn settle(&self) -> Result<(), StoreError> {
+        self.send_inserts();
+        self.counts().map(drop)
+    }
+
+    pub(super) fn counts(&self) -> Result<Vec<usize>, StoreError> {
         if self.later.borrow().is_empty() {
             return Ok(Vec::new());
         }
@@ -314,6 +352,7 @@ impl Session {
 
     pub(super) fn drop_later(&self) {
         self.later.borrow_mut().clear();
+        self.inserts.borrow_mut().clear();
     }
 
     pub(super) fn run(&self, sql: &str) -> Result<(), StoreError> {
@@ -336,6 +375,17 @@ impl Session {
             }
         })
     }
+}
+
+/// The statement that inserts so many rows instead of one.
+fn of_many(sql: &str, rows: usize) -> String {
+    let Some((head, one)) = sql.rsplit_once("VALUES ").filter(|_| rows > 1) else { return sql.to_owned() };
+    let columns = one.matches('?').count();
+    let row = |row: usize| {
+        let places: Vec<_> = (1..=columns).map(|column| format!("?{}", row * columns + column)).collect();
+        format!("({})", places.join(", "))
+    };
+    format!("{head}VALUES {}", (0..rows).map(row).collect::<Vec<_>>().join(", "))
 }
 
 #[derive(Debug, Error)]

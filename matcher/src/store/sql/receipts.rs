@@ -8,7 +8,7 @@ use matcher_core::{
 
 use super::{
     Connection, SqlStore, audit,
-    columns::{Columns, execute, execute_later, query, query_one},
+    columns::{Columns, execute, insert, query, query_one},
     params,
 };
 use crate::store::{
@@ -42,7 +42,7 @@ pub(super) fn put(connection: &Connection, receipt: &Receipt) -> Result<(), Stor
     let sql = "INSERT INTO receipt (number, institution, transaction_id, attempt, verification_id, device_id, drill, disposition,
              uses_max, amount_max_fen, issued_at, expires_at, compact)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
-    execute_later(connection, sql, values, TABLE)?;
+    insert(connection, sql, values, TABLE)?;
     audit::append(connection, &events::receipt_issued(receipt))
 }
 

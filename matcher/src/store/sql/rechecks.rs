@@ -2,7 +2,7 @@
 
 use super::{
     Connection, audit,
-    columns::{Columns, execute, execute_later, query_one},
+    columns::{Columns, execute, insert, query_one},
     flags, params, verifications,
 };
 use crate::store::{
@@ -15,7 +15,7 @@ const TABLE: &str = "recheck";
 pub(super) fn put(connection: &Connection, record: &Verification, made_by: &MadeBy) -> Result<(), StoreError> {
     let subject = record.subject.ok_or(StoreError::Corrupt { table: TABLE, field: "subject_id" })?;
     let sql = "INSERT INTO recheck (subject_id, verification_id, model, recipe, due_at) VALUES (?1, ?2, ?3, ?4, ?5)";
-    execute_later(connection, sql, params![subject.0, record.id.0, made_by.model, made_by.recipe, record.decided_at], TABLE).map(drop)
+    insert(connection, sql, params![subject.0, record.id.0, made_by.model, made_by.recipe, record.decided_at], TABLE)
 }
 
 /// Takes the one that is due longest, and keeps others from taking it for a while.

@@ -112,7 +112,7 @@ fn copy(from: &Connection, to: &Connection, name: &'static str, told: &mut dyn F
     let table = Table::new(name, catalogue::columns(from, name).map_err(TransferError::Store)?);
     let read = table.walk(from, |rows| {
         let values: Vec<Vec<Value<'_>>> = rows.iter().map(|row| table.values(row)).collect();
-        to.change_each(&table.insert(), &values, name).map_err(TransferError::Store)?;
+        to.insert_all(&table.insert(), &values, name).map_err(TransferError::Store)?;
         told(name, rows.len() as u64);
         Ok(())
     })?;

@@ -6,7 +6,7 @@ use matcher_core::{Decision, Disposition, Mode, ReferenceFacts, Scene};
 
 use super::{
     Connection, audit, cases,
-    columns::{self, Columns, execute, execute_later, query, query_many, query_one},
+    columns::{self, Columns, execute, execute_later, insert, query, query_many, query_one},
     deferred, devices, flags, params, receipts, rechecks,
 };
 use crate::store::{
@@ -137,7 +137,7 @@ fn record_new(connection: &Connection, new: &NewVerification) -> Result<Option<R
     let record = &new.record;
     let request = put_request(connection, new)?;
     let sequence = devices::use_sequence(connection, &record.device, record.sequence, &record.request_digest)?;
-    let counts = connection.settle()?;
+    let counts = connection.counts()?;
     let written = |place: usize| counts.get(place) == Some(&1);
     if !written(request) {
         if written(sequence) {
@@ -302,14 +302,14 @@ fn put(connection: &Connection, record: &Verification) -> Result<(), StoreError>
              reference_id)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24,
              ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35)";
-    execute_later(connection, sql, values, "verification").map(drop)
+    insert(connection, sql, values, "verification")
 }
 
 fn put_probe(connection: &Connection, record: &Verification, probe: &SealedProbe) -> Result<(), StoreError> {
     // Sealed under a person's key: without the person it could never be opened or destroyed.
     let subject = record.subject.ok_or(StoreError::Corrupt { table: "probe", field: "subject_id" })?;
     let sql = "INSERT INTO probe (subject_id, verification_id, template, sample, decided_at) VALUES (?1, ?2, ?3, ?4, ?5)";
-    execute_later(connection, sql, params![subject.0, record.id.0, probe.template.0, probe.sample.0, record.decided_at], "probe").map(drop)
+    insert(connection, sql, params![subject.0, record.id.0, probe.template.0, probe.sample.0, record.decided_at], "probe")
 }
 
 fn decode(columns: &Columns<'_>) -> Result<Verification, StoreError> {

@@ -167,7 +167,7 @@ fn apply_all(connection: &Connection, isolation: Isolation, batch: &mut [Box<dyn
     connection.begin(isolation).map_err(CommitError::Refused)?;
     for change in batch {
         let apply = |connection: &Connection| {
-            if change.apply(connection) { connection.settle().map(drop).map_err(Some) } else { Err(None) }
+            if change.apply(connection) { connection.settle().map_err(Some) } else { Err(None) }
         };
         if let Err(Some(error)) = undoable(connection, apply)? {
             change.fail(error);

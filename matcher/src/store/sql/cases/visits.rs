@@ -4,7 +4,7 @@ use matcher_core::evidence::CaseKind;
 
 use super::super::{
     Connection,
-    columns::{Columns, execute, execute_later, query, query_one},
+    columns::{Columns, execute, insert, query, query_one},
     params,
 };
 use crate::store::{
@@ -20,7 +20,7 @@ const FINDING: &str = "finding";
 pub(in crate::store::sql) fn put_visit(connection: &Connection, record: &Verification, made_by: &MadeBy) -> Result<(), StoreError> {
     let subject = record.subject.ok_or(StoreError::Corrupt { table: VISIT, field: "subject_id" })?;
     let sql = "INSERT INTO visit (subject_id, verification_id, model, recipe, decided_at) VALUES (?1, ?2, ?3, ?4, ?5)";
-    execute_later(connection, sql, params![subject.0, record.id.0, made_by.model, made_by.recipe, record.decided_at], VISIT).map(drop)
+    insert(connection, sql, params![subject.0, record.id.0, made_by.model, made_by.recipe, record.decided_at], VISIT)
 }
 
 /// The visits that spoke against the holder in a case are no evidence again.
