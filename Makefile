@@ -45,12 +45,12 @@ bench: ## benches: ratios in one run against a stated peer or limit; ARGS=--writ
 	target/release/tracking
 	target/release/city
 	target/release/enrol_synthetic $(WRITE)
-	target/release/load $(WRITE)
-	target/release/load --store postgres --ratio-min 0.2
-	target/release/batch
 	target/release/identification
 	python3 benches/peers/run.py --programs target/release
 	cargo bench --locked --workspace --bench stages
+	target/release/load $(WRITE)
+	target/release/load --store postgres --ratio-min 0.2
+	target/release/batch
 
 evaluate: models ## measures accuracy on every pack under $EVAL_DATA; pages and figures go to target/evaluation
 	@test -n "$${EVAL_DATA:-}" || { echo "evaluate: EVAL_DATA must name the folder with the packs" >&2; exit 1; }

@@ -1,6 +1,7 @@
 //! Audit entries: appended by the writes they are about, linked by the commit that makes them durable.
 //!
-//! Entries wait with the writer's connection, and a savepoint that is undone takes its entries with it. Not here: the hashes (`matcher_core::audit`).
+//! Entries wait with the writer's connection, and a savepoint that is undone takes its entries with it. Not here: the hashes
+//! (`matcher_core::audit`).
 
 use async_trait::async_trait;
 use matcher_core::audit::{EntryContent, EpochId, EpochOpening, Hash, Head};
