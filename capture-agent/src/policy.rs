@@ -11,7 +11,7 @@ use prost::Message;
 use proto::v1;
 use thiserror::Error;
 
-use crate::{client::CallError, outbox::OutboxError};
+use crate::line::{client::CallError, spool::SpoolError};
 
 const PREFIX: &[u8] = b"countersign device policy v1\0";
 
@@ -32,7 +32,7 @@ pub enum PolicyError {
     Field(&'static str),
     /// It could not be kept.
     #[error("the center's policy could not be kept")]
-    Outbox(#[source] OutboxError),
+    Outbox(#[source] SpoolError),
 }
 
 /// A checked policy.

@@ -19,6 +19,7 @@ use proto::{
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::{info, instrument};
+use zeroize::Zeroizing;
 
 pub use error::VerifyError;
 
@@ -26,12 +27,14 @@ use crate::{
     acquire::{self, Capture, Reopening},
     answer::VerifyAnswer,
     camera::Camera,
-    client::{CallError, CenterClient, SetUpError},
     clock::Clock,
     command::VerifyCommand,
     config::Config,
-    identity::Identity,
-    outbox::{CenterFacts, Kept, Outbox, OutboxError},
+    identity::{Identity, IdentityError},
+    line::{
+        client::{CallError, CenterClient, Credentials, Patience, SetUpError},
+        spool::{CenterFacts, Entry, Kept, Spool, SpoolError},
+    },
     policy::{DevicePolicy, SceneRules},
     vision::FaceReader,
 };
@@ -42,7 +45,9 @@ pub type Guide = Arc<dyn Fn(Instruction) + Send + Sync>;
 /// Everything one agent verifies with.
 pub struct Verifier {
     identity: Identity,
-    outbox: Arc<Outbox>,
+    outbox: Arc<Spool>,
+    /// Makes digests of requests, by which they are known again.
+    digest_key: Zeroizing<[u8; 32]>,
     client: CenterClient,
     camera: Arc<Camera>,
     reader: Arc<dyn FaceReader>,
@@ -74,16 +79,22 @@ impl Verifier {
     pub fn new(
         config: &Config,
         identity: Identity,
-        outbox: Arc<Outbox>,
+        outbox: Arc<Spool>,
         camera: Camera,
         reader: Arc<dyn FaceReader>,
         clock: Clock,
     ) -> Result<Self, StartError> {
-        let client = CenterClient::new(&config.center, &identity).map_err(StartError::Client)?;
+        let credentials = Credentials {
+            key_pem: identity.key.pem().map_err(StartError::Key)?,
+            certificate_pem: identity.certificate_pem.clone(),
+            ca_pem: identity.ca_pem.clone(),
+        };
+        let client = CenterClient::new(&config.center, &credentials, clock).map_err(StartError::Client)?;
         let center = outbox.center().map_err(StartError::Outbox)?;
         let kept = outbox.policy().map_err(StartError::Outbox)?;
         let policy = identity.registration.policy_key.zip(kept).and_then(|(key, signed)| DevicePolicy::verify(&signed, &key).ok());
         Ok(Self {
+            digest_key: identity.key.derived("request digests"),
             identity,
             outbox,
             client,
@@ -159,13 +170,18 @@ impl Verifier {
     ///
     /// # Errors
     /// When the outbox cannot be read.
-    pub async fn waiting(&self) -> Result<u32, OutboxError> {
-        self.with_outbox(Outbox::waiting).await
+    pub async fn waiting(&self) -> Result<u32, SpoolError> {
+        self.with_outbox(Spool::waiting).await
     }
 
     async fn find(&self, command: &VerifyCommand) -> Result<Option<Kept>, VerifyError> {
-        let command = command.clone();
-        self.with_outbox(move |outbox| outbox.find(&command)).await.map_err(VerifyError::Outbox)
+        let entry = self.entry(command);
+        self.with_outbox(move |outbox| outbox.find(&entry)).await.map_err(VerifyError::Outbox)
+    }
+
+    fn entry(&self, command: &VerifyCommand) -> Entry {
+        let digest = command.digest(&self.digest_key);
+        Entry { transaction: command.transaction.to_string(), attempt: command.attempt.get(), digest }
     }
 
     async fn capture(&self, command: &VerifyCommand, guide: Guide) -> Result<Kept, VerifyError> {
@@ -221,14 +237,16 @@ impl Verifier {
             policy_version: policy.map(|policy| policy.version.clone()).unwrap_or_default(),
             notice: notice.to_owned(),
             consent: command.consent.as_str().to_owned(),
+            lease_serial: String::new(),
+            degraded: false,
             outcome: Some(capture.into_wire()),
         };
         let opening_key = self.opening_key(facts);
-        let (command, now_ms) = (command.clone(), self.clock.date_ms());
+        let (entry, now_ms) = (self.entry(command), self.clock.date_ms());
         let (device, key) = (self.identity.registration.device.clone(), self.identity.key.signing().clone());
         self.with_outbox(move |outbox| {
-            outbox.keep(&command, now_ms, |sequence| {
-                let (transaction, attempt) = (command.transaction.to_string(), command.attempt.get());
+            outbox.keep(&entry, now_ms, |sequence| {
+                let (transaction, attempt) = (entry.transaction.clone(), entry.attempt);
                 let address = envelope::Address { device, sequence, transaction, attempt, body: v1::BodyKind::Capture };
                 envelope::seal(&address, &body, &key, &opening_key)
             })
@@ -243,7 +261,7 @@ impl Verifier {
     }
 
     async fn send(&self, kept: Kept) -> Result<v1::VerifyResponse, VerifyError> {
-        let outcome = self.client.verify(&kept.envelope).await;
+        let outcome = self.client.verify(&kept.envelope, Patience::Long).await;
         let now_ms = self.clock.date_ms();
         match outcome {
             Ok(answer) => {
@@ -262,10 +280,10 @@ impl Verifier {
 
     async fn with_outbox<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Outbox) -> Result<T, OutboxError> + Send + 'static,
-    ) -> Result<T, OutboxError> {
+        work: impl FnOnce(&Spool) -> Result<T, SpoolError> + Send + 'static,
+    ) -> Result<T, SpoolError> {
         let outbox = Arc::clone(&self.outbox);
-        tokio::task::spawn_blocking(move || work(&outbox)).await.unwrap_or(Err(OutboxError::Interrupted))
+        tokio::task::spawn_blocking(move || work(&outbox)).await.unwrap_or(Err(SpoolError::Interrupted))
     }
 }
 
@@ -289,6 +307,9 @@ fn check_scene(command: &VerifyCommand, policy: Option<&DevicePolicy>, scene: Op
 /// The agent cannot be put together.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// The device's key cannot be used.
+    #[error("the device's key cannot be used")]
+    Key(#[source] IdentityError),
     /// The connection to the center.
     #[error("the client of the center cannot be made")]
     Client(#[source] SetUpError),
@@ -297,5 +318,5 @@ pub enum StartError {
     Rule(#[source] RuleError),
     /// The outbox.
     #[error("the outbox cannot be read")]
-    Outbox(#[source] OutboxError),
+    Outbox(#[source] SpoolError),
 }

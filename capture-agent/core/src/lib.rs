@@ -1,10 +1,13 @@
 //! What happens at a counter, as values and state machines.
 //!
-//! Here: [`acquisition`] (frames in, one instruction at a time out, then the best samples or the reason
-//! there are none), [`request`] (the checked words of a request: transaction, attempt, scene, identifier) and
-//! [`moment`] (time, which is always passed in). Not here: cameras, networks, files, clocks.
+//! Here: [`acquisition`] (frames in, one instruction at a time out, then the best samples or the reason there are
+//! none), [`degraded`] (what is answered while the line is down), [`line`] (which way to the center is taken),
+//! [`request`] (the checked words of a request: transaction, attempt, scene, identifier) and [`moment`] (time, which is
+//! always passed in). Not here: cameras, networks, files, clocks.
 
 pub mod acquisition;
+pub mod degraded;
+pub mod line;
 pub mod moment;
 pub mod request;
 

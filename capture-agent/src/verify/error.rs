@@ -5,8 +5,10 @@ use thiserror::Error;
 use crate::{
     acquire::AcquireError,
     camera::CameraError,
-    client::{CallError, Refusal},
-    outbox::OutboxError,
+    line::{
+        client::{CallError, Refusal},
+        spool::SpoolError,
+    },
 };
 
 /// A verification gave no answer.
@@ -42,7 +44,7 @@ pub enum VerifyError {
     Acquire(AcquireError),
     /// The envelope could not be found or kept.
     #[error("{0}")]
-    Outbox(OutboxError),
+    Outbox(SpoolError),
     /// The center did not answer, or refused.
     #[error("{0}")]
     Call(CallError),
@@ -109,12 +111,12 @@ fn camera_code(error: &CameraError) -> &'static str {
     }
 }
 
-fn outbox_code(error: &OutboxError) -> &'static str {
+fn outbox_code(error: &SpoolError) -> &'static str {
     match error {
-        OutboxError::AnotherRequest => "transaction_conflict",
-        OutboxError::Forgotten => "answer_expired",
-        OutboxError::Full(_) => "outbox_full",
-        OutboxError::Seal(_) | OutboxError::Version { .. } | OutboxError::Database(_) | OutboxError::File(_) | OutboxError::Interrupted => {
+        SpoolError::AnotherRequest => "transaction_conflict",
+        SpoolError::Forgotten => "answer_expired",
+        SpoolError::Full(_) | SpoolError::FullBytes(_) => "outbox_full",
+        SpoolError::Seal(_) | SpoolError::Version { .. } | SpoolError::Database(_) | SpoolError::File(_) | SpoolError::Interrupted => {
             "outbox_failed"
         }
     }

@@ -12,8 +12,10 @@ use tracing::{info, warn};
 
 use super::{Verifier, VerifyError};
 use crate::{
-    client::CallError,
-    outbox::{CenterFacts, OutboxError},
+    line::{
+        client::CallError,
+        spool::{CenterFacts, SpoolError},
+    },
     policy::{DevicePolicy, PolicyError},
 };
 
@@ -33,7 +35,7 @@ pub enum HealthError {
     OpeningKey,
     /// The answer could not be kept.
     #[error("the center's answer could not be kept")]
-    Outbox(#[source] OutboxError),
+    Outbox(#[source] SpoolError),
     /// The center knows the device by another name.
     #[error("the center knows this device as {center}: expected {installed}, as installed")]
     OtherDevice {
