@@ -16,6 +16,7 @@ pub mod command;
 pub mod config;
 pub mod durable;
 pub mod identity;
+pub mod lease;
 pub mod line;
 mod mac;
 pub mod output;

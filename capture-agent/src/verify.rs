@@ -4,8 +4,10 @@
 //! acquire → seal → keep → send → answer. Capture and sending are apart: the camera is free for the next
 //! person while an answer is awaited, and an envelope that got no answer is there to be sent again.
 
+mod alone;
 mod error;
 mod health;
+mod state;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -22,6 +24,7 @@ use tracing::{info, instrument};
 use zeroize::Zeroizing;
 
 pub use error::VerifyError;
+pub use state::LineState;
 
 use crate::{
     acquire::{self, Capture, Reopening},
@@ -31,8 +34,10 @@ use crate::{
     command::VerifyCommand,
     config::Config,
     identity::{Identity, IdentityError},
+    lease::Lease,
     line::{
         client::{CallError, CenterClient, Credentials, Patience, SetUpError},
+        forwarder::Forwarder,
         spool::{CenterFacts, Entry, Kept, Spool, SpoolError},
     },
     policy::{DevicePolicy, SceneRules},
@@ -60,6 +65,15 @@ pub struct Verifier {
     queue: Semaphore,
     wait_for: Duration,
     health_every: Duration,
+    /// How long a live call may take where this device may answer by itself.
+    degrade_after: Duration,
+    /// How long an envelope may wait before this device answers nothing by itself any more, in hours.
+    waiting_hours: u32,
+    /// The device's certificate, as provisional receipts show it.
+    certificate_der: Vec<u8>,
+    /// Brings what waits to the center; nothing while the center's key is not known.
+    forwarder: Option<Forwarder>,
+    lease: Mutex<Option<Arc<Lease>>>,
     center: Mutex<Option<CenterFacts>>,
     policy: Mutex<Option<Arc<DevicePolicy>>>,
     camera_state: Mutex<CameraState>,
@@ -93,7 +107,16 @@ impl Verifier {
         let center = outbox.center().map_err(StartError::Outbox)?;
         let kept = outbox.policy().map_err(StartError::Outbox)?;
         let policy = identity.registration.policy_key.zip(kept).and_then(|(key, signed)| DevicePolicy::verify(&signed, &key).ok());
+        let lease = outbox.lease().map_err(StartError::Outbox)?;
+        let device = &identity.registration.device;
+        let lease = identity.registration.policy_key.zip(lease).and_then(|(key, signed)| Lease::read(&signed, &key, device).ok());
+        let forward = |key| Forwarder::new(Arc::clone(&outbox), client.clone(), key, clock);
         Ok(Self {
+            forwarder: identity.registration.policy_key.map(forward),
+            lease: Mutex::new(lease.map(Arc::new)),
+            degrade_after: Duration::from_millis(config.center.degrade_after_ms),
+            waiting_hours: config.outbox.waiting_hours,
+            certificate_der: identity.certificate_der(),
             digest_key: identity.key.derived("request digests"),
             identity,
             outbox,
@@ -130,12 +153,22 @@ impl Verifier {
     )]
     pub async fn verify(&self, command: &VerifyCommand, guide: Guide) -> Result<VerifyAnswer, VerifyError> {
         let started = self.clock.now();
+        if let Some(given) = self.provided(command).await? {
+            return Ok(self.provisional_answer(command, given, self.clock.now().ms_since(started)));
+        }
         let kept = match self.find(command).await? {
             Some(kept) => kept,
             None => self.capture(command, guide).await?,
         };
         tracing::Span::current().record("envelope.sequence", kept.sequence);
-        let answer = self.send(kept).await?;
+        let answer = match self.send(command, &kept).await {
+            Ok(answer) => answer,
+            Err(VerifyError::Call(error @ CallError::Unreachable(_))) => {
+                let given = self.answer_alone(command, kept, error).await?;
+                return Ok(self.provisional_answer(command, given, self.clock.now().ms_since(started)));
+            }
+            Err(error) => return Err(error),
+        };
         let answer = VerifyAnswer::decode(command, answer, self.clock.now().ms_since(started)).map_err(VerifyError::Answer)?;
         tracing::Span::current().record("decision", answer.decision.word());
         info!(disposition = answer.disposition.word(), elapsed_ms = answer.elapsed_ms, repeated = answer.repeated_answer, "verified");
@@ -189,6 +222,7 @@ impl Verifier {
         let policy = self.policy();
         let scene = policy.as_ref().and_then(|policy| policy.scene(command.scene));
         check_scene(command, policy.as_deref(), scene)?;
+        self.check_line(command.scene).await?;
         let _place = self.queue.try_acquire().map_err(|_| VerifyError::QueueFull)?;
         let _turn = self.wait_for_camera().await?;
         // While this request waited, an equal one may have been captured.
@@ -237,8 +271,8 @@ impl Verifier {
             policy_version: policy.map(|policy| policy.version.clone()).unwrap_or_default(),
             notice: notice.to_owned(),
             consent: command.consent.as_str().to_owned(),
-            lease_serial: String::new(),
-            degraded: false,
+            lease_serial: self.lease().map(|lease| lease.terms.serial.clone()).unwrap_or_default(),
+            degraded: self.client.is_down(),
             outcome: Some(capture.into_wire()),
         };
         let opening_key = self.opening_key(facts);
@@ -260,18 +294,20 @@ impl Verifier {
         facts.map_or_else(|| self.identity.registration.opening_key.clone(), |facts| facts.opening_key)
     }
 
-    async fn send(&self, kept: Kept) -> Result<v1::VerifyResponse, VerifyError> {
-        let outcome = self.client.verify(&kept.envelope, Patience::Long).await;
-        let now_ms = self.clock.date_ms();
+    async fn send(&self, command: &VerifyCommand, kept: &Kept) -> Result<v1::VerifyResponse, VerifyError> {
+        let alone = self.may_answer_alone(command.scene).await.map_err(VerifyError::Outbox)?;
+        let patience = if alone.is_ok() { Patience::Short(self.degrade_after) } else { Patience::Long };
+        let outcome = self.client.verify(&kept.envelope, patience).await;
+        let (sequence, now_ms) = (kept.sequence, self.clock.date_ms());
         match outcome {
             Ok(answer) => {
-                self.with_outbox(move |outbox| outbox.answered(kept.sequence, now_ms)).await.map_err(VerifyError::Outbox)?;
+                self.with_outbox(move |outbox| outbox.answered(sequence, now_ms)).await.map_err(VerifyError::Outbox)?;
                 Ok(answer)
             }
             Err(error @ CallError::Refused(..)) => {
                 let error = VerifyError::Call(error);
                 let code = error.code();
-                self.with_outbox(move |outbox| outbox.refused(kept.sequence, now_ms, code)).await.map_err(VerifyError::Outbox)?;
+                self.with_outbox(move |outbox| outbox.refused(sequence, now_ms, code)).await.map_err(VerifyError::Outbox)?;
                 Err(error)
             }
             Err(error @ (CallError::Unreachable(_) | CallError::Failed(_))) => Err(VerifyError::Call(error)),

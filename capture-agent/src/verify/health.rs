@@ -77,6 +77,11 @@ impl Verifier {
         .await
         .map_err(HealthError::Outbox)?;
         *self.center.lock().unwrap_or_else(PoisonError::into_inner) = Some(facts.clone());
+        self.set_time().await;
+        self.refresh_lease(&facts.policy_version).await;
+        if let Some(forwarder) = &self.forwarder {
+            forwarder.wake();
+        }
         if let Err(error) = self.refresh_policy(&facts.policy_version).await {
             warn!(error = &error as &dyn std::error::Error, "the center's policy could not be taken; the last one stays");
         }
@@ -115,7 +120,18 @@ impl Verifier {
                     }
                 }
             }
+            if reachable == Some(false) {
+                self.note_time().await;
+            }
             self.prune().await;
+        }
+    }
+
+    /// Forwards what waits for as long as the agent runs.
+    pub async fn keep_forwarding(&self) {
+        match &self.forwarder {
+            Some(forwarder) => forwarder.run().await,
+            None => std::future::pending().await,
         }
     }
 

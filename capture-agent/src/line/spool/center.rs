@@ -133,6 +133,15 @@ impl Spool {
         Ok(())
     }
 
+    /// Forgets the lease: the center gives none any more.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn forget_lease(&self) -> Result<(), SpoolError> {
+        self.lock().execute("DELETE FROM lease", [])?;
+        Ok(())
+    }
+
     /// The latest time this device knows of; nothing when it never did.
     ///
     /// # Errors

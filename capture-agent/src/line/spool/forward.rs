@@ -136,6 +136,15 @@ impl Spool {
         Ok(self.lock().prepare(sql)?.query_row([lease_serial, scene], |row| row.get(0))?)
     }
 
+    /// How often this lease was used in all.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn used_at_all(&self, lease_serial: &str) -> Result<u32, SpoolError> {
+        let sql = "SELECT count(*) FROM provisional WHERE lease_serial = ?1";
+        Ok(self.lock().prepare(sql)?.query_row([lease_serial], |row| row.get(0))?)
+    }
+
     /// Answers an envelope on one's own, once: the second time it is the first answer. `give` is told how often the lease
     /// was used in the scene, and nothing is kept when it fails. Durable on return.
     ///
