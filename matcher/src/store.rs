@@ -20,6 +20,7 @@ pub mod extractions;
 pub mod feed;
 pub mod holdings;
 pub mod keys;
+pub mod leases;
 pub mod live;
 pub mod policies;
 pub mod receipts;
@@ -268,6 +269,8 @@ pub struct Flag {
     pub transaction: String,
     /// The identifier, masked; empty where none was read.
     pub identifier_masked: String,
+    /// The closed word that says more than the kind does; empty where there is none.
+    pub reason: String,
 }
 
 /// A verification to be written with all that belongs to it, at once or not at all.
@@ -389,6 +392,7 @@ pub trait Store:
     + extractions::Extractions
     + feed::Feed
     + KeyStore
+    + leases::Leases
     + live::Live
     + Policies
     + receipts::Receipts

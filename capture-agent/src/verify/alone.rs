@@ -136,6 +136,7 @@ impl Verifier {
             scene: command.scene.word().to_owned(),
             disposition: told.word().to_owned(),
             policy: policy.map_or_else(|| lease.terms.policy_version.clone(), |policy| policy.version.clone()),
+            lease: lease.terms.serial.clone(),
             capture: jws::encode(&capture),
             sequence: kept.sequence,
         };

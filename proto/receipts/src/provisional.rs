@@ -41,6 +41,8 @@ pub struct ProvisionalForm {
     pub disposition: String,
     /// The policy that allowed it.
     pub policy: String,
+    /// The lease that allowed it.
+    pub lease: String,
     /// SHA-256 of the envelope's plaintext, as in its header: base64url.
     pub capture: String,
     /// The envelope's sequence number on that device.

@@ -43,6 +43,8 @@ pub struct ProvisionalClaims {
     pub disposition: Disposition,
     /// The policy that allowed it.
     pub policy: String,
+    /// The lease that allowed it.
+    pub lease: String,
     /// `capture`: SHA-256 of the envelope's plaintext, as in its header.
     pub capture_sha256: [u8; 32],
     /// The envelope's sequence number on that device.
@@ -76,6 +78,7 @@ impl ProvisionalClaims {
             scene: self.scene.word().to_owned(),
             disposition: self.disposition.word().to_owned(),
             policy: self.policy.clone(),
+            lease: self.lease.clone(),
             capture: jws::encode(&self.capture_sha256),
             sequence: self.sequence,
         };
@@ -121,7 +124,7 @@ impl ProvisionalClaims {
 }
 
 fn checked(form: ProvisionalForm) -> Result<ProvisionalClaims, Refusal> {
-    let names = [&form.iss, &form.aud, &form.institution, &form.transaction, &form.policy];
+    let names = [&form.iss, &form.aud, &form.institution, &form.transaction, &form.policy, &form.lease];
     if !names.iter().all(|name| is_name(name)) || !(1..=ATTEMPT_MAX).contains(&form.attempt) || form.exp <= form.iat || form.sequence == 0 {
         return Err(Refusal::Malformed);
     }
@@ -139,6 +142,7 @@ fn checked(form: ProvisionalForm) -> Result<ProvisionalClaims, Refusal> {
         institution: form.institution,
         transaction: form.transaction,
         policy: form.policy,
+        lease: form.lease,
     })
 }
 
@@ -166,6 +170,7 @@ mod tests {
             scene: Scene::Settlement,
             disposition: Disposition::SettleFlagged,
             policy: "test-1".into(),
+            lease: "L-1".into(),
             capture_sha256: [9; 32],
             sequence: 41,
         }

@@ -4,7 +4,7 @@ use super::{Connection, columns::query, connection::Kind, params};
 use crate::store::StoreError;
 
 /// All tables, in an order in which each refers only to earlier ones.
-pub(super) const TABLES: [&str; 40] = [
+pub(super) const TABLES: [&str; 43] = [
     "device",
     "device_authority",
     "device_sequence",
@@ -29,6 +29,9 @@ pub(super) const TABLES: [&str; 40] = [
     "flag",
     "receipt",
     "receipt_use",
+    "lease",
+    "provisional",
+    "device_heard",
     "case_file",
     "case_member",
     "case_event",
