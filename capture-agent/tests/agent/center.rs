@@ -1,6 +1,8 @@
 //! A center: gRPC with mutual TLS that authenticates and opens every envelope, answers each (transaction,
 //! attempt) once, and does as a test tells it for the next calls.
 
+pub(crate) mod late;
+
 use std::{
     collections::{HashMap, VecDeque},
     net::SocketAddr,
@@ -13,10 +15,12 @@ use prost::Message;
 use proto::{
     envelope::{OpeningKey, Parsed},
     v1::{
-        BodyKind, Capture, Decision, DevicePolicy, Disposition, Envelope, FetchPolicyRequest, FetchPolicyResponse, ReportHealthRequest,
-        ReportHealthResponse, SignedPolicy, VerifyRequest, VerifyResponse,
+        BodyKind, Capture, Decision, DeferredEnvelope, DevicePolicy, Disposition, Envelope, FetchPolicyRequest, FetchPolicyResponse,
+        ReportHealthRequest, ReportHealthResponse, SignedPolicy, VerifyRequest, VerifyResponse,
         capture::Outcome,
+        deferred_service_server::DeferredServiceServer,
         device_service_server::{DeviceService, DeviceServiceServer},
+        lease_service_server::LeaseServiceServer,
         verification_service_server::{VerificationService, VerificationServiceServer},
     },
 };
@@ -49,6 +53,10 @@ pub(crate) struct Records {
     pub(crate) health: Vec<ReportHealthRequest>,
     answers: HashMap<(String, u32), (Vec<u8>, VerifyResponse)>,
     faults: VecDeque<Fault>,
+    lease: Option<(u32, i64)>,
+    leases_given: u32,
+    late: VecDeque<late::Late>,
+    pub(crate) uploaded: Vec<DeferredEnvelope>,
     facts: ReportHealthResponse,
     policy: Option<SignedPolicy>,
 }
@@ -113,6 +121,8 @@ impl Center {
             .tls_config(tls)
             .unwrap()
             .add_service(VerificationServiceServer::new(service.clone()))
+            .add_service(DeferredServiceServer::new(service.clone()))
+            .add_service(LeaseServiceServer::new(service.clone()))
             .add_service(DeviceServiceServer::new(service));
         runtime.spawn(server.serve_with_incoming(incoming));
         self.running = Some(runtime);

@@ -5,6 +5,7 @@
 //! models.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod alone;
 mod center;
 mod command;
 mod eyes;
