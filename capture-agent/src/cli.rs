@@ -1,5 +1,6 @@
 //! The command line.
 
+mod rehearse;
 mod run;
 
 use std::path::PathBuf;
@@ -55,6 +56,8 @@ pub enum Action {
     Verify(VerifyArgs),
     /// Serves the loopback HTTP API until it is stopped.
     Serve,
+    /// A drill: answers without the center, in a folder of its own, and says what worked. Leaves no trace in real records.
+    Rehearse(rehearse::RehearseArgs),
     /// Lists the cameras of this machine.
     Cameras {
         /// Prints JSON.

@@ -21,6 +21,7 @@ pub mod line;
 mod mac;
 pub mod output;
 pub mod policy;
+pub mod rehearse;
 pub mod serve;
 pub mod verify;
 pub mod vision;

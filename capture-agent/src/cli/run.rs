@@ -63,6 +63,7 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
         Action::Install { bundle } => install(&dir, &bundle),
         Action::Verify(args) => verify(&dir, args),
         Action::Serve => serve(&dir),
+        Action::Rehearse(args) => super::rehearse::run(&dir, &args),
         Action::Cameras { json } => cameras(json),
         Action::Completions { shell } => {
             let mut script = Vec::new();

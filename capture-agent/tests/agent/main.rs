@@ -13,4 +13,5 @@ mod faults;
 mod folder;
 mod http;
 mod policy;
+mod rehearse;
 mod verify;
