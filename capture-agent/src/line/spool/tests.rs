@@ -248,7 +248,7 @@ fn lease_and_latest_time_outlive_the_process() {
 #[test]
 fn whatever_is_left_of_the_last_write_nothing_that_was_kept_is_lost_and_no_number_comes_twice() {
     let folder = Folder::new();
-    let spool = folder.open();
+    let spool = Spool::open(folder.dir.path(), CONFIG_LARGE).unwrap();
     let log = folder.dir.path().join("state.db-wal");
     let len = || std::fs::metadata(&log).unwrap().len();
     let large = |sequence: u64| seal(sequence).map(|envelope| Envelope { ciphertext: vec![1; 9_000], ..envelope });
@@ -261,7 +261,7 @@ fn whatever_is_left_of_the_last_write_nothing_that_was_kept_is_lost_and_no_numbe
         durable.push((len(), number, number));
     }
     let whole = std::fs::read(&log).unwrap();
-    for cut in (0..whole.len()).step_by(509).chain([whole.len()]) {
+    for cut in (0..whole.len()).step_by(1_531).chain([whole.len()]) {
         let left = tempfile::tempdir().unwrap();
         std::fs::copy(folder.dir.path().join("state.db"), left.path().join("state.db")).unwrap();
         std::fs::write(left.path().join("state.db-wal"), &whole[..cut]).unwrap();
