@@ -19,7 +19,7 @@ use tonic::Code;
 
 use crate::{
     center::{Center, Fault, late::Late},
-    eyes::ONE_PERSON,
+    eyes::{FEATURES, ONE_PERSON, PICTURE},
     folder::{Folder, policy_key},
     verify::{agent, ask, command, refused},
 };
@@ -214,8 +214,8 @@ async fn a_copy_of_the_disk_shows_no_card_no_template_and_no_picture() {
     center.stop().await;
     assert!(ask(&agent, &command("T2", card)).await.unwrap().degraded);
     let plain: [u8; 32] = <sha2::Sha256 as sha2::Digest>::digest(card.as_bytes()).into();
-    // What the reader of these tests makes: names of its model, and the marks of a JPEG.
-    let needles: [&[u8]; 4] = [card.as_bytes(), &plain, b"colour-recipe@1\x1a", b"mouth_occlusion_prevention"];
+    // Card, features and picture as they are known, and words of the capture around them.
+    let needles: [&[u8]; 6] = [card.as_bytes(), &plain, &FEATURES, &PICTURE[..20], b"colour-recipe@1\x1a", b"mouth_occlusion"];
     let mut read = 0;
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         let path = entry.unwrap().path();

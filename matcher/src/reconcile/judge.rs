@@ -108,6 +108,8 @@ impl<'a> Judge<'a> {
         self.times = Some(
             self.times.map_or((row.settled_at, row.settled_at), |(first, last)| (first.min(row.settled_at), last.max(row.settled_at))),
         );
+        let settled_at = self.summary.settled_at.entry(row.institution.clone()).or_insert(row.settled_at);
+        *settled_at = row.settled_at.max(*settled_at);
         let mut number = None;
         let verdict = match given {
             Given::None => Verdict::Found(FindingKind::NoReceipt),
