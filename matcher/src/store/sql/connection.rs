@@ -86,6 +86,20 @@ impl Connection {
         }
     }
 
+    /// Runs queries that see one state of a file; each sees the latest of a database on a server.
+    pub(super) fn from_one_state<T>(&self, queries: impl FnOnce(&Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        match &self.engine {
+            Engine::Sqlite(connection) => {
+                // A lock and an emptied cache for all of them, not for each.
+                sqlite::step(connection, "BEGIN")?;
+                let answer = queries(self);
+                sqlite::step(connection, "COMMIT")?;
+                answer
+            }
+            Engine::Postgres(_) => queries(self),
+        }
+    }
+
     /// Runs a statement that changes rows; says how many. A row that must not exist twice is a conflict of `what`.
     pub(super) fn change(&self, sql: &str, values: &[Value<'_>], what: &'static str) -> Result<usize, StoreError> {
         match &self.engine {
