@@ -37,9 +37,31 @@ pub(super) enum Row<'a> {
 impl Row<'_> {
     /// A column's value; nothing when there is no such column, or it is of a kind that no column has.
     pub(super) fn cell(&self, name: &str) -> Option<Cell<'_>> {
+        self.cell_at(self.place(name, 0)?)
+    }
+
+    /// The value of the column at a place.
+    pub(super) fn cell_at(&self, place: usize) -> Option<Cell<'_>> {
         match self {
-            Self::Sqlite(row) => Cell::of(row.get_ref(name).ok()?),
-            Self::Postgres(row) => row.try_get(name).ok(),
+            Self::Sqlite(row) => Cell::of(row.get_ref(place).ok()?),
+            Self::Postgres(row) => row.try_get(place).ok(),
+        }
+    }
+
+    /// Where a column is; nothing when there is no such column. It is looked for at `guess` first: names are compared for
+    /// every value that is read.
+    pub(super) fn place(&self, name: &str, guess: usize) -> Option<usize> {
+        match self {
+            Self::Sqlite(row) => {
+                let statement: &rusqlite::Statement<'_> = row.as_ref();
+                let is_there = statement.column_name(guess).is_ok_and(|there| there == name);
+                if is_there { Some(guess) } else { statement.column_index(name).ok() }
+            }
+            Self::Postgres(row) => {
+                let columns = row.columns();
+                let is_there = columns.get(guess).is_some_and(|there| there.name() == name);
+                if is_there { Some(guess) } else { columns.iter().position(|column| column.name() == name) }
+            }
         }
     }
 }
