@@ -2,7 +2,10 @@
 
 use std::process::Command;
 
-use matcher::surroundings::{Surroundings, System};
+use matcher::{
+    app::subjects,
+    surroundings::{Surroundings, System},
+};
 use matcher_core::{Decision, NoDecision, Policy};
 use proto::v1::{self, UploadOutcome, capture::Outcome};
 use tonic::Code;
@@ -27,6 +30,11 @@ fn chip(cosine: f32) -> Option<v1::ChipReference> {
     let features_f16 = template(model, recipe, cosine).to_f16_le_bytes();
     let template = Some(v1::Template { model_id: model.to_owned(), recipe_id: recipe.to_owned(), features_f16 });
     Some(v1::ChipReference { template, document_kind: v1::DocumentKind::ResidentIdentity.into() })
+}
+
+/// A demonstration policy of this number.
+fn policy(number: u32) -> String {
+    Policy::demonstration().replacen("demonstration-1", &format!("demonstration-{number}"), 1)
 }
 
 /// Somebody with a passport of this number.
@@ -83,7 +91,7 @@ async fn what_an_operator_sees_on_a_document_is_recorded_by_name() {
 async fn overruling_more_non_matches_than_the_policy_grants_is_flagged() {
     let (center, device) = TestCenter::with_device().await;
     center.enrol(CARD).await;
-    center.apply(&Policy::demonstration().replace("per_operator_per_day_max = 10", "per_operator_per_day_max = 2")).await;
+    center.apply(&policy(2).replace("per_operator_per_day_max = 10", "per_operator_per_day_max = 2")).await;
     for i in 0..3 {
         let transaction = format!("T-{i}");
         nth(&device, &transaction, 1, &capture(CARD, 0.1)).await;
@@ -112,7 +120,7 @@ async fn faces_are_capped_and_a_way_without_one_stays_open() {
 async fn a_chip_serves_whom_nobody_enrolled_under_thresholds_of_its_own_and_is_kept_nowhere() {
     let (center, device) = TestCenter::with_device().await;
     center.enrol(CARD).await;
-    let policy = Policy::demonstration();
+    let policy = policy(2);
     let (before, after) = policy.split_once("[[chip_thresholds]]").unwrap();
     center
         .apply(&format!(
@@ -173,7 +181,7 @@ async fn a_proxy_comes_for_one_holder_at_a_time_and_so_many_a_day_over_all_store
     check(&come(&elsewhere, "T-4", OTHERS[0], "E87654321").await, v1::Decision::NoDecision, v1::Disposition::Settle, &["proxy"]);
     assert_eq!(center.flag_words().await, ["proxy_limit"]);
     // Nobody stands in for two in one transaction, whatever the day's limit.
-    center.apply(&Policy::demonstration().replace("principals_per_day_max = 1", "principals_per_day_max = 2")).await;
+    center.apply(&policy(2).replace("principals_per_day_max = 1", "principals_per_day_max = 2")).await;
     check(&come(&device, "T-5", OTHERS[1], "E87654321").await, v1::Decision::NoDecision, v1::Disposition::Settle, &["proxy"]);
     let changed = nth(&device, "T-5", 2, &v1::Capture { proxy: proxy("E99999999"), ..capture(OTHERS[1], 0.1) }).await;
     assert_eq!(changed.reasons, ["proxy_limit", "proxy"]);
@@ -191,7 +199,7 @@ async fn a_proxys_face_is_compared_with_their_document_where_the_policy_asks() {
     let (center, device) = TestCenter::with_device().await;
     center.enrol(CARD).await;
     let asks = "proxy = { allowed = true, principals_per_day_max = 1, face_against_document = true }";
-    center.apply(&Policy::demonstration().replace("proxy = { allowed = true, principals_per_day_max = 1 }", asks)).await;
+    center.apply(&policy(2).replace("proxy = { allowed = true, principals_per_day_max = 1 }", asks)).await;
     let face = v1::Capture { proxy: proxy("E12345678"), ..capture(CARD, 0.9) };
     let without = nth(&device, "T-1", 1, &face).await;
     check(&without, v1::Decision::NoDecision, v1::Disposition::DocumentCheck, &["proxy_not_compared", "proxy"]);
@@ -288,7 +296,7 @@ async fn the_register_is_listed_masked_and_handed_out_whole_by_name() {
     let text = std::fs::read_to_string(&out).unwrap();
     assert!(text.contains("passport,E12345678,孙浩,no_decision,proxy,settle,true"), "{text}");
     assert_eq!(text.lines().count(), 3);
-    assert_eq!(center.count("SELECT count(*) FROM audit_entry WHERE action = 'proxies_exported' AND by_whom = '陈静'"), 1);
+    assert_eq!(center.count("SELECT count(*) FROM audit_entry WHERE action = 'proxies_exported' AND actor = '陈静'"), 1);
 }
 
 #[tokio::test]
@@ -296,12 +304,9 @@ async fn a_forgotten_holders_entries_go_and_a_withdrawn_ones_stay() {
     let (center, device) = TestCenter::with_device().await;
     center.enrol(CARD).await;
     device.verify("T-1", &v1::Capture { proxy: proxy("E12345678"), ..capture(CARD, 0.1) }).await.unwrap();
-    let person = ["--card", CARD, "--by", "陈静"];
-    let forget = [["subject", "forget"].as_slice(), &person, &["--reason", "asked", "--yes"]].concat();
-    let output = Command::new(env!("CARGO_BIN_EXE_matcher")).arg("--data").arg(center.dir.path()).args(forget).output().unwrap();
-    if output.status.success() {
-        assert_eq!(center.count("SELECT count(*) FROM proxy_register"), 0);
-    } else {
-        panic!("{}", String::from_utf8_lossy(&output.stderr));
-    }
+    let who = center.verifications().await[0].subject.unwrap();
+    subjects::withdraw(&center.center, &System, who).await.unwrap();
+    assert!(matcher(&center, &["proxies", "list"]).contains("*****5678"), "the register is no biometric");
+    subjects::forget(&center.center, &System, who, None).await.unwrap();
+    assert_eq!(center.count("SELECT count(*) FROM proxy_register"), 0);
 }
