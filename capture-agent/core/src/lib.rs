@@ -13,5 +13,8 @@ pub use acquisition::{
     Acquisition, AcquisitionFailure, AcquisitionRule, Fingerprint, GoodFrame, Instruction, Observation, Progress, Search, Seen,
 };
 pub use moment::Moment;
-pub use request::{Attempt, Consent, FieldError, IdentifierKind, IdentifierNumber, Notice, Operator, Region, Scene, TransactionId};
+pub use request::{
+    Attempt, Consent, DocumentKind, DocumentNumber, FieldError, IdentifierKind, IdentifierNumber, Notice, Operator, PersonName, Region,
+    Scene, Settlement, TransactionId,
+};
 pub use transaction::{Answered, Begun, OpenedBy, State, Told, Transaction, TransactionError, TransactionRule, Way};
