@@ -11,8 +11,10 @@ use std::{
 
 use backon::{ExponentialBuilder, Retryable};
 use proto::v1::{
-    Envelope, FetchPolicyRequest, FetchPolicyResponse, ReportHealthRequest, ReportHealthResponse, VerifyRequest, VerifyResponse,
-    device_service_client::DeviceServiceClient, verification_service_client::VerificationServiceClient,
+    ConfirmReceiptRequest, ConfirmReceiptResponse, Envelope, FetchPolicyRequest, FetchPolicyResponse, ReportHealthRequest,
+    ReportHealthResponse, ReverseReceiptRequest, ReverseReceiptResponse, VerifyRequest, VerifyResponse,
+    device_service_client::DeviceServiceClient, receipt_service_client::ReceiptServiceClient,
+    verification_service_client::VerificationServiceClient,
 };
 use thiserror::Error;
 use tonic::{
@@ -141,6 +143,24 @@ impl CenterClient {
     pub async fn fetch_policy(&self) -> Result<FetchPolicyResponse, CallError> {
         let mut client = DeviceServiceClient::new(self.channel.clone()).max_decoding_message_size(proto::MESSAGE_LEN_MAX);
         self.bounded(FetchPolicyRequest {}, async |request| client.fetch_policy(request).await).await
+    }
+
+    /// Binds a settlement to a receipt, once.
+    ///
+    /// # Errors
+    /// When the center does not answer, refuses, or fails.
+    pub async fn confirm_receipt(&self, request: ConfirmReceiptRequest) -> Result<ConfirmReceiptResponse, CallError> {
+        let mut client = ReceiptServiceClient::new(self.channel.clone()).max_decoding_message_size(proto::MESSAGE_LEN_MAX);
+        self.bounded(request, async |request| client.confirm_receipt(request).await).await
+    }
+
+    /// Reverses a settlement on a receipt, once.
+    ///
+    /// # Errors
+    /// When the center does not answer, refuses, or fails.
+    pub async fn reverse_receipt(&self, request: ReverseReceiptRequest) -> Result<ReverseReceiptResponse, CallError> {
+        let mut client = ReceiptServiceClient::new(self.channel.clone()).max_decoding_message_size(proto::MESSAGE_LEN_MAX);
+        self.bounded(request, async |request| client.reverse_receipt(request).await).await
     }
 
     fn pauses(&self) -> ExponentialBuilder {

@@ -15,6 +15,7 @@ pub mod client;
 pub mod clock;
 pub mod command;
 pub mod config;
+pub mod document;
 pub mod durable;
 pub mod identity;
 mod mac;

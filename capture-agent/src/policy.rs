@@ -56,6 +56,10 @@ pub struct SceneRules {
     pub attempts_max: u32,
     /// Whether nobody is captured without consent.
     pub asks_consent: bool,
+    /// Whether somebody may come in the holder's place.
+    pub proxy_allowed: bool,
+    /// Whether their face is to be compared with their document's chip.
+    pub proxy_face_against_document: bool,
     gate: Gate,
     floor: Gate,
 }
@@ -110,7 +114,18 @@ fn scene(scene: &v1::DeviceScene) -> Option<Result<(Scene, SceneRules), PolicyEr
         return Some(Err(PolicyError::Field("scenes.attempts_max: expected 1 to 99")));
     }
     let (attempts_max, asks_consent) = (scene.attempts_max, scene.asks_consent);
-    Some(Ok((known, SceneRules { attempts_max, asks_consent, gate: gate(&scene.gate), floor: gate(&scene.floor) })))
+    let (proxy_allowed, proxy_face_against_document) = (scene.proxy_allowed, scene.proxy_face_against_document);
+    Some(Ok((
+        known,
+        SceneRules {
+            attempts_max,
+            asks_consent,
+            proxy_allowed,
+            proxy_face_against_document,
+            gate: gate(&scene.gate),
+            floor: gate(&scene.floor),
+        },
+    )))
 }
 
 /// Components that a later release names are not asked for here.

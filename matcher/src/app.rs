@@ -23,3 +23,4 @@ pub mod retention;
 pub mod sample;
 pub mod subjects;
 pub mod verify;
+pub mod ways;

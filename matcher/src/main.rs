@@ -21,6 +21,7 @@ use matcher::{
     listing::{self, ListingArgs},
     networks, out, plan,
     policy::{self, command::PolicyCommand},
+    proxies,
     receipt_command::{self, ReceiptCommand},
     reconcile::{self, ReconcileArgs},
     references, retention,
@@ -82,6 +83,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Policy(command) => return block_on(policies(&load(cli)?, command)),
         Command::Law(command) => return block_on(law(&load(cli)?, command)),
         Command::Subject(command) => return block_on(async { Ok(subject::run(command, &load(cli)?.0).await?) }),
+        Command::Proxies(command) => block_on(async { Ok(proxies::run(command, &load(cli)?.0).await?) })?,
         Command::Index(command) => {
             let loaded = load(cli)?;
             identify::threads::apply(loaded.1.identification.threads)?;

@@ -133,6 +133,10 @@ impl Recomparer {
 
     fn compare(&self, probe: &StoredProbe, around: &Around) -> Outcome {
         let (record, subject) = (&probe.record, probe.subject);
+        // A proxy's face was never the holder's, and the chip's photo is gone.
+        if record.is_of_proxy() || record.is_of_chip() {
+            return Some(None);
+        }
         let stored = around.persons.get(&subject)?;
         let key = self.center.vault.unwrap_data_key(subject, &stored.data_key).ok()?;
         let template = open_template(&key, subject, record.id, probe.made_by.as_ref()?, &probe.template)?;
@@ -195,5 +199,6 @@ fn facts(record: &Verification) -> Facts {
         identifier_masked: record.identifier_masked.clone(),
         captured_at: record.captured_at,
         live: record.live,
+        proxy: false,
     }
 }

@@ -34,6 +34,7 @@ mod keys;
 mod live;
 mod policies;
 pub mod postgres;
+mod proxies;
 mod readers;
 mod receipts;
 mod rechecks;

@@ -25,3 +25,4 @@ mod rotation;
 mod shared;
 mod support;
 mod tampering;
+mod ways;

@@ -172,7 +172,7 @@ impl Worker {
         let (record, flags) = judging::record(facts, verdict, against, around.now, self.surroundings.as_ref());
         let made_by = judging::keeps_probe(&record).then(|| taken.made_by.clone());
         let recheck = made_by.clone().filter(|_| judging::is_rechecked(&self.recheck, &record));
-        NewVerification { record, probe: None, flags, recheck, made_by, receipt: None }
+        NewVerification { record, probe: None, flags, recheck, made_by, receipt: None, proxy: None }
     }
 }
 

@@ -7,7 +7,7 @@ use matcher_core::{Decision, Disposition, Mode, ReferenceFacts, Scene};
 use super::{
     Connection, audit, cases,
     columns::{self, Columns, execute, execute_later, insert, query, query_many, query_one},
-    deferred, devices, flags, params, receipts, rechecks,
+    deferred, devices, flags, params, proxies, receipts, rechecks,
 };
 use crate::store::{
     Listing, MadeBy, NewVerification, RecordId, Recorded, RequestKey, Sealed, SealedProbe, StoreError, SubjectId, TimeMs, Verification,
@@ -188,6 +188,9 @@ pub(super) fn answer_waiting(connection: &Connection, new: &NewVerification) -> 
 fn put_rest(connection: &Connection, new: &NewVerification) -> Result<(), StoreError> {
     for flag in &new.flags {
         flags::put(connection, flag)?;
+    }
+    if let Some(proxy) = &new.proxy {
+        proxies::put(connection, &new.record, proxy)?;
     }
     audit::append(connection, &events::verified(&new.record))?;
     if let Some(receipt) = &new.receipt {

@@ -243,6 +243,8 @@ pub(crate) fn attempt(card: &str, outcome: v1::capture::Outcome) -> v1::Capture 
         notice: "N-1".into(),
         consent: String::new(),
         outcome: Some(outcome),
+        proxy: None,
+        chip: None,
     }
 }
 
