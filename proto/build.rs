@@ -21,7 +21,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::write(out.join("countersign.v1.bin"), prost::Message::encode_to_vec(&descriptors))?;
     tonic_prost_build::configure()
         // Captures hold faces: their `Debug` is written by hand, redacted.
-        .skip_debug(["countersign.v1.Template", "countersign.v1.Sample", "countersign.v1.Identifier", "countersign.v1.EnrolmentSubmission"])
+        .skip_debug([
+            "countersign.v1.Template",
+            "countersign.v1.Sample",
+            "countersign.v1.Identifier",
+            "countersign.v1.EnrolmentSubmission",
+            "countersign.v1.Proxy",
+        ])
         .compile_fds(descriptors)?;
     Ok(())
 }

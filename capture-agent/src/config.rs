@@ -56,6 +56,10 @@ pub struct Config {
     pub models: ModelsConfig,
     /// The local API.
     pub api: ApiConfig,
+    /// The reader of documents.
+    pub reader: ReaderConfig,
+    /// Transactions.
+    pub transactions: TransactionsConfig,
     /// The outbox.
     pub outbox: OutboxConfig,
     /// Logs.
@@ -182,8 +186,44 @@ pub struct ApiConfig {
     pub allowed_origins: Vec<String>,
     /// Bound of one request.
     pub request_timeout_ms: u64,
+    /// Requests that one program may make in a second, on average.
+    pub requests_per_s: u32,
     /// Bound of a graceful stop.
     pub stop_within_ms: u64,
+}
+
+/// Which reader of documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReaderKind {
+    /// None.
+    None,
+    /// A folder in its place.
+    Simulator,
+}
+
+/// `[reader]`: the reader of documents.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReaderConfig {
+    /// Which one.
+    pub kind: ReaderKind,
+    /// The simulator's folder.
+    pub folder: String,
+}
+
+/// `[transactions]`: how long they stay open.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransactionsConfig {
+    /// Without an event for so long an unsettled one ends.
+    pub time_out_s: u64,
+    /// Attempts with a face while no policy was fetched.
+    pub faces_max: u32,
+    /// Transactions at a time.
+    pub open_max: usize,
+    /// What is over is forgotten after so many days.
+    pub keep_days: u32,
 }
 
 /// `[outbox]`: how long envelopes are kept.
@@ -318,6 +358,17 @@ fn check(config: &Config) -> Result<(), ConfigError> {
         ("outbox.waiting_max", u64::from(outbox.waiting_max), 1, 1_000_000),
         ("outbox.waiting_mb", u64::from(outbox.waiting_mb), 1, 1_000_000),
         ("outbox.waiting_hours", u64::from(outbox.waiting_hours), 1, 720),
+    ])?;
+    if config.reader.kind == ReaderKind::Simulator && config.reader.folder.is_empty() {
+        return Err(value("reader.folder", "a folder where reader.kind is simulator"));
+    }
+    let transactions = &config.transactions;
+    ranges(&[
+        ("transactions.time_out_s", transactions.time_out_s, 10, 86_400),
+        ("transactions.faces_max", u64::from(transactions.faces_max), 1, 10),
+        ("transactions.open_max", transactions.open_max as u64, 1, 1_000),
+        ("transactions.keep_days", u64::from(transactions.keep_days), 1, 3_650),
+        ("api.requests_per_s", u64::from(config.api.requests_per_s), 1, 1_000),
     ])?;
     tracing_subscriber::EnvFilter::try_new(&config.log.filter)
         .map_err(|_| value("log.filter", "a filter such as info or info,capture_agent=debug"))?;

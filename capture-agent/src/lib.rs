@@ -14,6 +14,7 @@ pub mod cli;
 pub mod clock;
 pub mod command;
 pub mod config;
+pub mod document;
 pub mod durable;
 pub mod identity;
 pub mod lease;

@@ -60,6 +60,10 @@ pub struct SceneRules {
     pub attempts_max: u32,
     /// Whether nobody is captured without consent.
     pub asks_consent: bool,
+    /// Whether somebody may come in the holder's place.
+    pub proxy_allowed: bool,
+    /// Whether their face is to be compared with their document's chip.
+    pub proxy_face_against_document: bool,
     /// What the till does when the center cannot be asked.
     pub center_unreachable: Disposition,
     gate: Gate,
@@ -121,10 +125,14 @@ fn scene(scene: &v1::DeviceScene) -> Option<Result<(Scene, SceneRules), PolicyEr
         return Some(Err(PolicyError::Field("scenes.attempts_max: expected 1 to 99")));
     }
     let (attempts_max, asks_consent) = (scene.attempts_max, scene.asks_consent);
+    let (proxy_allowed, proxy_face_against_document) = (scene.proxy_allowed, scene.proxy_face_against_document);
     // A center that does not say lets nobody settle on it.
     let center_unreachable = disposition(scene.center_unreachable()).unwrap_or(Disposition::OtherWay);
     let (gate, floor) = (gate(&scene.gate), gate(&scene.floor));
-    Some(Ok((known, SceneRules { attempts_max, asks_consent, center_unreachable, gate, floor })))
+    Some(Ok((
+        known,
+        SceneRules { attempts_max, asks_consent, proxy_allowed, proxy_face_against_document, center_unreachable, gate, floor },
+    )))
 }
 
 /// Components that a later release names are not asked for here.

@@ -14,7 +14,8 @@ use std::{
     time::Duration,
 };
 
-use capture_core::{AcquisitionRule, Instruction, acquisition::RuleError};
+use capture_core::{AcquisitionRule, Instruction, TransactionRule, Way, acquisition::RuleError};
+use models::picture::Picture;
 use proto::{
     envelope::{self, OpeningPublicKey},
     v1::{self, CameraState},
@@ -33,6 +34,7 @@ use crate::{
     clock::Clock,
     command::VerifyCommand,
     config::Config,
+    document,
     identity::{Identity, IdentityError},
     lease::Lease,
     line::{
@@ -199,6 +201,38 @@ impl Verifier {
         &self.identity.registration.device
     }
 
+    /// Whether an attempt was captured and its envelope is durable, answered or not.
+    pub async fn is_kept(&self, command: &VerifyCommand) -> bool {
+        matches!(self.find(command).await, Ok(Some(_)) | Err(VerifyError::Outbox(SpoolError::Forgotten)))
+    }
+
+    /// The template of a photo from a document's chip; nothing where no face is clearly on it.
+    ///
+    /// # Errors
+    /// When a network fails.
+    pub async fn chip_template(&self, photo: Picture) -> Result<Option<v1::Template>, VerifyError> {
+        let reader = Arc::clone(&self.reader);
+        let job = tokio::task::spawn_blocking(move || document::template_of(&*reader, &photo));
+        let template = job.await.map_err(|_| VerifyError::Internal("chip"))?;
+        template.map_err(|error| VerifyError::Acquire(acquire::AcquireError::Vision(error)))
+    }
+
+    /// Binds a settlement to a receipt at the center, once.
+    ///
+    /// # Errors
+    /// When the center does not answer, refuses, or fails.
+    pub async fn confirm_receipt(&self, request: v1::ConfirmReceiptRequest) -> Result<v1::ConfirmReceiptResponse, CallError> {
+        self.client.confirm_receipt(request).await
+    }
+
+    /// Reverses a settlement on a receipt at the center, once.
+    ///
+    /// # Errors
+    /// When the center does not answer, refuses, or fails.
+    pub async fn reverse_receipt(&self, request: v1::ReverseReceiptRequest) -> Result<v1::ReverseReceiptResponse, CallError> {
+        self.client.reverse_receipt(request).await
+    }
+
     /// How many envelopes the center has not answered.
     ///
     /// # Errors
@@ -218,10 +252,13 @@ impl Verifier {
     }
 
     async fn capture(&self, command: &VerifyCommand, guide: Guide) -> Result<Kept, VerifyError> {
-        self.check_model().await?;
         let policy = self.policy();
         let scene = policy.as_ref().and_then(|policy| policy.scene(command.scene));
         check_scene(command, policy.as_deref(), scene)?;
+        if let Some(outcome) = command.by.without_camera() {
+            return self.keep(command, self.clock.date_ms(), outcome).await;
+        }
+        self.check_model().await?;
         self.check_line(command.scene).await?;
         let _place = self.queue.try_acquire().map_err(|_| VerifyError::QueueFull)?;
         let _turn = self.wait_for_camera().await?;
@@ -231,7 +268,7 @@ impl Verifier {
         }
         let rule = scene.map_or_else(|| self.rule.clone(), |scene| scene.rule(&self.rule));
         let capture = self.acquire(rule, guide).await?;
-        self.keep(command, capture).await
+        self.keep(command, capture.captured_at_ms, capture.into_wire()).await
     }
 
     async fn wait_for_camera(&self) -> Result<SemaphorePermit<'_>, VerifyError> {
@@ -255,7 +292,7 @@ impl Verifier {
         outcome.map_err(VerifyError::Acquire)
     }
 
-    async fn keep(&self, command: &VerifyCommand, capture: Capture) -> Result<Kept, VerifyError> {
+    async fn keep(&self, command: &VerifyCommand, captured_at_ms: i64, outcome: v1::capture::Outcome) -> Result<Kept, VerifyError> {
         let (facts, policy) = (self.center(), self.policy());
         let notice = match (command.notice.as_str(), &policy) {
             ("", Some(policy)) => policy.notice_version.as_str(),
@@ -266,14 +303,16 @@ impl Verifier {
             scene: command.wire_scene().into(),
             identifier: Some(command.identifier()),
             operator: command.operator.as_str().to_owned(),
-            captured_at_ms: capture.captured_at_ms,
+            captured_at_ms,
             clock_offset_ms: facts.as_ref().map_or(0, |facts| measured(facts.clock_offset_ms)),
             policy_version: policy.map(|policy| policy.version.clone()).unwrap_or_default(),
             notice: notice.to_owned(),
             consent: command.consent.as_str().to_owned(),
             lease_serial: self.lease().map(|lease| lease.terms.serial.clone()).unwrap_or_default(),
             degraded: self.client.is_down(),
-            outcome: Some(capture.into_wire()),
+            outcome: Some(outcome),
+            proxy: command.wire_proxy(),
+            chip: command.wire_chip(),
         };
         let opening_key = self.opening_key(facts);
         let (entry, now_ms) = (self.entry(command), self.clock.date_ms());
@@ -331,11 +370,13 @@ fn measured(clock_offset_ms: i64) -> i64 {
 /// What the policy asks before anybody is captured.
 fn check_scene(command: &VerifyCommand, policy: Option<&DevicePolicy>, scene: Option<&SceneRules>) -> Result<(), VerifyError> {
     let (Some(policy), Some(scene)) = (policy, scene) else { return Ok(()) };
-    if scene.asks_consent && command.consent.as_str().is_empty() {
+    let way = command.by.way();
+    if scene.asks_consent && matches!(way, Way::Face | Way::Chip) && command.consent.as_str().is_empty() {
         return Err(VerifyError::ConsentMissing { expected: policy.consent_version.clone() });
     }
-    if command.attempt.get() > scene.attempts_max {
-        return Err(VerifyError::TooManyAttempts { max: scene.attempts_max });
+    let max = TransactionRule { faces_max: scene.attempts_max, time_out_ms: 0 }.attempt_max(way);
+    if command.attempt.get() > max {
+        return Err(VerifyError::TooManyAttempts { max });
     }
     Ok(())
 }

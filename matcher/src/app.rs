@@ -25,3 +25,4 @@ pub mod sample;
 pub mod subjects;
 pub mod tampering;
 pub mod verify;
+pub mod ways;

@@ -7,7 +7,9 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use matcher_core::{Decision, Disposition, FlagKind, IdentifierKind, Mode, RecheckOutcome, ReferenceFacts, Scene};
+use matcher_core::{
+    Decision, Disposition, FlagKind, IdentifierKind, Mode, NoDecision, RecheckOutcome, ReferenceFacts, Scene, decision::CHIP_REFERENCE,
+};
 use thiserror::Error;
 
 pub mod audit;
@@ -23,6 +25,7 @@ pub mod keys;
 pub mod leases;
 pub mod live;
 pub mod policies;
+pub mod proxies;
 pub mod receipts;
 pub mod retention;
 pub mod sql;
@@ -248,6 +251,26 @@ impl Verification {
     pub fn provisional(&self) -> bool {
         self.mode != Mode::Live
     }
+
+    /// Whether the probe was compared with a document's chip, and not with a reference of the store.
+    #[must_use]
+    pub fn is_of_chip(&self) -> bool {
+        is_of_chip(&self.reasons)
+    }
+
+    /// Whether somebody came in the holder's place: the face, if there is one, is not the holder's.
+    #[must_use]
+    pub fn is_of_proxy(&self) -> bool {
+        is_of_proxy(&self.reasons)
+    }
+}
+
+fn is_of_chip(reasons: &[String]) -> bool {
+    reasons.iter().any(|reason| reason == CHIP_REFERENCE)
+}
+
+fn is_of_proxy(reasons: &[String]) -> bool {
+    reasons.iter().any(|reason| reason == NoDecision::Proxy.word())
 }
 
 /// A flag to be written with a verification, or of its own.
@@ -288,6 +311,8 @@ pub struct NewVerification {
     pub receipt: Option<receipts::Receipt>,
     /// What made the probe's template; only where there is a probe. With it the capture counts as evidence.
     pub made_by: Option<MadeBy>,
+    /// Who came in the holder's place.
+    pub proxy: Option<proxies::NewProxy>,
 }
 
 /// The ids of what made a template.
@@ -395,6 +420,7 @@ pub trait Store:
     + leases::Leases
     + live::Live
     + Policies
+    + proxies::Proxies
     + receipts::Receipts
     + retention::Retention
     + Subjects

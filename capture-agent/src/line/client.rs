@@ -13,9 +13,10 @@ use std::{
 use backon::{ExponentialBuilder, Retryable};
 use capture_core::line::Way;
 use proto::v1::{
-    DeferredEnvelope, Envelope, FetchLeaseRequest, FetchLeaseResponse, FetchPolicyRequest, FetchPolicyResponse, ReportHealthRequest,
-    ReportHealthResponse, SignedAcknowledgement, VerifyRequest, VerifyResponse, deferred_service_client::DeferredServiceClient,
-    device_service_client::DeviceServiceClient, lease_service_client::LeaseServiceClient,
+    ConfirmReceiptRequest, ConfirmReceiptResponse, DeferredEnvelope, Envelope, FetchLeaseRequest, FetchLeaseResponse, FetchPolicyRequest,
+    FetchPolicyResponse, ReportHealthRequest, ReportHealthResponse, ReverseReceiptRequest, ReverseReceiptResponse, SignedAcknowledgement,
+    VerifyRequest, VerifyResponse, deferred_service_client::DeferredServiceClient, device_service_client::DeviceServiceClient,
+    lease_service_client::LeaseServiceClient, receipt_service_client::ReceiptServiceClient,
     verification_service_client::VerificationServiceClient,
 };
 use thiserror::Error;
@@ -164,6 +165,28 @@ impl CenterClient {
     /// When the center does not answer, refuses, or fails.
     pub async fn fetch_lease(&self, request: FetchLeaseRequest) -> Result<FetchLeaseResponse, CallError> {
         self.once(request, async |channel, request| LeaseServiceClient::new(channel).fetch_lease(request).await).await
+    }
+
+    /// Binds a settlement to a receipt, once.
+    ///
+    /// # Errors
+    /// When the center does not answer, refuses, or fails.
+    pub async fn confirm_receipt(&self, request: ConfirmReceiptRequest) -> Result<ConfirmReceiptResponse, CallError> {
+        self.once(request, async |channel, request| {
+            ReceiptServiceClient::new(channel).max_decoding_message_size(proto::MESSAGE_LEN_MAX).confirm_receipt(request).await
+        })
+        .await
+    }
+
+    /// Reverses a settlement on a receipt, once.
+    ///
+    /// # Errors
+    /// When the center does not answer, refuses, or fails.
+    pub async fn reverse_receipt(&self, request: ReverseReceiptRequest) -> Result<ReverseReceiptResponse, CallError> {
+        self.once(request, async |channel, request| {
+            ReceiptServiceClient::new(channel).max_decoding_message_size(proto::MESSAGE_LEN_MAX).reverse_receipt(request).await
+        })
+        .await
     }
 
     /// Uploads envelopes, once, and brings their acknowledgements, in the order of the envelopes; fewer where the line broke

@@ -6,7 +6,7 @@ use capture_agent::{
     answer::{Decision, Disposition, VerifyAnswer},
     camera::Camera,
     clock::Clock,
-    command::VerifyCommand,
+    command::{By, VerifyCommand},
     line::spool::Spool,
     verify::{Verifier, VerifyError},
 };
@@ -30,6 +30,8 @@ pub(crate) fn command(transaction: &str, card: &str) -> VerifyCommand {
         operator: Operator::new("0417").unwrap(),
         notice: Notice::new("N1").unwrap(),
         consent: Consent::new("").unwrap(),
+        by: By::Face,
+        proxy: None,
     }
 }
 

@@ -73,7 +73,7 @@ fn footer(count: usize, what: &str, zone: &TimeZone) -> String {
     format!("{count} {what}{plural}, newest first; times in {zone}")
 }
 
-fn local(time: TimeMs, zone: &TimeZone) -> String {
+pub(crate) fn local(time: TimeMs, zone: &TimeZone) -> String {
     let time = Timestamp::from_millisecond(time).unwrap_or(if time < 0 { Timestamp::MIN } else { Timestamp::MAX });
     time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }

@@ -43,6 +43,7 @@ pub(super) fn deferrals(
         freshness: Freshness { past_max_ms: i64::from(config.keys.spool_days) * DAY_MS, ..freshness(config.freshness) },
         history: Arc::clone(history),
         reader: reader(Arc::clone(models)),
+        recheck: config.recheck.rule(),
     };
     let key = Arc::new(PolicyKey::load(&dir.policy_key()).map_err(ServeError::Key)?);
     let (policies, audience) = (Arc::clone(&center.policies), config.receipts.audience.clone());

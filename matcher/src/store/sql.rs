@@ -35,6 +35,7 @@ mod leases;
 mod live;
 mod policies;
 pub mod postgres;
+mod proxies;
 mod readers;
 mod receipts;
 mod rechecks;

@@ -4,7 +4,7 @@ use super::{Connection, columns::query, connection::Kind, params};
 use crate::store::StoreError;
 
 /// All tables, in an order in which each refers only to earlier ones.
-pub(super) const TABLES: [&str; 43] = [
+pub(super) const TABLES: [&str; 45] = [
     "device",
     "device_authority",
     "device_sequence",
@@ -21,6 +21,8 @@ pub(super) const TABLES: [&str; 43] = [
     "extraction_failure",
     "verification",
     "request",
+    "proxy_register",
+    "proxy_slot",
     "probe",
     "recheck",
     "visit",
