@@ -17,12 +17,12 @@ use anyhow::{Context, Result, ensure};
 use capture_agent::{
     camera::Camera,
     clock::Clock,
-    command::VerifyCommand,
+    command::{By, VerifyCommand},
     config,
     identity::{self, Identity},
     line::spool::Spool,
+    rehearse::NoEyes,
     verify::Verifier,
-    vision::{Chosen, FaceReader, VisionError},
 };
 use capture_core::{Attempt, Consent, IdentifierKind, Notice, Operator, Region, Scene};
 use matcher::{
@@ -30,9 +30,6 @@ use matcher::{
     device::{IssueArgs, Role, issue},
     surroundings::{Surroundings, System},
 };
-use models::picture::Picture;
-use models_core::{DetectedFace, ModelId, Quality, RecipeId};
-use proto::v1;
 use serde_json::Value;
 use tests::process::run;
 
@@ -80,42 +77,6 @@ impl Outcome {
     #[must_use]
     pub fn holds(&self) -> bool {
         (self.lost, self.doubled, self.unresolved, self.flags) == (0, 0, 0, 0) && self.asked == self.by_center + self.alone + self.otherwise
-    }
-}
-
-/// Eyes that see nobody.
-struct Nobody {
-    model: ModelId,
-    recipe: RecipeId,
-}
-
-impl FaceReader for Nobody {
-    fn feature_model(&self) -> &ModelId {
-        &self.model
-    }
-
-    fn recipe(&self) -> &RecipeId {
-        &self.recipe
-    }
-
-    fn frames(&self) -> usize {
-        1
-    }
-
-    fn detect(&self, _: &Picture) -> Result<Vec<DetectedFace>, VisionError> {
-        Ok(Vec::new())
-    }
-
-    fn detect_near(&self, _: &Picture, _: &DetectedFace) -> Result<Vec<DetectedFace>, VisionError> {
-        Ok(Vec::new())
-    }
-
-    fn quality(&self, _: &Picture, _: &[DetectedFace], _: &DetectedFace) -> Result<Quality, VisionError> {
-        Ok(Quality::default())
-    }
-
-    fn probe(&self, _: &[Chosen<'_>]) -> Result<v1::ProbeSample, VisionError> {
-        Ok(v1::ProbeSample::default())
     }
 }
 
@@ -201,6 +162,8 @@ fn command(transaction: &str) -> Result<VerifyCommand> {
         operator: Operator::new("0417")?,
         notice: Notice::new("")?,
         consent: Consent::new("")?,
+        by: By::Face,
+        proxy: None,
     })
 }
 
@@ -326,7 +289,7 @@ fn configure(counter: &Path, lines: &[FaultProxy; 2]) -> Result<()> {
 fn agent(counter: &Path) -> Result<Verifier> {
     let (config, identity, clock) = (config::load(counter)?, Identity::load(counter)?, Clock::start());
     let made_by = MadeBy::shipped()?;
-    let eyes = Nobody { model: made_by.model.clone(), recipe: made_by.recipe.clone() };
+    let eyes = NoEyes::new(made_by.model.clone(), made_by.recipe.clone());
     let spool = Arc::new(Spool::open(counter, config.outbox)?);
     let camera = Camera::from_config(&config.camera, clock);
     Ok(Verifier::new(&config, identity, spool, camera, Arc::new(eyes), clock)?)

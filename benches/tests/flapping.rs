@@ -1,5 +1,4 @@
 //! A minute of a line that comes and goes, in small; `flapping` runs it for half an hour.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 

@@ -29,7 +29,7 @@ use crate::{
     answer::VerifyAnswer,
     camera::Camera,
     clock::Clock,
-    command::VerifyCommand,
+    command::{By, VerifyCommand},
     config::{CameraKind, Config},
     identity::{self, CA_FILE, CERTIFICATE_FILE, Identity, IdentityError, REGISTRATION_FILE},
     line::spool::{Spool, SpoolError},
@@ -212,6 +212,8 @@ impl Drill {
             operator: Operator::new("").map_err(RehearsalError::Request)?,
             notice: Notice::new("").map_err(RehearsalError::Request)?,
             consent: Consent::new("").map_err(RehearsalError::Request)?,
+            by: By::Face,
+            proxy: None,
         };
         Ok(self.agent.verify(&command, Arc::new(|_| {})).await)
     }

@@ -31,9 +31,11 @@ async fn a_drill_works_and_leaves_no_trace() {
     assert!(rehearsal.worked && rehearsal.steps.len() == 8, "{rehearsal:#?}");
     assert!(rehearsal.steps[0].detail.starts_with("settle_flagged"), "{rehearsal:#?}");
     assert_eq!(files(folder.path()), before, "spool, numbers and keys are as they were");
-    let records = center.records.lock().unwrap();
-    assert_eq!((records.received.len(), records.uploaded.len(), records.health.len()), (received, 0, 0));
-    drop(records);
+    let seen = {
+        let records = center.records.lock().unwrap();
+        (records.received.len(), records.uploaded.len(), records.health.len())
+    };
+    assert_eq!(seen, (received, 0, 0));
     let working = agent(&folder, &address, "");
     ask(&working, &command("T2", "100")).await.unwrap();
     assert_eq!(center.records.lock().unwrap().sequences, [1, 2], "no number was used");

@@ -231,7 +231,6 @@ async fn a_device_that_is_silent_while_its_store_settles_stands_out() {
         settlement: "S-1".into(),
         amount_fen: 100,
         document_checked_by: "0417".into(),
-        ..Default::default()
     };
     look(&center, 0).await;
     check(&reasons(&center).await, &[]);
