@@ -1,5 +1,6 @@
 //! The command line.
 
+mod api_key;
 mod run;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use clap_complete::Shell;
 
 use crate::command::{By, VerifyCommand};
 
+pub use api_key::ApiKeyCommand;
 pub use run::run;
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong command line; 64 wrong configuration or state folder.
@@ -55,6 +57,9 @@ pub enum Action {
     Verify(VerifyArgs),
     /// Serves the loopback HTTP API until it is stopped.
     Serve,
+    /// Keys of the programs that may call the local API.
+    #[command(subcommand)]
+    ApiKey(ApiKeyCommand),
     /// Lists the cameras of this machine.
     Cameras {
         /// Prints JSON.

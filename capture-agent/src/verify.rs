@@ -20,6 +20,7 @@ use proto::{
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::{info, instrument};
+use zeroize::Zeroizing;
 
 pub use error::VerifyError;
 
@@ -149,6 +150,11 @@ impl Verifier {
     #[must_use]
     pub fn policy(&self) -> Option<Arc<DevicePolicy>> {
         self.policy.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A key of this device for one purpose of its own.
+    pub(crate) fn derived_key(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        self.identity.key.derived(purpose)
     }
 
     /// The device's identifier in the center's registry.
