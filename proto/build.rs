@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "countersign/v1/envelope.proto",
     "countersign/v1/capture.proto",
     "countersign/v1/verification.proto",
     "countersign/v1/deferred.proto",
+    "countersign/v1/lease.proto",
     "countersign/v1/enrolment.proto",
     "countersign/v1/device.proto",
     "countersign/v1/policy.proto",

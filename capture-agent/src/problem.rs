@@ -184,6 +184,48 @@ pub const PROBLEMS: &[Problem] = &[
         ],
     ),
     problem(
+        "lease_missing",
+        503,
+        ["线路中断，本柜台没有应急授权", "the center does not answer, and this counter holds no lease"],
+        [
+            "提供其他核验方式；中心恢复答复后，本柜台会自行恢复",
+            "offer the other way; this counter answers by itself again when the center has answered",
+        ],
+    ),
+    problem(
+        "lease_used_up",
+        503,
+        ["应急授权的次数已用完", "the center does not answer, and the lease is used up"],
+        [
+            "提供其他核验方式；中心恢复答复后，本柜台会自行恢复",
+            "offer the other way; this counter answers by itself again when the center has answered",
+        ],
+    ),
+    problem(
+        "lease_expired",
+        503,
+        ["应急授权已过期", "the center does not answer, and the lease is out of date"],
+        [
+            "提供其他核验方式；中心恢复答复后，本柜台会自行恢复",
+            "offer the other way; this counter answers by itself again when the center has answered",
+        ],
+    ),
+    problem(
+        "clock_set_back",
+        503,
+        ["本机时钟被调回", "the center does not answer, and this machine's clock was set back"],
+        [
+            "提供其他核验方式；校准本机时钟并恢复线路",
+            "offer the other way; set this machine's clock right, and restore the line to the center",
+        ],
+    ),
+    problem(
+        "spool_too_old",
+        503,
+        ["待发送的采集等待过久", "the center does not answer, and captures wait for it since days"],
+        ["提供其他核验方式；恢复与中心的线路", "offer the other way; restore the line to the center"],
+    ),
+    problem(
         "center_failed",
         502,
         ["中心出错", "the center failed"],
@@ -405,7 +447,8 @@ mod tests {
         let verify = codes_in(include_str!("verify/error.rs"));
         let till = codes_in(include_str!("till/error.rs"));
         assert!(verify.len() > 10 && till.len() > 10, "{verify:?} {till:?}");
-        for code in verify.iter().chain(&till) {
+        let alone: Vec<&str> = capture_core::degraded::Denied::ALL.iter().map(|denied| denied.word()).collect();
+        for code in verify.iter().chain(&till).chain(&alone) {
             assert_eq!(of(code).code, *code, "a code without a row");
         }
         let mut seen = BTreeSet::new();

@@ -111,7 +111,7 @@ pub async fn serve(
         let till = Arc::clone(&till);
         async move { till.keep_looking().await }
     });
-    let reporting = tokio::spawn(async move { verifier.keep_reporting().await });
+    let reporting = tokio::spawn(async move { tokio::join!(verifier.keep_reporting(), verifier.keep_forwarding()) });
     let mut asked = stop.clone();
     let server = axum::serve(listener, app).with_graceful_shutdown(async move {
         let _ = asked.wait_for(|stop| *stop).await;

@@ -4,8 +4,10 @@
 //! acquire → seal → keep → send → answer. Capture and sending are apart: the camera is free for the next
 //! person while an answer is awaited, and an envelope that got no answer is there to be sent again.
 
+mod alone;
 mod error;
 mod health;
+mod state;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -23,18 +25,23 @@ use tracing::{info, instrument};
 use zeroize::Zeroizing;
 
 pub use error::VerifyError;
+pub use state::LineState;
 
 use crate::{
     acquire::{self, Capture, Reopening},
     answer::VerifyAnswer,
     camera::Camera,
-    client::{CallError, CenterClient, SetUpError},
     clock::Clock,
     command::VerifyCommand,
     config::Config,
     document,
-    identity::Identity,
-    outbox::{CenterFacts, Kept, Outbox, OutboxError},
+    identity::{Identity, IdentityError},
+    lease::Lease,
+    line::{
+        client::{CallError, CenterClient, Credentials, Patience, SetUpError},
+        forwarder::Forwarder,
+        spool::{CenterFacts, Entry, Kept, Spool, SpoolError},
+    },
     policy::{DevicePolicy, SceneRules},
     vision::FaceReader,
 };
@@ -45,7 +52,9 @@ pub type Guide = Arc<dyn Fn(Instruction) + Send + Sync>;
 /// Everything one agent verifies with.
 pub struct Verifier {
     identity: Identity,
-    outbox: Arc<Outbox>,
+    outbox: Arc<Spool>,
+    /// Makes digests of requests, by which they are known again.
+    digest_key: Zeroizing<[u8; 32]>,
     client: CenterClient,
     camera: Arc<Camera>,
     reader: Arc<dyn FaceReader>,
@@ -58,6 +67,15 @@ pub struct Verifier {
     queue: Semaphore,
     wait_for: Duration,
     health_every: Duration,
+    /// How long a live call may take where this device may answer by itself.
+    degrade_after: Duration,
+    /// How long an envelope may wait before this device answers nothing by itself any more, in hours.
+    waiting_hours: u32,
+    /// The device's certificate, as provisional receipts show it.
+    certificate_der: Vec<u8>,
+    /// Brings what waits to the center; nothing while the center's key is not known.
+    forwarder: Option<Forwarder>,
+    lease: Mutex<Option<Arc<Lease>>>,
     center: Mutex<Option<CenterFacts>>,
     policy: Mutex<Option<Arc<DevicePolicy>>>,
     camera_state: Mutex<CameraState>,
@@ -77,16 +95,31 @@ impl Verifier {
     pub fn new(
         config: &Config,
         identity: Identity,
-        outbox: Arc<Outbox>,
+        outbox: Arc<Spool>,
         camera: Camera,
         reader: Arc<dyn FaceReader>,
         clock: Clock,
     ) -> Result<Self, StartError> {
-        let client = CenterClient::new(&config.center, &identity).map_err(StartError::Client)?;
+        let credentials = Credentials {
+            key_pem: identity.key.pem().map_err(StartError::Key)?,
+            certificate_pem: identity.certificate_pem.clone(),
+            ca_pem: identity.ca_pem.clone(),
+        };
+        let client = CenterClient::new(&config.center, &credentials, clock).map_err(StartError::Client)?;
         let center = outbox.center().map_err(StartError::Outbox)?;
         let kept = outbox.policy().map_err(StartError::Outbox)?;
         let policy = identity.registration.policy_key.zip(kept).and_then(|(key, signed)| DevicePolicy::verify(&signed, &key).ok());
+        let lease = outbox.lease().map_err(StartError::Outbox)?;
+        let device = &identity.registration.device;
+        let lease = identity.registration.policy_key.zip(lease).and_then(|(key, signed)| Lease::read(&signed, &key, device).ok());
+        let forward = |key| Forwarder::new(Arc::clone(&outbox), client.clone(), key, clock);
         Ok(Self {
+            forwarder: identity.registration.policy_key.map(forward),
+            lease: Mutex::new(lease.map(Arc::new)),
+            degrade_after: Duration::from_millis(config.center.degrade_after_ms),
+            waiting_hours: config.outbox.waiting_hours,
+            certificate_der: identity.certificate_der(),
+            digest_key: identity.key.derived("request digests"),
             identity,
             outbox,
             client,
@@ -122,12 +155,22 @@ impl Verifier {
     )]
     pub async fn verify(&self, command: &VerifyCommand, guide: Guide) -> Result<VerifyAnswer, VerifyError> {
         let started = self.clock.now();
+        if let Some(given) = self.provided(command).await? {
+            return Ok(self.provisional_answer(command, given, self.clock.now().ms_since(started)));
+        }
         let kept = match self.find(command).await? {
             Some(kept) => kept,
             None => self.capture(command, guide).await?,
         };
         tracing::Span::current().record("envelope.sequence", kept.sequence);
-        let answer = self.send(kept).await?;
+        let answer = match self.send(command, &kept).await {
+            Ok(answer) => answer,
+            Err(VerifyError::Call(error @ CallError::Unreachable(_))) => {
+                let given = self.answer_alone(command, kept, error).await?;
+                return Ok(self.provisional_answer(command, given, self.clock.now().ms_since(started)));
+            }
+            Err(error) => return Err(error),
+        };
         let answer = VerifyAnswer::decode(command, answer, self.clock.now().ms_since(started)).map_err(VerifyError::Answer)?;
         tracing::Span::current().record("decision", answer.decision.word());
         info!(disposition = answer.disposition.word(), elapsed_ms = answer.elapsed_ms, repeated = answer.repeated_answer, "verified");
@@ -165,7 +208,7 @@ impl Verifier {
 
     /// Whether an attempt was captured and its envelope is durable, answered or not.
     pub async fn is_kept(&self, command: &VerifyCommand) -> bool {
-        matches!(self.find(command).await, Ok(Some(_)) | Err(VerifyError::Outbox(OutboxError::Forgotten)))
+        matches!(self.find(command).await, Ok(Some(_)) | Err(VerifyError::Outbox(SpoolError::Forgotten)))
     }
 
     /// The template of a photo from a document's chip; nothing where no face is clearly on it.
@@ -199,13 +242,18 @@ impl Verifier {
     ///
     /// # Errors
     /// When the outbox cannot be read.
-    pub async fn waiting(&self) -> Result<u32, OutboxError> {
-        self.with_outbox(Outbox::waiting).await
+    pub async fn waiting(&self) -> Result<u32, SpoolError> {
+        self.with_outbox(Spool::waiting).await
     }
 
     async fn find(&self, command: &VerifyCommand) -> Result<Option<Kept>, VerifyError> {
-        let command = command.clone();
-        self.with_outbox(move |outbox| outbox.find(&command)).await.map_err(VerifyError::Outbox)
+        let entry = self.entry(command);
+        self.with_outbox(move |outbox| outbox.find(&entry)).await.map_err(VerifyError::Outbox)
+    }
+
+    fn entry(&self, command: &VerifyCommand) -> Entry {
+        let digest = command.digest(&self.digest_key);
+        Entry { transaction: command.transaction.to_string(), attempt: command.attempt.get(), digest }
     }
 
     async fn capture(&self, command: &VerifyCommand, guide: Guide) -> Result<Kept, VerifyError> {
@@ -216,6 +264,7 @@ impl Verifier {
             return self.keep(command, self.clock.date_ms(), outcome).await;
         }
         self.check_model().await?;
+        self.check_line(command.scene).await?;
         let _place = self.queue.try_acquire().map_err(|_| VerifyError::QueueFull)?;
         let _turn = self.wait_for_camera().await?;
         // While this request waited, an equal one may have been captured.
@@ -264,16 +313,18 @@ impl Verifier {
             policy_version: policy.map(|policy| policy.version.clone()).unwrap_or_default(),
             notice: notice.to_owned(),
             consent: command.consent.as_str().to_owned(),
+            lease_serial: self.lease().map(|lease| lease.terms.serial.clone()).unwrap_or_default(),
+            degraded: self.client.is_down(),
             outcome: Some(outcome),
             proxy: command.wire_proxy(),
             chip: command.wire_chip(),
         };
         let opening_key = self.opening_key(facts);
-        let (command, now_ms) = (command.clone(), self.clock.date_ms());
+        let (entry, now_ms) = (self.entry(command), self.clock.date_ms());
         let (device, key) = (self.identity.registration.device.clone(), self.identity.key.signing().clone());
         self.with_outbox(move |outbox| {
-            outbox.keep(&command, now_ms, |sequence| {
-                let (transaction, attempt) = (command.transaction.to_string(), command.attempt.get());
+            outbox.keep(&entry, now_ms, |sequence| {
+                let (transaction, attempt) = (entry.transaction.clone(), entry.attempt);
                 let address = envelope::Address { device, sequence, transaction, attempt, body: v1::BodyKind::Capture };
                 envelope::seal(&address, &body, &key, &opening_key)
             })
@@ -287,18 +338,20 @@ impl Verifier {
         facts.map_or_else(|| self.identity.registration.opening_key.clone(), |facts| facts.opening_key)
     }
 
-    async fn send(&self, kept: Kept) -> Result<v1::VerifyResponse, VerifyError> {
-        let outcome = self.client.verify(&kept.envelope).await;
-        let now_ms = self.clock.date_ms();
+    async fn send(&self, command: &VerifyCommand, kept: &Kept) -> Result<v1::VerifyResponse, VerifyError> {
+        let alone = self.may_answer_alone(command.scene).await.map_err(VerifyError::Outbox)?;
+        let patience = if alone.is_ok() { Patience::Short(self.degrade_after) } else { Patience::Long };
+        let outcome = self.client.verify(&kept.envelope, patience).await;
+        let (sequence, now_ms) = (kept.sequence, self.clock.date_ms());
         match outcome {
             Ok(answer) => {
-                self.with_outbox(move |outbox| outbox.answered(kept.sequence, now_ms)).await.map_err(VerifyError::Outbox)?;
+                self.with_outbox(move |outbox| outbox.answered(sequence, now_ms)).await.map_err(VerifyError::Outbox)?;
                 Ok(answer)
             }
             Err(error @ CallError::Refused(..)) => {
                 let error = VerifyError::Call(error);
                 let code = error.code();
-                self.with_outbox(move |outbox| outbox.refused(kept.sequence, now_ms, code)).await.map_err(VerifyError::Outbox)?;
+                self.with_outbox(move |outbox| outbox.refused(sequence, now_ms, code)).await.map_err(VerifyError::Outbox)?;
                 Err(error)
             }
             Err(error @ (CallError::Unreachable(_) | CallError::Failed(_))) => Err(VerifyError::Call(error)),
@@ -307,10 +360,10 @@ impl Verifier {
 
     async fn with_outbox<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Outbox) -> Result<T, OutboxError> + Send + 'static,
-    ) -> Result<T, OutboxError> {
+        work: impl FnOnce(&Spool) -> Result<T, SpoolError> + Send + 'static,
+    ) -> Result<T, SpoolError> {
         let outbox = Arc::clone(&self.outbox);
-        tokio::task::spawn_blocking(move || work(&outbox)).await.unwrap_or(Err(OutboxError::Interrupted))
+        tokio::task::spawn_blocking(move || work(&outbox)).await.unwrap_or(Err(SpoolError::Interrupted))
     }
 }
 
@@ -336,6 +389,9 @@ fn check_scene(command: &VerifyCommand, policy: Option<&DevicePolicy>, scene: Op
 /// The agent cannot be put together.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// The device's key cannot be used.
+    #[error("the device's key cannot be used")]
+    Key(#[source] IdentityError),
     /// The connection to the center.
     #[error("the client of the center cannot be made")]
     Client(#[source] SetUpError),
@@ -344,5 +400,5 @@ pub enum StartError {
     Rule(#[source] RuleError),
     /// The outbox.
     #[error("the outbox cannot be read")]
-    Outbox(#[source] OutboxError),
+    Outbox(#[source] SpoolError),
 }

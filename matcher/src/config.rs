@@ -23,6 +23,7 @@ mod identification;
 mod overload;
 mod receipts;
 mod store;
+mod tampering;
 
 pub use batch::BatchConfig;
 pub use cases::CasesConfig;
@@ -30,6 +31,7 @@ pub use identification::IdentificationConfig;
 pub use overload::OverloadConfig;
 pub use receipts::{PublishedConfig, ReceiptsConfig};
 pub use store::StoreConfig;
+pub use tampering::TamperingConfig;
 
 /// The shipped settings; `matcher init` writes them into the data folder.
 pub const SHIPPED: &str = include_str!("../config/matcher.toml");
@@ -76,6 +78,8 @@ pub struct Config {
     pub published: PublishedConfig,
     /// Captures that come late and re-comparisons.
     pub batch: BatchConfig,
+    /// Signs of tampering.
+    pub tampering: TamperingConfig,
     /// Evidence and cases.
     pub cases: CasesConfig,
     /// Searching faces.
@@ -359,6 +363,7 @@ impl Config {
         self.overload.check()?;
         self.receipts.check()?;
         self.published.check()?;
+        self.tampering.check()?;
         self.cases.settings()?;
         self.identification.check()?;
         if EnvFilter::try_new(&self.log.filter).is_err() {

@@ -33,6 +33,10 @@ use models::manifest::ManifestError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+/// Many small things are made and dropped by two threads for each verification; this allocator takes half the time for it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// `EX_USAGE` of sysexits.h: the configuration is not in order.
 const BAD_CONFIGURATION: u8 = 64;
 

@@ -22,6 +22,7 @@ pub mod extractions;
 pub mod feed;
 pub mod holdings;
 pub mod keys;
+pub mod leases;
 pub mod live;
 pub mod policies;
 pub mod proxies;
@@ -283,6 +284,8 @@ pub struct Flag {
     pub transaction: String,
     /// The identifier, masked; empty where none was read.
     pub identifier_masked: String,
+    /// The closed word that says more than the kind does; empty where there is none.
+    pub reason: String,
 }
 
 /// A verification to be written with all that belongs to it, at once or not at all.
@@ -406,6 +409,7 @@ pub trait Store:
     + extractions::Extractions
     + feed::Feed
     + KeyStore
+    + leases::Leases
     + live::Live
     + Policies
     + proxies::Proxies

@@ -4,7 +4,7 @@ use capture_core::{Settlement, TransactionError};
 use proto::v1;
 
 use super::{book::Step, *};
-use crate::client::CallError;
+use crate::line::client::CallError;
 
 impl Till {
     /// The settlement was made: binds it to the receipt of the answer that said so.

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     till::{AskedWay, TillError},
-    verify::VerifyError,
+    verify::{LineState, VerifyError},
 };
 
 /// What answers an operation.
@@ -157,6 +157,8 @@ pub(super) struct Health {
     policy_version: Option<String>,
     /// Captures the center has not answered.
     unanswered_envelopes: u32,
+    /// How line, lease and spool stand.
+    line: LineState,
     /// Transactions that may still go on.
     open_transactions: u32,
     /// Settlements the center was not told of yet.
@@ -166,15 +168,16 @@ pub(super) struct Health {
 async fn health(State(api): State<Api>) -> Response {
     let verifier = api.till.verifier();
     let center = verifier.center();
-    let (waiting, standing) = (verifier.waiting().await, api.till.standing().await);
-    match (waiting.map_err(|error| TillError::Verify(VerifyError::Outbox(error))), standing) {
-        (Ok(unanswered_envelopes), Ok((open_transactions, untold_settlements))) => Json(Health {
+    let (line, standing) = (verifier.line_state().await, api.till.standing().await);
+    match (line.map_err(|error| TillError::Verify(VerifyError::Outbox(error))), standing) {
+        (Ok(line), Ok((open_transactions, untold_settlements))) => Json(Health {
             device: verifier.device().to_owned(),
             agent_version: env!("CARGO_PKG_VERSION"),
             camera: camera_word(verifier.camera_state()),
             center_known: center.is_some(),
             policy_version: center.map(|facts| facts.policy_version),
-            unanswered_envelopes,
+            unanswered_envelopes: line.waiting,
+            line,
             open_transactions,
             untold_settlements,
         })

@@ -13,10 +13,12 @@ use prost::Message;
 use proto::{
     envelope::{OpeningKey, Parsed},
     v1::{
-        BodyKind, Capture, Decision, DevicePolicy, Disposition, Envelope, FetchPolicyRequest, FetchPolicyResponse, ReportHealthRequest,
-        ReportHealthResponse, SignedPolicy, VerifyRequest, VerifyResponse,
+        BodyKind, Capture, ConfirmReceiptRequest, ConfirmReceiptResponse, Decision, DevicePolicy, Disposition, Envelope,
+        FetchPolicyRequest, FetchPolicyResponse, FindReceiptRequest, FindReceiptResponse, ReportHealthRequest, ReportHealthResponse,
+        ReverseReceiptRequest, ReverseReceiptResponse, SignedPolicy, VerifyRequest, VerifyResponse,
         capture::Outcome,
         device_service_server::{DeviceService, DeviceServiceServer},
+        receipt_service_server::{ReceiptService, ReceiptServiceServer},
         verification_service_server::{VerificationService, VerificationServiceServer},
     },
 };
@@ -47,6 +49,8 @@ pub(crate) struct Records {
     pub(crate) captures: Vec<Capture>,
     pub(crate) sequences: Vec<u64>,
     pub(crate) health: Vec<ReportHealthRequest>,
+    pub(crate) confirmed: Vec<ConfirmReceiptRequest>,
+    pub(crate) reversed: Vec<ReverseReceiptRequest>,
     answers: HashMap<(String, u32), (Vec<u8>, VerifyResponse)>,
     faults: VecDeque<Fault>,
     facts: ReportHealthResponse,
@@ -113,6 +117,7 @@ impl Center {
             .tls_config(tls)
             .unwrap()
             .add_service(VerificationServiceServer::new(service.clone()))
+            .add_service(ReceiptServiceServer::new(service.clone()))
             .add_service(DeviceServiceServer::new(service));
         runtime.spawn(server.serve_with_incoming(incoming));
         self.running = Some(runtime);
@@ -200,6 +205,17 @@ fn decide(capture: &Capture) -> VerifyResponse {
             reasons: vec![failure.reason().as_str_name().trim_start_matches("ACQUISITION_FAILURE_").to_lowercase()],
             ..base
         },
+        (Outcome::DocumentCheck(check), _) => {
+            let (reason, disposition) =
+                if check.same_person { ("document_checked", Disposition::Settle) } else { ("document_not_the_person", Disposition::Hold) };
+            VerifyResponse { decision: Decision::NoDecision.into(), disposition: disposition.into(), reasons: vec![reason.into()], ..base }
+        }
+        (Outcome::OtherWay(_), _) => VerifyResponse {
+            decision: Decision::NoDecision.into(),
+            disposition: Disposition::Settle.into(),
+            reasons: vec!["other_way".into()],
+            ..base
+        },
         (Outcome::Sample(_), "other") => compared(Decision::NonMatch, Disposition::DocumentCheck, 0.125),
         (Outcome::Sample(_), "unsure") => compared(Decision::Review, Disposition::SettleFlagged, 0.375),
         (Outcome::Sample(_), _) => compared(Decision::Match, Disposition::Settle, 0.75),
@@ -240,5 +256,24 @@ impl DeviceService for Service {
         let mut records = self.records.lock().unwrap();
         records.health.push(request.into_inner());
         Ok(Response::new(ReportHealthResponse { center_clock_ms: now_ms() + 60_000, ..records.facts.clone() }))
+    }
+}
+
+#[tonic::async_trait]
+impl ReceiptService for Service {
+    async fn confirm_receipt(&self, request: Request<ConfirmReceiptRequest>) -> Result<Response<ConfirmReceiptResponse>, Status> {
+        let request = request.into_inner();
+        let refusal = if request.settlement == "S-used" { "used" } else { "" };
+        self.records.lock().unwrap().confirmed.push(request);
+        Ok(Response::new(ConfirmReceiptResponse { refusal: refusal.into(), ..ConfirmReceiptResponse::default() }))
+    }
+
+    async fn reverse_receipt(&self, request: Request<ReverseReceiptRequest>) -> Result<Response<ReverseReceiptResponse>, Status> {
+        self.records.lock().unwrap().reversed.push(request.into_inner());
+        Ok(Response::new(ReverseReceiptResponse::default()))
+    }
+
+    async fn find_receipt(&self, _: Request<FindReceiptRequest>) -> Result<Response<FindReceiptResponse>, Status> {
+        Err(Status::unimplemented("not asked for here"))
     }
 }

@@ -12,4 +12,5 @@ mod faults;
 mod folder;
 mod http;
 mod policy;
+mod till;
 mod verify;

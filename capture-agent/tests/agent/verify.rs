@@ -7,7 +7,7 @@ use capture_agent::{
     camera::Camera,
     clock::Clock,
     command::{By, VerifyCommand},
-    outbox::Outbox,
+    line::spool::Spool,
     verify::{Verifier, VerifyError},
 };
 use capture_core::{Attempt, Consent, IdentifierKind, Instruction, Notice, Operator, Region, Scene};
@@ -39,7 +39,7 @@ pub(crate) fn command(transaction: &str, card: &str) -> VerifyCommand {
 pub(crate) fn agent(folder: &Folder, center: &str, more: &str) -> Verifier {
     let config = folder.configure(center, more);
     let (identity, clock) = (folder.identity(), Clock::start());
-    let outbox = Arc::new(Outbox::open(folder.path(), &identity.key, config.outbox).unwrap());
+    let outbox = Arc::new(Spool::open(folder.path(), config.outbox).unwrap());
     Verifier::new(&config, identity, outbox, Camera::from_config(&config.camera, clock), Arc::new(ColourEyes::new()), clock).unwrap()
 }
 

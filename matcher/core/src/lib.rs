@@ -23,6 +23,7 @@ pub mod recheck;
 pub mod reference;
 pub mod retention;
 pub mod statistics;
+pub mod tampering;
 mod words;
 
 pub use audit::AuditAction;

@@ -115,7 +115,9 @@ fn refused(reason: UploadRefusal, detail: impl std::fmt::Display) -> Refused {
     Refused { reason, detail: detail.to_string() }
 }
 
-fn unavailable() -> Refused {
+/// The center cannot take it now.
+#[must_use]
+pub fn unavailable() -> Refused {
     refused(UploadRefusal::Unavailable, "the center cannot take it now; send it again later")
 }
 
@@ -209,7 +211,12 @@ impl Intake {
             let (request, capture) = read.as_ref();
             item.stage = match self.arrival(request, capture, ages).await {
                 Ok(arrival) => Stage::Arrived(Box::new((request.clone(), arrival))),
-                Err(refused) => Stage::Done(Taken::Refused(refused)),
+                Err(refused) => {
+                    if refused.reason.is_final() {
+                        self.admission.note_refused(request).await;
+                    }
+                    Stage::Done(Taken::Refused(refused))
+                }
             };
         }
     }

@@ -12,7 +12,7 @@ use matcher_core::{Decision, Doubt, JobKind, RetryRule};
 use super::{
     deferred::{
         on_all_cores,
-        worker::{WorkError, decisions, open_template, persons},
+        worker::{WorkError, decisions, open_template},
     },
     judging::{self, Against, Facts, Seen},
     person::Person,
@@ -108,10 +108,13 @@ impl Recomparer {
         let Some(chunk) = store.take_chunk(of, now, self.rule).await.map_err(WorkError::Store)? else { return Ok(None) };
         let probes = store.probes_between(chunk.from, chunk.until).await.map_err(WorkError::Store)?;
         let count = probes.len();
+        let persons = store.persons_between(chunk.from, chunk.until).await.map_err(WorkError::Store)?;
+        // Nothing comes before a first attempt.
+        let later = probes.iter().filter(|probe| probe.record.request.attempt > 1);
         let around = Arc::new(Around {
             kind: chunk.kind,
-            persons: persons(&self.center, probes.iter().map(|probe| probe.subject)).await.map_err(WorkError::Store)?,
-            decisions: decisions(&self.center, probes.iter().map(transaction)).await.map_err(WorkError::Store)?,
+            persons: persons.into_iter().map(|person| (person.subject, person)).collect(),
+            decisions: decisions(&self.center, later.map(transaction)).await.map_err(WorkError::Store)?,
             ages: self.history.ages().await.map_err(WorkError::Policy)?,
             now,
         });

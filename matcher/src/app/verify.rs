@@ -189,9 +189,12 @@ impl Verifier {
     /// store fails.
     pub async fn verify(&self, request: Request, capture: Capture) -> Result<Answer, VerifyError> {
         let now = self.admission.surroundings.now_ms();
-        self.freshness.check("capture.captured_at_ms", capture.corrected_at(), now).map_err(VerifyError::Age)?;
         let in_force = self.center.policies.current();
-        check_attempt(&in_force.policy, &capture, request.key.attempt)?;
+        let fresh = self.freshness.check("capture.captured_at_ms", capture.corrected_at(), now).map_err(VerifyError::Age);
+        if let Err(error) = fresh.and_then(|()| check_attempt(&in_force.policy, &capture, request.key.attempt)) {
+            self.admission.note_refused(&request).await;
+            return Err(error);
+        }
         // Somebody may be forgotten, or withdraw consent, between the look-up and the record: then once more.
         match self.answer(&in_force.policy, &request, &capture, now).await {
             Err(VerifyError::Store(StoreError::Conflict("person"))) => self.answer(&in_force.policy, &request, &capture, now).await,

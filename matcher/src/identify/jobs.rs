@@ -199,6 +199,7 @@ impl Searcher {
 
     fn flag(&self, kind: FlagKind, verification: Option<RecordId>, institution: String, now: TimeMs) -> Flag {
         Flag {
+            reason: String::new(),
             id: self.surroundings.new_record(),
             kind,
             raised_at: now,

@@ -12,7 +12,8 @@ pub(super) fn flags(flags: &[Flag], zone: &TimeZone) -> String {
     let mut table = table(["time", "flag", "institution", "device", "transaction", "card"]);
     for flag in flags {
         let time = local(flag.raised_at, zone);
-        table.add_row([&time, flag.kind.word(), &flag.institution, &flag.device, &flag.transaction, &short(&flag.identifier_masked)]);
+        let kind = [flag.kind.word(), flag.reason.as_str()].join(" ");
+        table.add_row([&time, kind.trim_end(), &flag.institution, &flag.device, &flag.transaction, &short(&flag.identifier_masked)]);
     }
     format!("{table}\n{}", footer(flags.len(), "flag", zone))
 }

@@ -7,7 +7,7 @@
 use async_trait::async_trait;
 use matcher_core::{Decision, JobKind, JobState, RetryRule};
 
-use super::{MadeBy, RecordId, Sealed, StoreError, SubjectId, TimeMs, Verification};
+use super::{MadeBy, RecordId, Sealed, StoreError, StoredSubject, SubjectId, TimeMs, Verification};
 
 /// A span of time and the probes that were decided in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,6 +162,8 @@ pub trait Batch: Send + Sync {
     async fn take_chunk(&self, of: Option<RecordId>, now: TimeMs, rule: RetryRule) -> Result<Option<TakenChunk>, StoreError>;
     /// The probes of a chunk, with their records.
     async fn probes_between(&self, from: TimeMs, until: TimeMs) -> Result<Vec<StoredProbe>, StoreError>;
+    /// The persons of the probes of a chunk, with the references of photos that are not revoked.
+    async fn persons_between(&self, from: TimeMs, until: TimeMs) -> Result<Vec<StoredSubject>, StoreError>;
     /// Writes what came of a chunk; false, and nothing written, where somebody else took it meanwhile or its job ended.
     async fn finish_chunk(&self, done: ChunkDone) -> Result<bool, StoreError>;
     /// Jobs, newest first.

@@ -150,6 +150,7 @@ pub(crate) fn flag(id: u8, raised_at: i64) -> Flag {
         device: "counter-1".into(),
         transaction: "T1".into(),
         identifier_masked: "*****1234".into(),
+        reason: String::new(),
     }
 }
 

@@ -31,6 +31,7 @@ mod flags;
 pub mod forgetting;
 mod holdings;
 mod keys;
+mod leases;
 mod live;
 mod policies;
 pub mod postgres;

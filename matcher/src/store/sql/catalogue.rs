@@ -4,7 +4,7 @@ use super::{Connection, columns::query, connection::Kind, params};
 use crate::store::StoreError;
 
 /// All tables, in an order in which each refers only to earlier ones.
-pub(super) const TABLES: [&str; 42] = [
+pub(super) const TABLES: [&str; 45] = [
     "device",
     "device_authority",
     "device_sequence",
@@ -31,6 +31,9 @@ pub(super) const TABLES: [&str; 42] = [
     "flag",
     "receipt",
     "receipt_use",
+    "lease",
+    "provisional",
+    "device_heard",
     "case_file",
     "case_member",
     "case_event",

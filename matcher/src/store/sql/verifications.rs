@@ -98,11 +98,14 @@ pub(super) fn from(
 
 /// The probes decided in a span, with their records.
 pub(super) fn probes_between(connection: &Connection, from: TimeMs, until: TimeMs) -> Result<Vec<StoredProbe>, StoreError> {
+    // The span stands there for each, so that no table is looked into beyond it.
     let sql = format!(
         "SELECT p.template AS probe_template, m.model AS made_model, m.recipe AS made_recipe, {}
          JOIN probe AS p ON p.subject_id = v.subject_id AND p.verification_id = v.id AND p.decided_at = v.decided_at
          LEFT JOIN visit AS m ON m.subject_id = p.subject_id AND m.verification_id = p.verification_id
-         WHERE p.decided_at >= ?1 AND p.decided_at < ?2 ORDER BY p.decided_at, p.verification_id",
+             AND m.decided_at >= ?1 AND m.decided_at < ?2
+         WHERE p.decided_at >= ?1 AND p.decided_at < ?2 AND v.decided_at >= ?1 AND v.decided_at < ?2
+         ORDER BY p.decided_at, p.verification_id",
         SELECT.trim_start_matches("SELECT ")
     );
     let decode = |columns: &Columns<'_>| {

@@ -23,6 +23,7 @@ const FILES: &[&str] = &[
     include_str!("schema/0012_deferred.sql"),
     include_str!("schema/0013_identification.sql"),
     include_str!("schema/0014_ways.sql"),
+    include_str!("schema/0015_leases.sql"),
 ];
 
 /// Version of this program's schema.
