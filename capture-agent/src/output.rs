@@ -42,6 +42,7 @@ pub fn exit_code(outcome: &Result<VerifyAnswer, VerifyError>) -> u8 {
             Decision::NonMatch => exit::NON_MATCH,
             Decision::NoDecision => exit::NO_DECISION,
         },
+        Err(VerifyError::Alone(_)) => exit::UNREACHABLE,
         Err(error) if error.code() == "center_unreachable" => exit::UNREACHABLE,
         Err(_) => exit::FAILED,
     }

@@ -72,7 +72,6 @@ impl Till {
                 change(&mut inner.transaction, &inner.receipts)?
             };
             self.save(&live).await?;
-            self.announce(&live);
             return Ok(changed);
         }
         let name = id.to_owned();
@@ -91,6 +90,9 @@ impl Till {
         let (name, now_ms) = (id.to_owned(), self.clock.date_ms());
         self.with_book(move |book| book.put_step(&name, &step, now_ms)).await?;
         self.tell().await;
+        if let Ok(live) = self.known(id) {
+            self.announce(&live);
+        }
         self.show(id).await
     }
 

@@ -124,6 +124,7 @@ async fn a_till_gets_its_answer_and_the_same_again() {
         "provisional",
         "receipt",
         "receipt_number",
+        "degraded",
         "elapsed_ms",
     ];
     assert!(fields.iter().all(|field| answer.get(field).is_some()) && answer.as_object().unwrap().len() == fields.len(), "{answer}");

@@ -159,7 +159,7 @@ async fn a_chip_is_read_compared_and_kept_nowhere() {
     let counter = Counter::with_reader().await;
     counter.open("T1").await;
     check(&counter.to("/T1/chip", json!({})).await, 422, "document_unreadable");
-    Counter::lay(&counter.folder, "social_security_card", "999");
+    Counter::lay(&counter.folder, "social_security_card", "99999");
     check(&counter.to("/T1/chip", json!({})).await, 409, "document_of_another");
     assert_eq!(counter.show("T1").await["next_attempt"], 1, "what came to nothing frees its number");
     Counter::lay(&counter.folder, "resident_identity", "330203194910010027");
