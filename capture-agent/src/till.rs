@@ -93,7 +93,16 @@ struct Inner {
     proxy: Option<Proxy>,
     commands: BTreeMap<u32, VerifyCommand>,
     verdicts: BTreeMap<u32, VerifyAnswer>,
-    receipts: BTreeMap<u32, String>,
+    receipts: BTreeMap<u32, Issued>,
+}
+
+/// The receipt of an answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Issued {
+    /// Its number; empty where there is none.
+    number: String,
+    /// Whether it is the device's own, while the center did not answer.
+    provisional: bool,
 }
 
 impl Live {
@@ -417,8 +426,10 @@ impl Inner {
         };
         let receipt = |number: u32| self.receipts.get(&number).cloned().unwrap_or_default();
         let ways = self.transaction.made().iter().copied().chain(self.transaction.under_way().map(|(_, way)| way));
-        let made =
-            ways.zip(1_u32..).map(|(way, number)| Made { way: way.word().to_owned(), told: told(number), receipt_number: receipt(number) });
+        let made = ways.zip(1_u32..).map(|(way, number)| {
+            let Issued { number: receipt_number, provisional } = receipt(number);
+            Made { way: way.word().to_owned(), told: told(number), receipt_number, provisional }
+        });
         let state = self.transaction.state();
         Record {
             opened_by: self.transaction.opened_by().word().to_owned(),
@@ -429,7 +440,7 @@ impl Inner {
     }
 }
 
-fn restored(rule: TransactionRule, record: &Record, now: capture_core::Moment) -> (Transaction, BTreeMap<u32, String>) {
+fn restored(rule: TransactionRule, record: &Record, now: capture_core::Moment) -> (Transaction, BTreeMap<u32, Issued>) {
     let ways = record.made.iter().map(|made| Way::from_word(&made.way).unwrap_or(Way::Face)).collect::<Vec<_>>();
     let answer = |(made, number): (&Made, u32)| {
         let told = Told::from_word(made.told.as_deref()?)?;
@@ -438,7 +449,8 @@ fn restored(rule: TransactionRule, record: &Record, now: capture_core::Moment) -
     let answers = record.made.iter().zip(1_u32..).filter_map(answer).collect();
     let end = record.end.as_deref().and_then(State::from_word);
     let opened_by = OpenedBy::from_word(&record.opened_by).unwrap_or(OpenedBy::Till);
-    let receipts = record.made.iter().zip(1_u32..).map(|(made, number)| (number, made.receipt_number.clone())).collect();
+    let issued = |made: &Made| Issued { number: made.receipt_number.clone(), provisional: made.provisional };
+    let receipts = record.made.iter().zip(1_u32..).map(|(made, number)| (number, issued(made))).collect();
     (Transaction::restore(rule, opened_by, now, (ways, answers), end), receipts)
 }
 

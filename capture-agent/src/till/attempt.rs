@@ -103,7 +103,8 @@ impl Till {
             }
             if let Ok(answer) = &outcome {
                 inner.transaction.answered(attempt, told(answer.disposition), now);
-                inner.receipts.insert(attempt.get(), answer.receipt_number.clone());
+                let issued = Issued { number: answer.receipt_number.clone(), provisional: answer.degraded };
+                inner.receipts.insert(attempt.get(), issued);
                 inner.verdicts.insert(attempt.get(), answer.clone());
             }
         }

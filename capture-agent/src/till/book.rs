@@ -13,6 +13,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+/// Stands in place of a refusal where a settlement rests on a provisional receipt.
+pub const PROVISIONAL: &str = "provisional";
 const FILE: &str = "till.db";
 const VERSION: i64 = 1;
 const DAY_MS: i64 = 86_400_000;
@@ -73,6 +75,9 @@ pub struct Made {
     /// The receipt's number; empty where there is none.
     #[serde(default)]
     pub receipt_number: String,
+    /// Whether the receipt is provisional: the device's own, while the center did not answer.
+    #[serde(default)]
+    pub provisional: bool,
 }
 
 /// A transaction as it is kept.
@@ -268,7 +273,7 @@ mod tests {
     #[test]
     fn what_was_kept_is_there_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
-        let made = vec![Made { way: "face".into(), told: None, receipt_number: String::new() }];
+        let made = vec![Made { way: "face".into(), told: None, receipt_number: String::new(), provisional: false }];
         let record = Record { opened_by: "till".into(), scene: "settlement".into(), made, end: None };
         let book = Book::open(dir.path()).unwrap();
         book.keep("T1", &[7; 32], &record, 1).unwrap();

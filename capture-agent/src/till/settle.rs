@@ -3,7 +3,10 @@
 use capture_core::{Settlement, TransactionError};
 use proto::v1;
 
-use super::{book::Step, *};
+use super::{
+    book::{PROVISIONAL, Step},
+    *,
+};
 use crate::line::client::CallError;
 
 impl Till {
@@ -19,19 +22,23 @@ impl Till {
         document_checked_by: &Operator,
     ) -> Result<TransactionView, TillError> {
         let (by_document, now) = (!document_checked_by.as_str().is_empty(), self.clock.now());
-        let confirm = move |transaction: &mut Transaction, receipts: &BTreeMap<u32, String>| {
+        let confirm = move |transaction: &mut Transaction, receipts: &BTreeMap<u32, Issued>| {
             let answer = transaction.told().ok_or(TillError::Transaction(TransactionError::NotSettled))?;
-            transaction.confirm(by_document, now).map_err(TillError::Transaction)?;
-            receipts.get(&answer.attempt.get()).cloned().filter(|number| !number.is_empty()).ok_or(TillError::NoReceipt)
+            let mut confirmed = transaction.clone();
+            confirmed.confirm(by_document, now).map_err(TillError::Transaction)?;
+            let issued = receipts.get(&answer.attempt.get()).cloned().filter(|issued| !issued.number.is_empty());
+            let issued = issued.ok_or(TillError::NoReceipt)?;
+            *transaction = confirmed;
+            Ok(issued)
         };
-        let receipt_number = self.change(id, confirm).await?;
+        let Issued { number: receipt_number, provisional } = self.change(id, confirm).await?;
         let step = Step::Confirm {
             receipt_number,
             settlement: settlement.to_string(),
             amount_fen,
             document_checked_by: document_checked_by.as_str().to_owned(),
         };
-        self.put(id, step).await
+        self.put(id, step, provisional).await
     }
 
     /// The settlement was taken back, or all of them where none is named.
@@ -41,29 +48,31 @@ impl Till {
     pub async fn reverse(&self, id: &str, settlement: Option<&Settlement>) -> Result<TransactionView, TillError> {
         let name = id.to_owned();
         let steps = self.with_book(move |book| book.steps_of(&name)).await?;
-        let confirmed: Vec<(&String, &String)> = steps
+        let confirmed: Vec<(&String, &String, bool)> = steps
             .iter()
             .filter_map(|standing| match &standing.step {
-                Step::Confirm { receipt_number, settlement, .. } => Some((receipt_number, settlement)),
+                Step::Confirm { receipt_number, settlement, .. } => {
+                    Some((receipt_number, settlement, standing.answered.as_deref() == Some(PROVISIONAL)))
+                }
                 Step::Reverse { .. } => None,
             })
             .collect();
         let named = settlement.map_or("", |settlement| settlement.as_str());
-        let of = confirmed.iter().find(|(_, settlement)| named.is_empty() || *settlement == named);
-        let (receipt_number, _) = of.ok_or(TillError::Transaction(TransactionError::NotConfirmed))?;
+        let of = confirmed.iter().find(|(_, settlement, _)| named.is_empty() || *settlement == named);
+        let (receipt_number, _, provisional) = of.ok_or(TillError::Transaction(TransactionError::NotConfirmed))?;
         let step = Step::Reverse { receipt_number: (*receipt_number).clone(), settlement: named.to_owned() };
         if named.is_empty() || confirmed.len() == 1 {
             let now = self.clock.now();
             self.change(id, move |transaction, _| transaction.reverse(now).map_err(TillError::Transaction)).await?;
         }
-        self.put(id, step).await
+        self.put(id, step, *provisional).await
     }
 
     /// Changes a transaction, whether this process knows it whole or not: refunds come days later.
     async fn change<T>(
         &self,
         id: &str,
-        change: impl FnOnce(&mut Transaction, &BTreeMap<u32, String>) -> Result<T, TillError>,
+        change: impl FnOnce(&mut Transaction, &BTreeMap<u32, Issued>) -> Result<T, TillError>,
     ) -> Result<T, TillError> {
         if let Ok(live) = self.known(id) {
             self.pass(&live).await;
@@ -86,9 +95,15 @@ impl Till {
         Ok(changed)
     }
 
-    async fn put(&self, id: &str, step: Step) -> Result<TransactionView, TillError> {
+    /// A settlement on a provisional receipt is not the center's to confirm: the settlement side holds the receipt against the
+    /// capture when that has arrived.
+    async fn put(&self, id: &str, step: Step, provisional: bool) -> Result<TransactionView, TillError> {
         let (name, now_ms) = (id.to_owned(), self.clock.date_ms());
-        self.with_book(move |book| book.put_step(&name, &step, now_ms)).await?;
+        let put = move |book: &Book| {
+            let standing = book.put_step(&name, &step, now_ms)?;
+            if provisional { book.step_done(standing.id, PROVISIONAL, now_ms) } else { Ok(()) }
+        };
+        self.with_book(put).await?;
         self.tell().await;
         if let Ok(live) = self.known(id) {
             self.announce(&live);

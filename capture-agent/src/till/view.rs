@@ -7,8 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 
 use super::{
-    Opening,
-    book::{Made, Record, StandingStep, Step},
+    Issued, Opening,
+    book::{Made, PROVISIONAL, Record, StandingStep, Step},
 };
 use crate::answer::VerifyAnswer;
 
@@ -92,6 +92,8 @@ pub enum SettlementState {
     Queued,
     /// The center has it.
     Done,
+    /// It rests on a provisional receipt, which the settlement side holds against the capture when that has arrived.
+    Provisional,
     /// The center refuses: this settlement is not covered by a receipt.
     Refused,
 }
@@ -126,14 +128,14 @@ impl TransactionView {
     pub(super) fn of(
         opening: &Opening,
         transaction: &Transaction,
-        (receipts, verdict, proxy): (&BTreeMap<u32, String>, Option<VerifyAnswer>, bool),
+        (receipts, verdict, proxy): (&BTreeMap<u32, Issued>, Option<VerifyAnswer>, bool),
         steps: &[StandingStep],
     ) -> Self {
         let attempt = |(way, number): (&Way, u32)| AttemptView {
             attempt: number,
             way: way.word().to_owned(),
             disposition: Attempt::new(number).ok().and_then(|number| transaction.answer_to(number)).map(|a| a.told.word().to_owned()),
-            receipt_number: receipts.get(&number).cloned().unwrap_or_default(),
+            receipt_number: receipts.get(&number).map(|issued| issued.number.clone()).unwrap_or_default(),
         };
         Self {
             transaction: opening.transaction.to_string(),
@@ -184,6 +186,7 @@ fn settlement(standing: &StandingStep) -> SettlementView {
     let (state, refusal) = match standing.answered.as_deref() {
         None => (SettlementState::Queued, ""),
         Some("") => (SettlementState::Done, ""),
+        Some(PROVISIONAL) => (SettlementState::Provisional, ""),
         Some(refusal) => (SettlementState::Refused, refusal),
     };
     let (kind, settlement, amount_fen) = match &standing.step {
@@ -191,4 +194,32 @@ fn settlement(standing: &StandingStep) -> SettlementView {
         Step::Reverse { settlement, .. } => (SettlementKind::Reverse, settlement, None),
     };
     SettlementView { kind, settlement: settlement.clone(), amount_fen, state, refusal: refusal.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(answered: Option<&str>, state: SettlementState, refusal: &str) {
+        let step = Step::Reverse { receipt_number: "28T5".into(), settlement: "S-1".into() };
+        let shown = settlement(&StandingStep { id: 1, entry: "T1".into(), step, answered: answered.map(str::to_owned) });
+        assert_eq!((shown.state, shown.refusal.as_str(), shown.kind), (state, refusal, SettlementKind::Reverse));
+    }
+
+    #[test]
+    fn a_settlement_says_how_it_stands() {
+        check(None, SettlementState::Queued, "");
+        check(Some(""), SettlementState::Done, "");
+        check(Some(PROVISIONAL), SettlementState::Provisional, "");
+        check(Some("used"), SettlementState::Refused, "used");
+    }
+
+    #[test]
+    fn an_attempt_that_waits_over_a_restart_still_waits() {
+        let made = vec![Made { way: "face".into(), told: None, receipt_number: String::new(), provisional: false }];
+        let record = Record { opened_by: "till".into(), scene: "settlement".into(), made, end: None };
+        let shown = TransactionView::of_record("T1", &record, &[]);
+        assert_eq!((shown.state.as_str(), shown.next_attempt, shown.ways.len()), ("waiting", 2, 0));
+    }
 }
