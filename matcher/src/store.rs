@@ -255,14 +255,22 @@ impl Verification {
     /// Whether the probe was compared with a document's chip, and not with a reference of the store.
     #[must_use]
     pub fn is_of_chip(&self) -> bool {
-        self.reasons.iter().any(|reason| reason == CHIP_REFERENCE)
+        is_of_chip(&self.reasons)
     }
 
     /// Whether somebody came in the holder's place: the face, if there is one, is not the holder's.
     #[must_use]
     pub fn is_of_proxy(&self) -> bool {
-        self.reasons.iter().any(|reason| reason == NoDecision::Proxy.word())
+        is_of_proxy(&self.reasons)
     }
+}
+
+fn is_of_chip(reasons: &[String]) -> bool {
+    reasons.iter().any(|reason| reason == CHIP_REFERENCE)
+}
+
+fn is_of_proxy(reasons: &[String]) -> bool {
+    reasons.iter().any(|reason| reason == NoDecision::Proxy.word())
 }
 
 /// A flag to be written with a verification, or of its own.

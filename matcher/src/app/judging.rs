@@ -77,6 +77,26 @@ impl Facts {
     }
 }
 
+/// What a judgement asks about a capture beside what it shows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) scene: Scene,
+    pub(super) attempt: u32,
+    pub(super) consent: &'a str,
+    /// By the center's clock, as far as the device knew it.
+    pub(super) captured_at: TimeMs,
+    pub(super) live: Option<f32>,
+    /// Whether somebody came in the holder's place.
+    pub(super) proxy: bool,
+}
+
+impl<'a> From<&'a Facts> for Asked<'a> {
+    fn from(facts: &'a Facts) -> Self {
+        let Facts { scene, consent, captured_at, live, proxy, .. } = facts;
+        Self { scene: *scene, attempt: facts.request.attempt, consent, captured_at: *captured_at, live: *live, proxy: *proxy }
+    }
+}
+
 /// What was seen at the counter.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Seen<'a> {
@@ -129,21 +149,22 @@ pub(super) struct Against<'a> {
 }
 
 /// The verdict on a capture.
-pub(super) fn judge(facts: &Facts, seen: Seen<'_>, against: Against<'_>) -> Verdict {
+pub(super) fn judge<'a>(about: impl Into<Asked<'a>>, seen: Seen<'_>, against: Against<'_>) -> Verdict {
+    let about = about.into();
     let Against { policy, person, earlier, doubts } = against;
-    let unwanted = policy.asks_consent(facts.scene) && facts.consent.is_empty();
+    let unwanted = policy.asks_consent(about.scene) && about.consent.is_empty();
     let evidence = match seen {
         Seen::Probe(_) | Seen::Chip { .. } | Seen::Proxy(_) if unwanted => Evidence::NoConsent,
-        Seen::Probe(template) => Evidence::Probe { template, live: facts.live },
-        Seen::Chip { probe, chip } => Evidence::Chip { template: probe, live: facts.live, reference: chip },
+        Seen::Probe(template) => Evidence::Probe { template, live: about.live },
+        Seen::Chip { probe, chip } => Evidence::Chip { template: probe, live: about.live, reference: chip },
         Seen::Failure(failure, component) => Evidence::FailureToAcquire(failure, component),
         Seen::Proxy(reason) | Seen::Without(reason) => Evidence::Without(reason),
     };
-    let references = person.map(|person| person.references(facts.captured_at)).unwrap_or_default();
+    let references = person.map(|person| person.references(about.captured_at)).unwrap_or_default();
     let state = person.map_or(ReferenceState::None, |person| person.state(&references));
-    let earlier = Earlier { attempt: facts.request.attempt, decisions: earlier };
-    let mut verdict = doubted(decide(policy, facts.scene, evidence, state, earlier), policy, facts.scene, doubts);
-    if facts.proxy && !verdict.reasons.contains(&NoDecision::Proxy.word()) {
+    let earlier = Earlier { attempt: about.attempt, decisions: earlier };
+    let mut verdict = doubted(decide(policy, about.scene, evidence, state, earlier), policy, about.scene, doubts);
+    if about.proxy && !verdict.reasons.contains(&NoDecision::Proxy.word()) {
         verdict.reasons.push(NoDecision::Proxy.word());
     }
     verdict

@@ -109,7 +109,7 @@ impl Connection {
     }
 
     /// Runs queries that see one state of a file; each sees the latest of a database on a server.
-    pub(super) fn from_one_state<T>(&self, queries: impl FnOnce(&Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(super) fn in_one_state<T>(&self, queries: impl FnOnce(&Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
         match &self.engine {
             Engine::Sqlite(connection) => {
                 // A lock and an emptied cache for all of them, not for each.

@@ -46,11 +46,11 @@ impl Readers {
             && let Ok(_permit) = permits.try_acquire()
         {
             let connection = lock(free).pop().ok_or_else(|| unavailable(NoConnection))?;
-            let answer = connection.from_one_state(query);
+            let answer = connection.in_one_state(query);
             lock(free).push(connection);
             return answer;
         }
-        self.read(|connection| connection.from_one_state(query)).await
+        self.read(|connection| connection.in_one_state(query)).await
     }
 
     /// Runs a query on a free connection, waiting for one if need be.
