@@ -1,5 +1,6 @@
 //! The command line.
 
+mod api_key;
 mod rehearse;
 mod run;
 
@@ -11,6 +12,7 @@ use clap_complete::Shell;
 
 use crate::command::{By, VerifyCommand};
 
+pub use api_key::ApiKeyCommand;
 pub use run::run;
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong command line; 64 wrong configuration or state folder.
@@ -58,6 +60,9 @@ pub enum Action {
     Serve,
     /// A drill: answers without the center, in a folder of its own, and says what worked. Leaves no trace in real records.
     Rehearse(rehearse::RehearseArgs),
+    /// Keys of the programs that may call the local API.
+    #[command(subcommand)]
+    ApiKey(ApiKeyCommand),
     /// Lists the cameras of this machine.
     Cameras {
         /// Prints JSON.

@@ -23,7 +23,7 @@ use tracing::{info, warn};
 use super::{Verifier, VerifyError};
 use crate::{
     answer::{Disposition, VerifyAnswer},
-    command::VerifyCommand,
+    command::{By, VerifyCommand},
     lease::Lease,
     line::{
         client::CallError,
@@ -133,7 +133,13 @@ impl Verifier {
         date_ms: i64,
     ) -> Option<(ProvisionalForm, Disposition)> {
         let policy = self.policy();
-        let told = policy.as_ref().and_then(|policy| policy.center_unreachable(command.scene)).unwrap_or(Disposition::OtherWay);
+        let told = match &command.by {
+            // What the operator says by name counts with or without a line.
+            By::Document { same_person: false, .. } => Disposition::Hold,
+            By::Document { same_person: true, .. } | By::Face | By::Chip { .. } | By::OtherWay => {
+                policy.as_ref().and_then(|policy| policy.center_unreachable(command.scene)).unwrap_or(Disposition::OtherWay)
+            }
+        };
         let capture = plaintext_digest(&kept.envelope)?;
         let (registration, issued_at) = (&self.identity.registration, date_ms.div_euclid(1000));
         let form = ProvisionalForm {

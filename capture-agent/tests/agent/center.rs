@@ -15,12 +15,14 @@ use prost::Message;
 use proto::{
     envelope::{OpeningKey, Parsed},
     v1::{
-        BodyKind, Capture, Decision, DeferredEnvelope, DevicePolicy, Disposition, Envelope, FetchPolicyRequest, FetchPolicyResponse,
-        ReportHealthRequest, ReportHealthResponse, SignedPolicy, VerifyRequest, VerifyResponse,
+        BodyKind, Capture, ConfirmReceiptRequest, ConfirmReceiptResponse, Decision, DeferredEnvelope, DevicePolicy, Disposition, Envelope,
+        FetchPolicyRequest, FetchPolicyResponse, FindReceiptRequest, FindReceiptResponse, ReportHealthRequest, ReportHealthResponse,
+        ReverseReceiptRequest, ReverseReceiptResponse, SignedPolicy, VerifyRequest, VerifyResponse,
         capture::Outcome,
         deferred_service_server::DeferredServiceServer,
         device_service_server::{DeviceService, DeviceServiceServer},
         lease_service_server::LeaseServiceServer,
+        receipt_service_server::{ReceiptService, ReceiptServiceServer},
         verification_service_server::{VerificationService, VerificationServiceServer},
     },
 };
@@ -51,6 +53,8 @@ pub(crate) struct Records {
     pub(crate) captures: Vec<Capture>,
     pub(crate) sequences: Vec<u64>,
     pub(crate) health: Vec<ReportHealthRequest>,
+    pub(crate) confirmed: Vec<ConfirmReceiptRequest>,
+    pub(crate) reversed: Vec<ReverseReceiptRequest>,
     answers: HashMap<(String, u32), (Vec<u8>, VerifyResponse)>,
     faults: VecDeque<Fault>,
     lease: Option<(u32, i64)>,
@@ -123,6 +127,7 @@ impl Center {
             .add_service(VerificationServiceServer::new(service.clone()))
             .add_service(DeferredServiceServer::new(service.clone()))
             .add_service(LeaseServiceServer::new(service.clone()))
+            .add_service(ReceiptServiceServer::new(service.clone()))
             .add_service(DeviceServiceServer::new(service));
         runtime.spawn(server.serve_with_incoming(incoming));
         self.running = Some(runtime);
@@ -210,12 +215,11 @@ fn decide(capture: &Capture) -> VerifyResponse {
             reasons: vec![failure.reason().as_str_name().trim_start_matches("ACQUISITION_FAILURE_").to_lowercase()],
             ..base
         },
-        (Outcome::DocumentCheck(check), _) => VerifyResponse {
-            decision: Decision::NoDecision.into(),
-            disposition: if check.same_person { Disposition::Settle.into() } else { Disposition::Hold.into() },
-            reasons: vec![if check.same_person { "document_checked".into() } else { "document_not_the_person".into() }],
-            ..base
-        },
+        (Outcome::DocumentCheck(check), _) => {
+            let (reason, disposition) =
+                if check.same_person { ("document_checked", Disposition::Settle) } else { ("document_not_the_person", Disposition::Hold) };
+            VerifyResponse { decision: Decision::NoDecision.into(), disposition: disposition.into(), reasons: vec![reason.into()], ..base }
+        }
         (Outcome::OtherWay(_), _) => VerifyResponse {
             decision: Decision::NoDecision.into(),
             disposition: Disposition::Settle.into(),
@@ -262,5 +266,24 @@ impl DeviceService for Service {
         let mut records = self.records.lock().unwrap();
         records.health.push(request.into_inner());
         Ok(Response::new(ReportHealthResponse { center_clock_ms: now_ms() + 60_000, ..records.facts.clone() }))
+    }
+}
+
+#[tonic::async_trait]
+impl ReceiptService for Service {
+    async fn confirm_receipt(&self, request: Request<ConfirmReceiptRequest>) -> Result<Response<ConfirmReceiptResponse>, Status> {
+        let request = request.into_inner();
+        let refusal = if request.settlement == "S-used" { "used" } else { "" };
+        self.records.lock().unwrap().confirmed.push(request);
+        Ok(Response::new(ConfirmReceiptResponse { refusal: refusal.into(), ..ConfirmReceiptResponse::default() }))
+    }
+
+    async fn reverse_receipt(&self, request: Request<ReverseReceiptRequest>) -> Result<Response<ReverseReceiptResponse>, Status> {
+        self.records.lock().unwrap().reversed.push(request.into_inner());
+        Ok(Response::new(ReverseReceiptResponse::default()))
+    }
+
+    async fn find_receipt(&self, _: Request<FindReceiptRequest>) -> Result<Response<FindReceiptResponse>, Status> {
+        Err(Status::unimplemented("not asked for here"))
     }
 }

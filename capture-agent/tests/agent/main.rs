@@ -14,4 +14,5 @@ mod folder;
 mod http;
 mod policy;
 mod rehearse;
+mod till;
 mod verify;
