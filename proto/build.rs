@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "countersign/v1/envelope.proto",
     "countersign/v1/capture.proto",
     "countersign/v1/verification.proto",
     "countersign/v1/deferred.proto",
     "countersign/v1/enrolment.proto",
     "countersign/v1/device.proto",
+    "countersign/v1/join.proto",
     "countersign/v1/policy.proto",
     "countersign/v1/receipt.proto",
 ];

@@ -6,13 +6,15 @@
 
 use std::{
     error::Error as _,
+    sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
 use backon::{ExponentialBuilder, Retryable};
 use proto::v1::{
-    Envelope, FetchPolicyRequest, FetchPolicyResponse, ReportHealthRequest, ReportHealthResponse, VerifyRequest, VerifyResponse,
-    device_service_client::DeviceServiceClient, verification_service_client::VerificationServiceClient,
+    Envelope, FetchPolicyRequest, FetchPolicyResponse, RenewCertificateRequest, RenewCertificateResponse, ReportHealthRequest,
+    ReportHealthResponse, VerifyRequest, VerifyResponse, device_service_client::DeviceServiceClient,
+    verification_service_client::VerificationServiceClient,
 };
 use thiserror::Error;
 use tonic::{
@@ -73,7 +75,9 @@ pub enum CallError {
 /// Calls to one center.
 #[derive(Debug, Clone)]
 pub struct CenterClient {
-    channel: Channel,
+    /// With the device's present certificate; calls under way go on with the one they began with.
+    channel: Arc<RwLock<Channel>>,
+    config: CenterConfig,
     call_timeout: Duration,
     retry_for: Duration,
     retry_pause: Duration,
@@ -85,27 +89,36 @@ impl CenterClient {
     /// # Errors
     /// When address or certificates are not in order.
     pub fn new(config: &CenterConfig, identity: &Identity) -> Result<Self, SetUpError> {
-        let key = identity.key.pem().map_err(SetUpError::Identity)?;
-        let mut tls = ClientTlsConfig::new()
-            .ca_certificate(Certificate::from_pem(&identity.ca_pem))
-            .identity(TlsIdentity::from_pem(&identity.certificate_pem, key.as_bytes()));
-        if !config.server_name.is_empty() {
-            tls = tls.domain_name(&config.server_name);
-        }
-        let endpoint = Endpoint::from_shared(config.address.clone())
-            .and_then(|endpoint| endpoint.tls_config(tls))
-            .map_err(SetUpError::Transport)?
-            .connect_timeout(config.connect_timeout())
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(PING_EVERY)
-            .keep_alive_timeout(config.call_timeout())
-            .keep_alive_while_idle(true);
         Ok(Self {
-            channel: endpoint.connect_lazy(),
+            channel: Arc::new(RwLock::new(channel(config, identity)?)),
+            config: config.clone(),
             call_timeout: config.call_timeout(),
             retry_for: Duration::from_millis(config.retry_for_ms),
             retry_pause: Duration::from_millis(config.retry_pause_ms),
         })
+    }
+
+    /// Makes calls with a new certificate from now on.
+    ///
+    /// # Errors
+    /// When it cannot be used.
+    pub fn replace_identity(&self, identity: &Identity) -> Result<(), SetUpError> {
+        let renewed = channel(&self.config, identity)?;
+        *self.channel.write().unwrap_or_else(PoisonError::into_inner) = renewed;
+        Ok(())
+    }
+
+    fn channel(&self) -> Channel {
+        self.channel.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks for the next certificate, once.
+    ///
+    /// # Errors
+    /// When the center does not answer, refuses, or fails.
+    pub async fn renew_certificate(&self, request: RenewCertificateRequest) -> Result<RenewCertificateResponse, CallError> {
+        let mut client = DeviceServiceClient::new(self.channel()).max_decoding_message_size(proto::MESSAGE_LEN_MAX);
+        self.bounded(request, async |request| client.renew_certificate(request).await).await
     }
 
     /// Sends one envelope and repeats it, unchanged, while no answer comes.
@@ -115,7 +128,7 @@ impl CenterClient {
     pub async fn verify(&self, envelope: &Envelope) -> Result<VerifyResponse, CallError> {
         let started = Instant::now();
         let call = || async {
-            let mut client = VerificationServiceClient::new(self.channel.clone()).max_decoding_message_size(proto::MESSAGE_LEN_MAX);
+            let mut client = VerificationServiceClient::new(self.channel()).max_decoding_message_size(proto::MESSAGE_LEN_MAX);
             self.bounded(VerifyRequest { envelope: Some(envelope.clone()) }, async |request| client.verify(request).await).await
         };
         call.retry(self.pauses())
@@ -130,7 +143,7 @@ impl CenterClient {
     /// # Errors
     /// When the center does not answer, refuses, or fails.
     pub async fn report_health(&self, report: ReportHealthRequest) -> Result<ReportHealthResponse, CallError> {
-        let mut client = DeviceServiceClient::new(self.channel.clone()).max_decoding_message_size(proto::MESSAGE_LEN_MAX);
+        let mut client = DeviceServiceClient::new(self.channel()).max_decoding_message_size(proto::MESSAGE_LEN_MAX);
         self.bounded(report, async |request| client.report_health(request).await).await
     }
 
@@ -139,7 +152,7 @@ impl CenterClient {
     /// # Errors
     /// When the center does not answer, refuses, or fails.
     pub async fn fetch_policy(&self) -> Result<FetchPolicyResponse, CallError> {
-        let mut client = DeviceServiceClient::new(self.channel.clone()).max_decoding_message_size(proto::MESSAGE_LEN_MAX);
+        let mut client = DeviceServiceClient::new(self.channel()).max_decoding_message_size(proto::MESSAGE_LEN_MAX);
         self.bounded(FetchPolicyRequest {}, async |request| client.fetch_policy(request).await).await
     }
 
@@ -161,6 +174,26 @@ impl CenterClient {
             Err(_) => Err(CallError::Unreachable(Box::new(Status::deadline_exceeded("no answer within center.call_timeout_ms")))),
         }
     }
+}
+
+/// A connection with the device's certificate, made with the first call.
+fn channel(config: &CenterConfig, identity: &Identity) -> Result<Channel, SetUpError> {
+    let key = identity.key.pem().map_err(SetUpError::Identity)?;
+    let mut tls = ClientTlsConfig::new()
+        .ca_certificate(Certificate::from_pem(&identity.ca_pem))
+        .identity(TlsIdentity::from_pem(&identity.certificate_pem, key.as_bytes()));
+    if !config.server_name.is_empty() {
+        tls = tls.domain_name(&config.server_name);
+    }
+    let endpoint = Endpoint::from_shared(config.address.clone())
+        .and_then(|endpoint| endpoint.tls_config(tls))
+        .map_err(SetUpError::Transport)?
+        .connect_timeout(config.connect_timeout())
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(config.call_timeout())
+        .keep_alive_while_idle(true);
+    Ok(endpoint.connect_lazy())
 }
 
 /// The pause before the next repetition: not shorter than the center asks for. Nothing when that is past the time left

@@ -15,6 +15,10 @@ use models_core::{Component, FaceRule, Gate};
 use serde::Deserialize;
 use thiserror::Error;
 
+mod device;
+
+pub use device::DeviceConfig;
+
 /// The shipped, commented configuration: the defaults.
 pub const SHIPPED: &str = include_str!("../agent.toml");
 /// Name of the configuration file in the state folder.
@@ -48,6 +52,8 @@ fn value(key: impl Into<String>, expected: impl Into<String>) -> ConfigError {
 pub struct Config {
     /// The center.
     pub center: CenterConfig,
+    /// The certificate and the machine.
+    pub device: DeviceConfig,
     /// The camera.
     pub camera: CameraConfig,
     /// Acquisition.
@@ -274,6 +280,7 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     check_gate("acquisition.floor", &config.acquisition.floor)?;
     config.acquisition.rule(1).checked().map_err(|error| value(format!("acquisition.{}", error.field), error.expected))?;
     check_center(&config.center)?;
+    config.device.check()?;
     check_camera(&config.camera)?;
     check_api(&config.api)?;
     let outbox = &config.outbox;

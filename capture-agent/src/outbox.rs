@@ -9,6 +9,7 @@
 //! Not here: sending (see [`client`](crate::client)), and what an answer means.
 
 mod center;
+mod holdings;
 mod schema;
 
 use std::{
@@ -24,6 +25,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 pub use center::CenterFacts;
+pub use holdings::Holdings;
 
 use crate::{command::VerifyCommand, config::OutboxConfig, identity::DeviceKey};
 

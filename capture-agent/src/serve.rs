@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use crate::{
     config::ApiConfig,
     durable::{self, Readers, WriteError},
-    verify::Verifier,
+    verify::{INSTANCE_FILE, Verifier},
     web::{self, Token},
 };
 
@@ -24,6 +24,8 @@ use crate::{
 pub const ADDRESS_FILE: &str = "api.addr";
 /// Name of the file with the API's token.
 pub const TOKEN_FILE: &str = "api.token";
+/// Name of the file with the camera's state, as the running agent last saw it.
+pub const CAMERA_FILE: &str = "agent.camera";
 const LOCK_FILE: &str = "serve.lock";
 
 /// The agent cannot serve.
@@ -93,7 +95,10 @@ pub async fn serve(
     durable::write(&dir.join(TOKEN_FILE), token.text().as_bytes(), Readers::Owner).map_err(ServeError::Write)?;
     durable::write(&dir.join(ADDRESS_FILE), address.to_string().as_bytes(), Readers::Owner).map_err(ServeError::Write)?;
     let app = web::router(Arc::clone(&verifier), token, config, address);
-    let reporting = tokio::spawn(async move { verifier.keep_reporting().await });
+    verifier.begin_instance().map_err(ServeError::Write)?;
+    let reporting = tokio::spawn(async move {
+        tokio::join!(verifier.keep_reporting(), verifier.keep_watching_camera());
+    });
     let mut asked = stop.clone();
     let server = axum::serve(listener, app).with_graceful_shutdown(async move {
         let _ = asked.wait_for(|stop| *stop).await;
@@ -112,7 +117,7 @@ pub async fn serve(
         }
     };
     reporting.abort();
-    for name in [ADDRESS_FILE, TOKEN_FILE] {
+    for name in [ADDRESS_FILE, CAMERA_FILE, INSTANCE_FILE, TOKEN_FILE] {
         let _ = fs::remove_file(dir.join(name));
     }
     info!("stopped");

@@ -6,6 +6,9 @@
 
 mod error;
 mod health;
+mod renewal;
+pub(crate) mod standing;
+mod watching;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -21,6 +24,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::{info, instrument};
 
 pub use error::VerifyError;
+pub use renewal::RenewError;
+pub use standing::INSTANCE_FILE;
+use standing::Standing;
 
 use crate::{
     acquire::{self, Capture, Reopening},
@@ -57,7 +63,7 @@ pub struct Verifier {
     health_every: Duration,
     center: Mutex<Option<CenterFacts>>,
     policy: Mutex<Option<Arc<DevicePolicy>>>,
-    camera_state: Mutex<CameraState>,
+    standing: Arc<Standing>,
 }
 
 impl std::fmt::Debug for Verifier {
@@ -84,6 +90,7 @@ impl Verifier {
         let kept = outbox.policy().map_err(StartError::Outbox)?;
         let policy = identity.registration.policy_key.zip(kept).and_then(|(key, signed)| DevicePolicy::verify(&signed, &key).ok());
         Ok(Self {
+            standing: Arc::new(Standing::new(&identity, &config.device, clock)),
             identity,
             outbox,
             client,
@@ -98,7 +105,6 @@ impl Verifier {
             wait_for: Duration::from_millis(config.camera.wait_for_ms),
             health_every: Duration::from_secs(config.center.health_every_s),
             center: Mutex::new(center),
-            camera_state: Mutex::new(CameraState::Unspecified),
         })
     }
 
@@ -134,7 +140,7 @@ impl Verifier {
     /// The camera's state, as last seen.
     #[must_use]
     pub fn camera_state(&self) -> CameraState {
-        *self.camera_state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.standing.camera_state()
     }
 
     /// What the center last said about itself.
@@ -193,16 +199,10 @@ impl Verifier {
 
     async fn acquire(&self, rule: AcquisitionRule, guide: Guide) -> Result<Capture, VerifyError> {
         let (camera, reader) = (Arc::clone(&self.camera), Arc::clone(&self.reader));
-        let (reopening, clock) = (self.reopening, self.clock);
-        let job = tokio::task::spawn_blocking(move || acquire::acquire(&camera, &*reader, &rule, reopening, clock, &*guide));
-        let outcome = job.await.map_err(|_| VerifyError::Internal("acquisition"))?;
-        let state = match &outcome {
-            Ok(_) => CameraState::Ready,
-            Err(acquire::AcquireError::Camera(error)) => error.state(),
-            Err(acquire::AcquireError::Vision(_)) => CameraState::Ready,
-        };
-        *self.camera_state.lock().unwrap_or_else(PoisonError::into_inner) = state;
-        outcome.map_err(VerifyError::Acquire)
+        let (reopening, clock, standing) = (self.reopening, self.clock, Arc::clone(&self.standing));
+        let report = move |state| standing.camera_is(state);
+        let job = tokio::task::spawn_blocking(move || acquire::acquire(&camera, &*reader, &rule, reopening, clock, (&*guide, &report)));
+        job.await.map_err(|_| VerifyError::Internal("acquisition"))?.map_err(VerifyError::Acquire)
     }
 
     async fn keep(&self, command: &VerifyCommand, capture: Capture) -> Result<Kept, VerifyError> {

@@ -119,13 +119,17 @@ async fn health(State(api): State<Api>) -> Response {
     }
 }
 
-fn camera_word(state: CameraState) -> &'static str {
+pub(crate) fn camera_word(state: CameraState) -> &'static str {
     match state {
         CameraState::Unspecified => "not_used_yet",
         CameraState::Ready => "ready",
         CameraState::Absent => "absent",
         CameraState::Busy => "busy",
         CameraState::Stalled => "stalled",
+        CameraState::Unplugged => "unplugged",
+        CameraState::Frozen => "frozen",
+        CameraState::Black => "black",
+        CameraState::UpsideDown => "upside_down",
     }
 }
 
@@ -148,6 +152,7 @@ fn status(error: &VerifyError) -> StatusCode {
         "device_refused" | "envelope_stale" | "center_failed" => StatusCode::BAD_GATEWAY,
         "center_unreachable" | "model_mismatch" | "outbox_full" => StatusCode::SERVICE_UNAVAILABLE,
         "camera_absent" | "camera_busy" | "camera_lost" | "camera_stalled" | "camera_failed" => StatusCode::SERVICE_UNAVAILABLE,
+        "camera_frozen" | "camera_black" | "camera_upside_down" => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

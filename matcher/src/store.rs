@@ -23,6 +23,7 @@ pub mod keys;
 pub mod live;
 pub mod policies;
 pub mod receipts;
+pub mod registry;
 pub mod retention;
 pub mod sql;
 pub mod subjects;
@@ -392,6 +393,7 @@ pub trait Store:
     + live::Live
     + Policies
     + receipts::Receipts
+    + registry::Registry
     + retention::Retention
     + Subjects
     + Send

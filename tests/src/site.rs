@@ -161,6 +161,7 @@ impl Site {
         let mut command = self.matcher(&["serve"])?;
         command.env("COUNTERSIGN_MATCHER__SERVER__LISTEN", listen);
         command.env("COUNTERSIGN_MATCHER__PUBLISHED__LISTEN", "127.0.0.1:0");
+        command.env("COUNTERSIGN_MATCHER__JOINING__LISTEN", "127.0.0.1:0");
         Server::start(&mut command, &self.log("center"))
     }
 

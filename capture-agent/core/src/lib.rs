@@ -1,15 +1,20 @@
 //! What happens at a counter, as values and state machines.
 //!
 //! Here: [`acquisition`] (frames in, one instruction at a time out, then the best samples or the reason
-//! there are none), [`request`] (the checked words of a request: transaction, attempt, scene, identifier) and
+//! there are none), [`request`] (the checked words of a request: transaction, attempt, scene, identifier),
+//! [`camera_watch`] (frozen, black, on its head), [`clock_watch`] (a date that was set back) and
 //! [`moment`] (time, which is always passed in). Not here: cameras, networks, files, clocks.
 
 pub mod acquisition;
+pub mod camera_watch;
+pub mod clock_watch;
 pub mod moment;
 pub mod request;
 
 pub use acquisition::{
     Acquisition, AcquisitionFailure, AcquisitionRule, Fingerprint, GoodFrame, Instruction, Observation, Progress, Search, Seen,
 };
+pub use camera_watch::{CameraFault, CameraWatch, Glance, Sight, WatchRule};
+pub use clock_watch::ClockWatch;
 pub use moment::Moment;
 pub use request::{Attempt, Consent, FieldError, IdentifierKind, IdentifierNumber, Notice, Operator, Region, Scene, TransactionId};

@@ -5,8 +5,10 @@
 //! models.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod camera;
 mod center;
 mod command;
+mod device;
 mod eyes;
 mod faults;
 mod folder;

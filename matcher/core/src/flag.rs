@@ -15,6 +15,12 @@ words! {
         TransactionReused = "transaction_reused",
         /// A device used one sequence number twice, or a stored record does not belong to its row.
         TamperingSuspected = "tampering_suspected",
+        /// A device's clock was moved (`device_health`).
+        TamperingClock = "tampering_suspected_clock",
+        /// An envelope was altered, or is another device's than the connection's.
+        TamperingEnvelope = "tampering_suspected_envelope",
+        /// Two agents work with one device's key (`device_health`).
+        TamperingCopy = "tampering_suspected_copy",
         /// The photo is too old for a low score to say anything: it should be renewed.
         ReferenceTooOld = "reference_too_old",
         /// An operator works otherwise than their peers: a reason to ask (`evidence::operators`).

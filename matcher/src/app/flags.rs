@@ -3,7 +3,7 @@
 use matcher_core::{FlagKind, evidence::operators::Tally};
 use sha2::{Digest, Sha256};
 
-use crate::store::{Flag, RecordId, TimeMs, Verification};
+use crate::store::{Device, Flag, RecordId, TimeMs, Verification};
 
 use super::admission::Request;
 
@@ -54,6 +54,21 @@ pub(super) fn of_pattern(tally: &Tally, now: TimeMs) -> Flag {
         verification: None,
         institution: tally.who.institution.clone(),
         device: String::new(),
+        transaction: String::new(),
+        identifier_masked: String::new(),
+    }
+}
+
+/// A device's reports do not follow one another as they should. The same of a device and day is one flag.
+pub(super) fn of_device(kind: FlagKind, device: &Device, now: TimeMs) -> Flag {
+    let day = now.div_euclid(86_400_000).to_be_bytes();
+    Flag {
+        id: id_of(&[kind.word().as_bytes(), &[0], device.id.as_bytes(), &[0], &day]),
+        kind,
+        raised_at: now,
+        verification: None,
+        institution: device.institution.clone(),
+        device: device.id.clone(),
         transaction: String::new(),
         identifier_masked: String::new(),
     }

@@ -21,6 +21,7 @@ mod cases;
 mod deferred;
 mod feed;
 mod live;
+mod registry;
 mod subjects;
 
 /// Runs the whole contract; `fresh` makes an empty store each time.
@@ -50,6 +51,7 @@ pub(crate) async fn check_all<F: Future<Output = Arc<dyn Store>>>(fresh: impl Fn
     deferred::check_all(&fresh).await;
     batch::check_all(&fresh).await;
     feed::check(&fresh).await;
+    registry::check_all(&fresh).await;
 }
 
 /// A device at counter 1 of an institution.

@@ -37,6 +37,7 @@ pub mod postgres;
 mod readers;
 mod receipts;
 mod rechecks;
+mod registry;
 mod retention;
 mod sqlite;
 mod subjects;

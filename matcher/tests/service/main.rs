@@ -10,6 +10,8 @@ mod enrolments;
 mod example;
 mod fields;
 mod forgetting;
+mod health;
+mod joining;
 mod outcomes;
 mod overload;
 mod policies;

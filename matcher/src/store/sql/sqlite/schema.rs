@@ -22,6 +22,7 @@ const FILES: &[&str] = &[
     include_str!("schema/0011_request_time.sql"),
     include_str!("schema/0012_deferred.sql"),
     include_str!("schema/0013_identification.sql"),
+    include_str!("schema/0016_registry.sql"),
 ];
 
 /// Version of this program's schema.
