@@ -132,6 +132,24 @@ impl Site {
         run(&mut self.agent(&["install", "--bundle", &bundle])?).map(drop)
     }
 
+    /// Invites a counter and gives the code.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub fn invite_counter(&self, institution: &str, counter: &str) -> Result<String> {
+        let arguments = ["device", "invite", "--institution", institution, "--counter", counter, "--json"];
+        let invited: Value = serde_json::from_str(&run(&mut self.matcher(&arguments)?)?)?;
+        Ok(invited["code"].as_str().context("no code")?.to_owned())
+    }
+
+    /// Where devices join, while the center runs.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn joining_address(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.center_folder().join("joining.addr"))?.trim().to_owned())
+    }
+
     /// `matcher enrol` of cards and photos (paths of pictures).
     ///
     /// # Errors

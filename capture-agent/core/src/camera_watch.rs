@@ -41,7 +41,7 @@ pub struct WatchRule {
 
 impl Default for WatchRule {
     fn default() -> Self {
-        Self { fault_after_ms: 1_800, dark_below: 24, bright_share_max: 0.005, same_within: 0.002, turn_every_ms: 500, turned_faces: 3 }
+        Self { fault_after_ms: 1_800, dark_below: 16, bright_share_max: 0.005, same_within: 0.002, turn_every_ms: 500, turned_faces: 3 }
     }
 }
 

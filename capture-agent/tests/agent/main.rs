@@ -14,4 +14,5 @@ mod faults;
 mod folder;
 mod http;
 mod policy;
+mod thief;
 mod verify;

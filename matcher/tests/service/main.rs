@@ -6,6 +6,7 @@ mod batch;
 mod cases;
 mod deferred;
 mod devices;
+mod dishonest;
 mod enrolments;
 mod example;
 mod fields;
