@@ -13,7 +13,7 @@ use models::picture::Picture;
 use models_core::{DetectedFace, FaceRefusal, dominant_face};
 use proto::v1::{self, CameraState};
 use thiserror::Error;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
     camera::{Camera, CameraError, Frame, Session, look},
@@ -115,13 +115,25 @@ pub fn acquire(
     }
 }
 
+/// Where the time of an acquisition went, in milliseconds.
+#[derive(Debug, Clone, Copy, Default)]
+struct Spent {
+    open_ms: u64,
+    decode_ms: u64,
+    detect_ms: u64,
+    quality_ms: u64,
+    frames: u64,
+}
+
 fn once(camera: &Camera, reader: &dyn FaceReader, rule: &AcquisitionRule, clock: Clock, guide: Guide<'_>) -> Result<Capture, AcquireError> {
+    let started = clock.now();
     let mut session = camera.open().map_err(AcquireError::Camera)?;
+    let mut spent = Spent { open_ms: clock.now().ms_since(started), ..Spent::default() };
     let mut machine = Acquisition::start(rule.clone(), clock.now());
     let mut watch = CameraWatch::new(WatchRule::default());
     let mut told = None;
     loop {
-        machine = match step(machine, &mut watch, &mut session, reader, clock)? {
+        machine = match step(machine, &mut watch, &mut session, (reader, clock, &mut spent))? {
             Progress::Continue(next, instruction) => {
                 if told.replace(instruction) != Some(instruction) {
                     guide(instruction);
@@ -130,7 +142,21 @@ fn once(camera: &Camera, reader: &dyn FaceReader, rule: &AcquisitionRule, clock:
             }
             Progress::Acquired(frames) => {
                 drop(session);
-                return probe(&frames, reader, clock);
+                let seen_ms = clock.now().ms_since(started);
+                let capture = probe(&frames, reader, clock)?;
+                let Spent { open_ms, decode_ms, detect_ms, quality_ms, frames } = spent;
+                let features_ms = clock.now().ms_since(started) - seen_ms;
+                info!(
+                    stage.open_ms = open_ms,
+                    stage.decode_ms = decode_ms,
+                    stage.detect_ms = detect_ms,
+                    stage.quality_ms = quality_ms,
+                    stage.camera_ms = seen_ms.saturating_sub(open_ms + decode_ms + detect_ms + quality_ms),
+                    stage.features_ms = features_ms,
+                    frames,
+                    "acquired"
+                );
+                return Ok(capture);
             }
             Progress::Failed(failure) => return Ok(Capture { captured_at_ms: clock.date_ms(), outcome: Err(failure) }),
             Progress::CameraStalled => return Err(AcquireError::Camera(CameraError::Stalled(rule.stall_after_ms))),
@@ -142,8 +168,7 @@ fn step(
     machine: Acquisition<Picture>,
     watch: &mut CameraWatch,
     session: &mut Session,
-    reader: &dyn FaceReader,
-    clock: Clock,
+    (reader, clock, spent): (&dyn FaceReader, Clock, &mut Spent),
 ) -> Result<Progress<Picture>, AcquireError> {
     let patience = Duration::from_millis(machine.wake_at().ms_since(clock.now()));
     let frame = session.next(patience).map_err(AcquireError::Camera)?;
@@ -163,11 +188,17 @@ fn step(
                 }
             };
             look::at_picture(watch, now, &picture, (fingerprint, stands_in)).map_err(AcquireError::Camera)?;
+            let decoded = clock.now();
+            spent.decode_ms += decoded.ms_since(now);
             let (faces, whole) = faces_of(&picture, machine.search(now), reader)?;
             look::for_turned(watch, now, &picture, &faces, reader)
                 .map_err(AcquireError::Vision)?
                 .map_or(Ok(()), |fault| Err(AcquireError::Camera(fault.into())))?;
+            let found = clock.now();
             let seen = seen(&picture, &faces, machine.rule(), reader)?;
+            spent.detect_ms += found.ms_since(decoded);
+            spent.quality_ms += clock.now().ms_since(found);
+            spent.frames += 1;
             // What was found is as old as the search took; the frame was fresh when it was taken up.
             Ok(machine.observe(now, Observation { taken_at, fingerprint, whole, seen, frame: picture }))
         }

@@ -10,6 +10,7 @@ use std::{fs, process::Output};
 
 use serde_json::Value;
 use tests::{
+    clock::Clock,
     people,
     process::{Server, run},
     site::Site,
@@ -20,7 +21,7 @@ const CARD: &str = "A10020001";
 struct Place {
     _folder: tempfile::TempDir,
     site: Site,
-    center: Server,
+    center: Option<Server>,
 }
 
 impl Place {
@@ -28,7 +29,7 @@ impl Place {
         let folder = tempfile::tempdir().unwrap();
         let site = Site::new(folder.path()).unwrap();
         site.init_center().unwrap();
-        let center = site.start_center("127.0.0.1:0").unwrap();
+        let center = Some(site.start_center("127.0.0.1:0").unwrap());
         Self { _folder: folder, site, center }
     }
 
@@ -105,14 +106,54 @@ fn an_interruption_anywhere_costs_no_second_code() {
     check(&place.join(&code), 1, "code: expected one that was handed out for this counter");
 }
 
+/// A counter whose certificate ended while it was switched off. The clock of both is moved on in between.
+#[test]
+fn a_counter_that_was_off_for_too_long_says_so_and_renews_late() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::new(folder.path().join("clock")).unwrap();
+    let site = Site::new(folder.path()).unwrap().under_clock(clock.clone());
+    site.init_center().unwrap();
+    let settings = "[devices]\ncertificate_days = 2\nrenew_late_days = 10\n[server]\nlisten = \"127.0.0.1:0\"\n";
+    fs::write(site.center_folder().join("matcher.toml"), settings).unwrap();
+    site.enrol(&[(CARD, people::picture("cl_franck_01829.jpg").unwrap())]).unwrap();
+    site.stand_before_the_camera(&[people::picture("cl_franck_02221.jpg").unwrap()]).unwrap();
+    let center = site.start_center("127.0.0.1:0").unwrap();
+    let agent = |arguments: &[&str]| {
+        let mut command = site.agent(arguments).unwrap();
+        command.env("COUNTERSIGN_AGENT__CENTER__RETRY_FOR_MS", "0").output().unwrap()
+    };
+    let code = site.invite_counter("P330212", "1").unwrap();
+    check(&agent(&["join", "--center", &site.joining_address().unwrap(), "--code", &code]), 0, "is ready");
+    let listen = center.address().trim_start_matches("https://").to_owned();
+    let joining = site.joining_address().unwrap();
+    center.stop().unwrap();
+
+    let days = |days: i64| days * 86_400;
+    clock.set(days(5)).unwrap();
+    let mut command = site.matcher(&["serve"]).unwrap();
+    for (key, value) in [("SERVER", listen.as_str()), ("JOINING", joining.trim_start_matches("https://")), ("PUBLISHED", "127.0.0.1:0")] {
+        command.env(format!("COUNTERSIGN_MATCHER__{key}__LISTEN"), value);
+    }
+    let center = Server::start(&mut command, &site.log("center")).unwrap();
+    let verify = ["verify", "--card", CARD, "--scene", "settlement", "--transaction", "T-1"];
+    check(&agent(&verify), 20, "the center does not answer");
+    check(&agent(&["doctor"]), 1, "FAIL  certificate   has ended");
+    check(&agent(&["renew"]), 0, "the certificate holds until");
+    check(&agent(&verify), 0, "MATCH");
+
+    clock.set(days(5 + 2 + 11)).unwrap();
+    check(&agent(&["renew"]), 1, "ended at most 10 days ago; the device joins anew with a code");
+    center.stop().unwrap();
+}
+
 #[test]
 fn a_code_is_told_to_no_other_center() {
-    let (place, other) = (Place::open(), Place::open());
+    let (mut place, other) = (Place::open(), Place::open());
     let code = place.site.invite_counter("P330212", "1").unwrap();
     let output = place.agent(&["join", "--center", &other.site.joining_address().unwrap(), "--code", &code]);
     check(&output, 1, "is not the center that made the code; nothing was sent");
     let log = fs::read_to_string(other.site.log("center")).unwrap_or_default();
     assert!(!log.contains("code was tried"), "{log}");
-    place.center.stop().unwrap();
+    place.center.take().unwrap().stop().unwrap();
     check(&place.agent(&["join", "--center", "https://127.0.0.1:1", "--code", &code]), 1, "does not answer");
 }

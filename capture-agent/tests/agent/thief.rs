@@ -140,7 +140,8 @@ async fn a_thief_with_the_known_plaintext_finds_nothing_of_it() {
     fs::write(open.path().join("capture"), captures[1].encode_to_vec()).unwrap();
     fs::write(open.path().join("text"), STANDARD.encode(captures[0].encode_to_vec())).unwrap();
     let found = wanted.found_in(open.path()).join("\n");
-    for name in ["capture: card", "capture: template 1, half", "capture: sample 1.0", "text: sample 0.0 at 0, base64", "text: card, base64"] {
+    for name in ["capture: card", "capture: template 1, half", "capture: sample 1.0", "text: sample 0.0 at 0, base64", "text: card, base64"]
+    {
         assert!(found.contains(name), "{name} is not in:\n{found}");
     }
 }

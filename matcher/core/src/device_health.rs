@@ -1,4 +1,5 @@
-//! What the health reports of one device say together: a clock that was moved, two agents with one key.
+//! What the health reports of one device say together: a clock that was moved, two agents with one key, a spool that
+//! was deleted.
 //!
 //! One report says little: clocks of counters are wrong, agents are started again. What is looked at is how a report follows
 //! those before it. Not here: how reports are kept, and what a flag leads to.
@@ -19,6 +20,8 @@ words! {
         Clock = "clock",
         /// Two agents work with the device's key.
         Copy = "copy",
+        /// The device counts its captures from a lower number than before: its spool was deleted or put back.
+        Spool = "spool",
     }
 }
 
@@ -29,6 +32,7 @@ impl Suspicion {
         match self {
             Self::Clock => FlagKind::TamperingClock,
             Self::Copy => FlagKind::TamperingCopy,
+            Self::Spool => FlagKind::TamperingSpool,
         }
     }
 }
@@ -44,6 +48,8 @@ pub struct Said {
     pub step_ms: i64,
     /// Random name of the running agent; nothing where the report has none.
     pub instance: Option<[u8; 16]>,
+    /// The next sequence number it will use; nothing where the report has none.
+    pub next_sequence: Option<u64>,
 }
 
 /// What a report suggests after earlier ones, newest first.
@@ -56,6 +62,9 @@ pub fn suspicions(earlier: &[Said], now: &Said) -> Vec<Suspicion> {
     if takes_turns(earlier, now) {
         found.push(Suspicion::Copy);
     }
+    if counts_back(earlier, now) {
+        found.push(Suspicion::Spool);
+    }
     found
 }
 
@@ -66,6 +75,12 @@ fn clock_moved(before: Option<&Said>, now: &Said) -> bool {
         now.behind_ms.saturating_sub(before.behind_ms).saturating_abs() > CLOCK_STEP_MAX_MS.saturating_add(drift)
     });
     stepped || moved
+}
+
+/// Whether the numbers of captures go back: they never do while the spool is what it was.
+fn counts_back(earlier: &[Said], now: &Said) -> bool {
+    let before = earlier.iter().find_map(|said| said.next_sequence);
+    before.zip(now.next_sequence).is_some_and(|(before, now)| now < before)
 }
 
 /// Whether an agent speaks again after another one spoke: one that was started anew has a new name, and an old name does
@@ -83,7 +98,7 @@ mod tests {
     use super::*;
 
     fn said(received_at: i64, behind_ms: i64, name: u8) -> Said {
-        Said { received_at, behind_ms, step_ms: 0, instance: (name > 0).then_some([name; 16]) }
+        Said { received_at, behind_ms, step_ms: 0, instance: (name > 0).then_some([name; 16]), next_sequence: None }
     }
 
     #[track_caller]
@@ -120,6 +135,17 @@ mod tests {
         // Commands beside the agent have no name.
         check(&[said(1, 0, 0), said(0, 0, 1)], &said(2, 0, 1), &[]);
         check(&[said(1, 0, 2), said(0, 0, 1)], &said(2, 0, 0), &[]);
+    }
+
+    #[test]
+    fn numbers_of_captures_do_not_go_back() {
+        let next = |next_sequence| Said { next_sequence, ..said(0, 0, 1) };
+        check(&[next(Some(7))], &next(Some(7)), &[]);
+        check(&[next(Some(7))], &next(Some(8)), &[]);
+        check(&[next(Some(7))], &next(Some(6)), &[Suspicion::Spool]);
+        check(&[next(None), next(Some(7))], &next(Some(1)), &[Suspicion::Spool]);
+        check(&[next(Some(7))], &next(None), &[]);
+        check(&[], &next(Some(1)), &[]);
     }
 
     proptest! {

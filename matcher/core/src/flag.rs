@@ -17,6 +17,8 @@ words! {
         TamperingSuspected = "tampering_suspected",
         /// A device's clock was moved (`device_health`).
         TamperingClock = "tampering_suspected_clock",
+        /// A device's spool was deleted, or an older one put in its place (`device_health`).
+        TamperingSpool = "tampering_suspected_spool",
         /// An envelope was altered, or is another device's than the connection's.
         TamperingEnvelope = "tampering_suspected_envelope",
         /// Two agents work with one device's key (`device_health`).

@@ -155,6 +155,7 @@ impl Health {
             behind_ms: center_clock.saturating_sub(report.device_clock),
             step_ms: report.clock_step_ms,
             instance: report.instance,
+            next_sequence: report.state.as_ref().and_then(next_sequence),
         };
         info!(
             device.id, agent.version = report.agent_version, camera = ?report.camera, clock.behind_ms = said.behind_ms,
@@ -206,5 +207,17 @@ impl Health {
 }
 
 fn of_stored(stored: &store::registry::Report) -> Said {
-    Said { received_at: stored.received_at, behind_ms: stored.behind_ms, step_ms: stored.step_ms, instance: stored.instance }
+    let kept = serde_json::from_str::<Kept>(&stored.detail).ok();
+    Said {
+        received_at: stored.received_at,
+        behind_ms: stored.behind_ms,
+        step_ms: stored.step_ms,
+        instance: stored.instance,
+        next_sequence: kept.and_then(|kept| kept.state).as_ref().and_then(next_sequence),
+    }
+}
+
+/// Numbers begin with 1; 0 says nothing.
+fn next_sequence(state: &DeviceState) -> Option<u64> {
+    Some(state.next_sequence).filter(|next| *next > 0)
 }

@@ -44,6 +44,11 @@ const ATTACKS: &[Attack] = &[
         flags: &["tampering_suspected"],
     },
     Attack {
+        name: "the spool is deleted with captures that were never sent",
+        play: |_, device| Box::pin(spool_deleted(device)),
+        flags: &["tampering_suspected_spool"],
+    },
+    Attack {
         name: "an attempt that went badly is made again under its name, after the agent was started anew",
         play: |_, device| Box::pin(attempt_again(device)),
         flags: &["card_person_mismatch", "transaction_reused"],
@@ -134,6 +139,17 @@ async fn spool_replayed(device: &TestDevice) {
     device.verify("T-2", &capture(CARD, 0.8)).await.unwrap_err();
 }
 
+async fn spool_deleted(device: &TestDevice) {
+    let next = |number| {
+        let mut report = report(1);
+        report.state.as_mut().unwrap().next_sequence = number;
+        report
+    };
+    device.verify("T-1", &capture(CARD, 0.8)).await.unwrap();
+    say(device, next(5)).await;
+    say(device, next(1)).await;
+}
+
 async fn attempt_again(device: &TestDevice) {
     device.verify("T-1", &capture(CARD, 0.1)).await.unwrap();
     device.verify("T-1", &capture(CARD, 0.8)).await.unwrap_err();
@@ -167,8 +183,7 @@ async fn foreign(center: &TestCenter, device: &TestDevice) {
 }
 
 async fn reordered(device: &TestDevice) {
-    let mut envelopes: Vec<_> =
-        (1..4).map(|number| device.seal(&device.address(&format!("T-{number}"), 1), &capture(CARD, 0.8))).collect();
+    let mut envelopes: Vec<_> = (1..4).map(|number| device.seal(&device.address(&format!("T-{number}"), 1), &capture(CARD, 0.8))).collect();
     envelopes.reverse();
     envelopes[1].signature[3] ^= 1;
     let told = device.upload(envelopes).await.unwrap();
