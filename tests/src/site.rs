@@ -154,7 +154,7 @@ impl Site {
     pub fn invite_counter(&self, institution: &str, counter: &str) -> Result<String> {
         let arguments = ["device", "invite", "--institution", institution, "--counter", counter, "--json"];
         let invited: Value = serde_json::from_str(&run(&mut self.matcher(&arguments)?)?)?;
-        Ok(invited["code"].as_str().context("no code")?.to_owned())
+        Ok(invited.get("code").and_then(Value::as_str).context("no code")?.to_owned())
     }
 
     /// Where devices join, while the center runs.

@@ -36,7 +36,8 @@ impl Wanted {
         wanted.0.insert("card, UTF-16 LE".into(), CARD.encode_utf16().flat_map(u16::to_le_bytes).collect());
         wanted.0.insert("card, UTF-16 BE".into(), CARD.encode_utf16().flat_map(u16::to_be_bytes).collect());
         for (i, capture) in captures.iter().enumerate() {
-            let Some(Outcome::Sample(probe)) = &capture.outcome else { panic!("no face was captured: {capture:?}") };
+            let sample = |outcome| if let Outcome::Sample(probe) = outcome { Some(probe) } else { None };
+            let probe = capture.outcome.clone().and_then(sample).unwrap();
             let features = &probe.template.as_ref().unwrap().features_f16;
             let single: Vec<u8> =
                 features.as_chunks::<2>().0.iter().flat_map(|two| f16::from_le_bytes(*two).to_f32().to_le_bytes()).collect();
