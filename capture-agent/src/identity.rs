@@ -11,6 +11,7 @@ pub mod papers;
 
 use std::path::{Path, PathBuf};
 
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use thiserror::Error;
 
 pub use bundle::{CA_FILE, CERTIFICATE_FILE, REGISTRATION_FILE, Registration, install};
@@ -20,6 +21,7 @@ pub use papers::{Standing, Validity};
 use crate::{
     config,
     durable::{self, Readers, WriteError},
+    line::client::Credentials,
 };
 
 /// Name of the certificate request in the state folder.
@@ -106,6 +108,14 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// What connections are made with.
+    ///
+    /// # Errors
+    /// When the key cannot be encoded.
+    pub fn credentials(&self) -> Result<Credentials, IdentityError> {
+        Ok(Credentials { key_pem: self.key.pem()?, certificate_pem: self.certificate_pem.clone(), ca_pem: self.ca_pem.clone() })
+    }
+
     /// Reads and checks the identity in a state folder.
     ///
     /// # Errors
@@ -116,6 +126,12 @@ impl Identity {
             return Err(IdentityError::NotIssued(dir.join(REGISTRATION_FILE)));
         }
         bundle::read(dir, key)
+    }
+
+    /// Its certificate in DER form; empty where it is not in order, which [`load`](Self::load) refuses.
+    #[must_use]
+    pub fn certificate_der(&self) -> Vec<u8> {
+        CertificateDer::from_pem_slice(self.certificate_pem.as_bytes()).map(|der| der.to_vec()).unwrap_or_default()
     }
 }
 

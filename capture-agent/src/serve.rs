@@ -97,7 +97,7 @@ pub async fn serve(
     let app = web::router(Arc::clone(&verifier), token, config, address);
     verifier.begin_instance().map_err(ServeError::Write)?;
     let reporting = tokio::spawn(async move {
-        tokio::join!(verifier.keep_reporting(), verifier.keep_watching_camera());
+        tokio::join!(verifier.keep_reporting(), verifier.keep_forwarding(), verifier.keep_watching_camera());
     });
     let mut asked = stop.clone();
     let server = axum::serve(listener, app).with_graceful_shutdown(async move {

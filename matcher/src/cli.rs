@@ -20,6 +20,7 @@ use crate::{
     listing::ListingArgs,
     plan::PlanArgs,
     policy::command::PolicyCommand,
+    proxies::ProxiesCommand,
     receipt_command::ReceiptCommand,
     reconcile::ReconcileArgs,
     references::ReferencesCommand,
@@ -116,6 +117,9 @@ pub enum Command {
     /// Show, export, forget or hold what is stored about a person
     #[command(subcommand)]
     Subject(SubjectCommand),
+    /// Who came in a holder's place: list, hand out the register
+    #[command(subcommand)]
+    Proxies(ProxiesCommand),
     /// Indexes of faces: show them, build them again, list what searches found
     #[command(subcommand)]
     Index(IndexCommand),

@@ -11,6 +11,7 @@ pub mod enrolment;
 pub mod field;
 pub mod gate;
 pub mod join;
+pub mod lease;
 pub mod listener;
 pub mod receipt;
 pub mod status;

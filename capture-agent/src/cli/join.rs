@@ -7,13 +7,12 @@ use proto::invitation::InvitationCode;
 
 use super::run::runtime;
 use crate::{
-    client::CenterClient,
     clock::Clock,
     config,
     doctor::{Grade, command},
     identity::{self, Identity, REQUEST_FILE, Standing},
     join,
-    outbox::Outbox,
+    line::{client::CenterClient, spool::Spool},
     output::{self, exit},
 };
 
@@ -29,7 +28,7 @@ pub(super) fn join(dir: &Path, center: &str, code: &str) -> anyhow::Result<u8> {
     let registration = runtime()?.block_on(join::join(dir, center, &code))?;
     let config = config::load(dir)?;
     // What an earlier key of the center was is of no use beside the new bundle.
-    Outbox::open(dir, &Identity::load(dir)?.key, config.outbox)?.forget_center()?;
+    Spool::open(dir, config.outbox)?.forget_center()?;
     let (device, institution, counter) = (registration.device, registration.institution, registration.counter);
     output::line(&format!(
         "device {device} of institution {institution}, counter {counter}, is ready\nnext: capture-agent doctor, then capture-agent serve"
@@ -50,7 +49,7 @@ pub(super) fn renew(dir: &Path) -> anyhow::Result<u8> {
             return Ok(join::renew_late(&identity, &config.device.join_address).await?);
         }
         let csr_pem = std::fs::read_to_string(dir.join(REQUEST_FILE)).with_context(|| format!("{REQUEST_FILE} cannot be read"))?;
-        let client = CenterClient::new(&config.center, &identity)?;
+        let client = CenterClient::new(&config.center, &identity.credentials()?, Clock::start())?;
         let answer = client.renew_certificate(proto::v1::RenewCertificateRequest { csr_pem }).await?;
         anyhow::Ok(identity::papers::take(dir, &answer.certificate_pem, &answer.authority_pem)?)
     })?;

@@ -7,16 +7,19 @@ use serde::Serialize;
 
 use super::{
     Check, Grade, all,
-    facts::{Camera, Cheap, Full, Line, Models},
+    facts::{Camera, Cheap, Full, Lease, Line, Models},
     text, worst,
 };
 use crate::{
     camera::{self, look},
-    client::{CallError, CenterClient},
     clock::Clock,
     config::{self, Config},
     identity::Identity,
-    outbox::{CenterFacts, Holdings, Outbox},
+    lease,
+    line::{
+        client::{CallError, CenterClient},
+        spool::{CenterFacts, Holdings, Spool},
+    },
     serve::{ADDRESS_FILE, Lease as ServeLease, ServeError},
     vision::{self, FaceReader},
 };
@@ -111,7 +114,7 @@ async fn examine(dir: &Path) -> Full {
         config: config.device.clone(),
         dir: dir.to_owned(),
     });
-    Full { configuration: gathered.config.err(), identity: gathered.identity.err(), models, camera, line, lease: None, cheap }
+    Full { configuration: gathered.config.err(), identity: gathered.identity.err(), models, camera, line, lease: gathered.lease, cheap }
 }
 
 /// What stands in the state folder.
@@ -120,18 +123,32 @@ struct Gathered {
     identity: Result<Identity, String>,
     holdings: Option<Holdings>,
     center: Option<CenterFacts>,
+    lease: Option<Lease>,
 }
 
 impl Gathered {
     fn of(dir: &Path) -> Self {
         let config = config::load(dir).map_err(|error| error.to_string());
         let identity = Identity::load(dir).map_err(|error| error.to_string());
-        let outbox = config.as_ref().ok().zip(identity.as_ref().ok());
-        let outbox = outbox.and_then(|(config, identity)| Outbox::open(dir, &identity.key, config.outbox).ok());
-        let holdings = outbox.as_ref().and_then(|outbox| outbox.holdings().ok());
-        let center = outbox.and_then(|outbox| outbox.center().ok().flatten());
-        Self { config, identity, holdings, center }
+        // A folder that is no device's is not given a spool by looking at it.
+        let spool = config.as_ref().ok().filter(|_| identity.is_ok());
+        let spool = spool.and_then(|config| Spool::open(dir, config.outbox).ok());
+        let holdings = spool.as_ref().and_then(|spool| spool.holdings().ok());
+        let center = spool.as_ref().and_then(|spool| spool.center().ok().flatten());
+        let lease = identity.as_ref().ok().zip(spool.as_ref()).and_then(|(identity, spool)| lease_of(identity, spool));
+        Self { config, identity, holdings, center, lease }
     }
+}
+
+/// What the lease leaves: the latest end and the most captures of all scenes.
+fn lease_of(identity: &Identity, spool: &Spool) -> Option<Lease> {
+    let key = identity.registration.policy_key?;
+    let lease = lease::Lease::read(&spool.lease().ok()??, &key, &identity.registration.device).ok()?;
+    let scenes = lease.terms.scenes.iter().map(|terms| {
+        let used = spool.used(&lease.terms.serial, terms.scene.word()).unwrap_or(terms.captures_max);
+        Lease { until_ms: terms.until_ms, left: terms.captures_max.saturating_sub(used) }
+    });
+    scenes.reduce(|a, b| Lease { until_ms: a.until_ms.max(b.until_ms), left: a.left.max(b.left) })
 }
 
 async fn models(gathered: &Gathered) -> (Option<Arc<dyn FaceReader>>, Models) {
@@ -170,7 +187,11 @@ fn camera_of_running(dir: &Path) -> Option<String> {
 
 async fn line(gathered: &Gathered, clock: Clock) -> Line {
     let (Ok(config), Ok(identity)) = (&gathered.config, &gathered.identity) else { return Line::NotAsked };
-    let client = match CenterClient::new(&config.center, identity) {
+    let credentials = match identity.credentials() {
+        Ok(credentials) => credentials,
+        Err(error) => return Line::Silent(error.to_string()),
+    };
+    let client = match CenterClient::new(&config.center, &credentials, clock) {
         Ok(client) => client,
         Err(error) => return Line::Silent(error.to_string()),
     };

@@ -6,7 +6,7 @@ use crate::{
     camera::{CameraError, look::Examined},
     config::DeviceConfig,
     identity::Validity,
-    outbox::Holdings,
+    line::spool::Holdings,
 };
 
 /// What costs nothing to find out.

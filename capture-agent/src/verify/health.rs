@@ -12,10 +12,12 @@ use tracing::{info, warn};
 
 use super::{Verifier, VerifyError};
 use crate::{
-    client::CallError,
     doctor,
     durable::WriteError,
-    outbox::{CenterFacts, Holdings, Outbox, OutboxError},
+    line::{
+        client::CallError,
+        spool::{CenterFacts, Holdings, Spool, SpoolError},
+    },
     policy::{DevicePolicy, PolicyError},
 };
 
@@ -39,7 +41,7 @@ pub enum HealthError {
     OpeningKey,
     /// The answer could not be kept.
     #[error("the center's answer could not be kept")]
-    Outbox(#[source] OutboxError),
+    Outbox(#[source] SpoolError),
     /// The center knows the device by another name.
     #[error("the center knows this device as {center}: expected {installed}, as installed")]
     OtherDevice {
@@ -56,7 +58,7 @@ impl Verifier {
     /// # Errors
     /// When the center does not answer, or its answer cannot be used.
     pub async fn report_health(&self) -> Result<CenterFacts, HealthError> {
-        let holdings = self.with_outbox(Outbox::holdings).await.map_err(HealthError::Outbox)?;
+        let holdings = self.with_outbox(Spool::holdings).await.map_err(HealthError::Outbox)?;
         let state = self.standing.wire(&holdings, self.findings(&holdings));
         let told_step_ms = state.clock_step_ms;
         let (sent_at, sent_at_ms) = (self.clock.now(), self.clock.date_ms());
@@ -86,6 +88,11 @@ impl Verifier {
         .await
         .map_err(HealthError::Outbox)?;
         *self.center.lock().unwrap_or_else(PoisonError::into_inner) = Some(facts.clone());
+        self.set_time().await;
+        self.refresh_lease(&facts.policy_version).await;
+        if let Some(forwarder) = &self.forwarder {
+            forwarder.wake();
+        }
         if let Err(error) = self.refresh_policy(&facts.policy_version).await {
             warn!(error = &error as &dyn std::error::Error, "the center's policy could not be taken; the last one stays");
         }
@@ -126,6 +133,9 @@ impl Verifier {
                         warn!(error = &error as &dyn std::error::Error, "health could not be reported");
                     }
                 }
+            }
+            if reachable == Some(false) {
+                self.note_time().await;
             }
             self.prune().await;
         }
@@ -169,6 +179,14 @@ impl Verifier {
     /// When the state folder cannot be written.
     pub fn begin_instance(&self) -> Result<(), WriteError> {
         self.standing.begin()
+    }
+
+    /// Forwards what waits for as long as the agent runs.
+    pub async fn keep_forwarding(&self) {
+        match &self.forwarder {
+            Some(forwarder) => forwarder.run().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Deletes what has been kept long enough.

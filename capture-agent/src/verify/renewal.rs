@@ -1,14 +1,16 @@
 //! The device's next certificate: asked for in time over the connection that stands, or late by the device's signature.
 
+use std::sync::PoisonError;
+
 use proto::v1::RenewCertificateRequest;
 use thiserror::Error;
 use tracing::{info, warn};
 
 use super::Verifier;
 use crate::{
-    client::{CallError, SetUpError},
     identity::{self, Identity, IdentityError, REQUEST_FILE, Standing, Validity},
     join::{self, JoinError},
+    line::client::{CallError, SetUpError},
 };
 
 /// The certificate could not be renewed; the present one stays.
@@ -61,7 +63,9 @@ impl Verifier {
     pub async fn renew(&self) -> Result<(), RenewError> {
         let ended = self.validity().at(self.center_date_ms(), 1.0) == Standing::Ended;
         let renewed = if ended { self.renew_late().await } else { self.renew_in_time().await }?;
-        self.client.replace_identity(&renewed).map_err(RenewError::SetUp)?;
+        let credentials = renewed.credentials().map_err(RenewError::Identity)?;
+        self.client.replace_credentials(&credentials).map_err(RenewError::SetUp)?;
+        *self.certificate_der.lock().unwrap_or_else(PoisonError::into_inner) = renewed.certificate_der();
         info!(certificate.until_ms = renewed.validity.until_ms, "the certificate was renewed");
         self.standing.renewed(renewed.validity);
         Ok(())

@@ -16,7 +16,7 @@ use crate::{
     config::DeviceConfig,
     durable::{self, Readers, WriteError},
     identity::{Identity, Validity},
-    outbox::Holdings,
+    line::spool::Holdings,
 };
 
 /// Name of the file with the running agent's name; commands beside it report under the same.

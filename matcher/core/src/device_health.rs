@@ -4,7 +4,7 @@
 //! One report says little: clocks of counters are wrong, agents are started again. What is looked at is how a report follows
 //! those before it. Not here: how reports are kept, and what a flag leads to.
 
-use crate::{decision::words, flag::FlagKind};
+use crate::{tampering::TamperingReason, words::words};
 
 /// A clock that steps by more than this was moved, in milliseconds: people and batteries, not drift.
 pub const CLOCK_STEP_MAX_MS: i64 = 60_000;
@@ -26,13 +26,13 @@ words! {
 }
 
 impl Suspicion {
-    /// The flag it raises.
+    /// What is flagged.
     #[must_use]
-    pub fn flag(self) -> FlagKind {
+    pub fn reason(self) -> TamperingReason {
         match self {
-            Self::Clock => FlagKind::TamperingClock,
-            Self::Copy => FlagKind::TamperingCopy,
-            Self::Spool => FlagKind::TamperingSpool,
+            Self::Clock => TamperingReason::ClockMoved,
+            Self::Copy => TamperingReason::KeyCopied,
+            Self::Spool => TamperingReason::SpoolDeleted,
         }
     }
 }

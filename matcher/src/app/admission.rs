@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use ed25519_dalek::VerifyingKey;
-use matcher_core::FlagKind;
+use matcher_core::tampering::TamperingReason;
 use proto::envelope::{Authentic, EnvelopeError, Opened, Parsed};
 use thiserror::Error;
 
@@ -140,7 +140,10 @@ impl Admission {
         };
         match opened {
             Err(record) if record.request_digest == request.digest => Ok(Admitted::Answered(Box::new(record))),
-            Err(record) => Err(self.request_reused(&request, &record).await),
+            Err(record) => {
+                self.note_refused(&request).await;
+                Err(self.request_reused(&request, &record).await)
+            }
             Ok(opened) => Ok(Admitted::New(Box::new(request), opened)),
         }
     }
@@ -188,7 +191,8 @@ impl Admission {
 
     /// Flags a device that brings envelopes which no agent of ours makes.
     pub(super) async fn flag_envelope(&self, device: &Device) -> Result<(), StoreError> {
-        self.raise(flags::of_device(FlagKind::TamperingEnvelope, device, self.surroundings.now_ms())).await
+        let now = self.surroundings.now_ms();
+        self.raise(flags::of_device(TamperingReason::EnvelopeAltered, device, now)).await
     }
 
     /// Flags a second capture under one request.
@@ -210,11 +214,14 @@ impl Admission {
 
     /// Writes a flag of its own; one that is there already (the same envelope came again) is left alone.
     pub(super) async fn raise(&self, flag: Flag) -> Result<(), StoreError> {
-        match self.store.record_flag(flag).await {
-            Ok(()) | Err(StoreError::Conflict(_)) => Ok(()),
-            Err(error @ (StoreError::Unavailable(_) | StoreError::Busy | StoreError::Corrupt { .. } | StoreError::TooNew { .. })) => {
-                Err(error)
-            }
+        raise(self.store.as_ref(), flag).await
+    }
+
+    /// Notes the number of an authentic envelope that is refused for good: it is not missing.
+    pub async fn note_refused(&self, request: &Request) {
+        let noted = self.store.take_sequence(&request.device.id, request.sequence, request.digest).await;
+        if let Err(error) = noted {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the number of a refused envelope could not be noted");
         }
     }
 
@@ -248,6 +255,14 @@ fn is_tampering(error: &AdmissionError) -> bool {
         | AdmissionError::EnvelopeUsed
         | AdmissionError::SequenceReused
         | AdmissionError::Store(_) => false,
+    }
+}
+
+/// Writes a flag of its own; one that is there already is left alone.
+pub(super) async fn raise(store: &dyn Store, flag: Flag) -> Result<(), StoreError> {
+    match store.record_flag(flag).await {
+        Ok(()) | Err(StoreError::Conflict(_)) => Ok(()),
+        Err(error @ (StoreError::Unavailable(_) | StoreError::Busy | StoreError::Corrupt { .. } | StoreError::TooNew { .. })) => Err(error),
     }
 }
 

@@ -155,7 +155,7 @@ async fn refusals_are_final_and_hold_nobody_up() {
     assert_eq!(said[9].outcome(), UploadOutcome::Stored);
     center.work().await;
     assert_eq!((center.verifications().await.len(), center.flags().await.len()), (1, 1));
-    assert_eq!(center.flag_words().await, ["tampering_suspected_envelope"], "another device's, and what was altered");
+    assert_eq!(center.flag_names().await, ["envelope_altered"], "another device's, and what was altered");
 }
 
 #[tokio::test]
@@ -197,7 +197,7 @@ async fn a_device_that_is_revoked_while_it_uploads_is_heard_no_further() {
     let (sender, envelopes) = tokio::sync::mpsc::channel(1);
     let send = async |transaction| {
         let envelope = seal(&device, transaction, &ago(0, capture(CARD, 0.8)));
-        sender.send(v1::DeferredEnvelope { envelope: Some(envelope) }).await.unwrap();
+        sender.send(v1::DeferredEnvelope { envelope: Some(envelope), ..v1::DeferredEnvelope::default() }).await.unwrap();
     };
     send("T-1").await;
     let mut client = DeferredServiceClient::new(device.channel());

@@ -4,11 +4,21 @@
 //! key can seal what he likes, so that each row plays the store with everything it has. Attacks that need time to pass, or
 //! neighbours, are played through the same functions with captures and reports dated as they would be.
 
-use std::{pin::Pin, sync::atomic::Ordering};
+use std::{
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+};
 
-use matcher::surroundings::{Surroundings, System};
+use matcher::{
+    app::recheck::Rechecker,
+    networks::Networks,
+    surroundings::{Surroundings, System},
+};
+use matcher_core::{RecheckOutcome, RecheckRule};
+use models::manifest::Manifest;
 use proto::v1;
 
+use crate::recheck::Eyes;
 use crate::support::{TestCenter, TestDevice, capture};
 
 const CARD: &str = "A10020001";
@@ -21,7 +31,7 @@ struct Attack {
     name: &'static str,
     /// Plays it.
     play: for<'a> fn(&'a TestCenter, &'a TestDevice) -> Done<'a>,
-    /// Words of the flags that it leads to, in the order of the alphabet.
+    /// Names of the flags that it leads to (a suspicion of tampering by its reason), in the order of the alphabet.
     flags: &'static [&'static str],
 }
 
@@ -31,22 +41,22 @@ const ATTACKS: &[Attack] = &[
     Attack {
         name: "the clock is set back, so that an old capture seems new",
         play: |_, device| Box::pin(clock_set_back(device)),
-        flags: &["tampering_suspected_clock"],
+        flags: &["clock_moved"],
     },
     Attack {
         name: "the clock is set back while the line is down, and right again before it is up",
         play: |_, device| Box::pin(clock_set_back_and_forth(device)),
-        flags: &["tampering_suspected_clock"],
+        flags: &["clock_moved"],
     },
     Attack {
         name: "the spool is replayed: an older copy of the state folder is put back, and its numbers are used again",
         play: |_, device| Box::pin(spool_replayed(device)),
-        flags: &["tampering_suspected"],
+        flags: &["sequence_repeated"],
     },
     Attack {
         name: "the spool is deleted with captures that were never sent",
         play: |_, device| Box::pin(spool_deleted(device)),
-        flags: &["tampering_suspected_spool"],
+        flags: &["spool_deleted"],
     },
     Attack {
         name: "an attempt that went badly is made again under its name, after the agent was started anew",
@@ -61,35 +71,52 @@ const ATTACKS: &[Attack] = &[
     Attack {
         name: "two agents work with one key, each with a state folder of its own",
         play: |_, device| Box::pin(two_agents(device)),
-        flags: &["tampering_suspected", "tampering_suspected_copy"],
+        flags: &["key_copied", "sequence_repeated"],
     },
-    Attack {
-        name: "a capture is altered on its way",
-        play: |_, device| Box::pin(altered(device)),
-        flags: &["tampering_suspected_envelope"],
-    },
+    Attack { name: "a capture is altered on its way", play: |_, device| Box::pin(altered(device)), flags: &["envelope_altered"] },
     Attack {
         name: "another counter's captures are brought",
         play: |center, device| Box::pin(foreign(center, device)),
-        flags: &["tampering_suspected_envelope"],
+        flags: &["envelope_altered"],
     },
     Attack {
         name: "captures are brought late in another order, one of them altered",
         play: |_, device| Box::pin(reordered(device)),
-        flags: &["tampering_suspected_envelope"],
+        flags: &["envelope_altered"],
     },
 ];
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn each_attack_leads_to_its_flag() {
     for Attack { name, play, flags } in ATTACKS {
-        let (center, device) = TestCenter::live().await;
+        let center = TestCenter::live_with(|config| config.recheck.share = 1.0).await;
+        let device = center.device("1").await;
         center.enrol(CARD).await;
         play(&center, &device).await;
-        assert_eq!(center.flag_words().await, *flags, "{name}");
+        assert_eq!(center.flag_names().await, *flags, "{name}");
         let devices: Vec<String> = center.flags().await.into_iter().map(|flag| flag.device).collect();
         assert!(devices.iter().all(|device| device.starts_with("P1-")), "{name}: each names the device: {devices:?}");
     }
+}
+
+/// A face of somebody else, and a template that fits the card: what the center makes of the sample again does not agree.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_injected_template_leads_to_its_flag() {
+    let Some(eyes) = Eyes::open() else { return };
+    let center = TestCenter::live_with(|config| config.recheck.share = 1.0).await;
+    let device = center.device("1").await;
+    center.enrol(CARD).await;
+    let mut injected = capture(CARD, 0.8);
+    if let Some(v1::capture::Outcome::Sample(probe)) = &mut injected.outcome {
+        probe.sample = Some(eyes.sample("fr_obama.jpg"));
+        probe.further_samples.clear();
+    }
+    assert_eq!(device.verify("T-1", &injected).await.unwrap().decision(), v1::Decision::Match);
+    let networks = Networks::new(Manifest::shipped(), models::cache::default_dir());
+    let rule = RecheckRule { share: 1.0, agreement_min: 0.8 };
+    let rechecker = Rechecker { center: center.center.clone(), networks, surroundings: Arc::new(System), rule };
+    assert_eq!(rechecker.next().await.unwrap(), Some(RecheckOutcome::Disagrees));
+    assert_eq!(center.flag_names().await, ["tampering_suspected"]);
 }
 
 fn report(agent: u8) -> v1::ReportHealthRequest {

@@ -28,3 +28,4 @@ mod rotation;
 mod shared;
 mod support;
 mod tampering;
+mod ways;

@@ -1,7 +1,7 @@
 //! What was found, and the word for it.
 
 use super::*;
-use crate::{camera::look::Examined, config, identity::Validity, outbox::Holdings};
+use crate::{camera::look::Examined, config, identity::Validity, line::spool::Holdings};
 
 #[track_caller]
 fn check(found: &Check, grade: Grade, word: &str) {

@@ -4,7 +4,7 @@ use super::{Connection, columns::query, connection::Kind, params};
 use crate::store::StoreError;
 
 /// All tables, in an order in which each refers only to earlier ones.
-pub(super) const TABLES: [&str; 43] = [
+pub(super) const TABLES: [&str; 48] = [
     "device",
     "device_authority",
     "device_certificate",
@@ -24,6 +24,8 @@ pub(super) const TABLES: [&str; 43] = [
     "extraction_failure",
     "verification",
     "request",
+    "proxy_register",
+    "proxy_slot",
     "probe",
     "recheck",
     "visit",
@@ -32,6 +34,9 @@ pub(super) const TABLES: [&str; 43] = [
     "flag",
     "receipt",
     "receipt_use",
+    "lease",
+    "provisional",
+    "device_heard",
     "case_file",
     "case_member",
     "case_event",

@@ -1,6 +1,6 @@
-//! What the outbox holds, in numbers: for health reports and the doctor.
+//! What the spool holds, in numbers: for health reports and the doctor.
 
-use super::{Outbox, OutboxError};
+use super::{Spool, SpoolError};
 
 /// What is on the disk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -17,12 +17,12 @@ pub struct Holdings {
     pub next_sequence: u64,
 }
 
-impl Outbox {
+impl Spool {
     /// Counts what is held.
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn holdings(&self) -> Result<Holdings, OutboxError> {
+    pub fn holdings(&self) -> Result<Holdings, SpoolError> {
         let sql = "SELECT count(*) FILTER (WHERE settled_at_ms IS NULL), count(*) FILTER (WHERE refusal <> '' AND body IS NOT NULL),
                    coalesce(sum(length(body)), 0), min(made_at_ms) FILTER (WHERE settled_at_ms IS NULL),
                    (SELECT next_sequence FROM numbering) FROM envelope";
