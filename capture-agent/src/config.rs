@@ -16,8 +16,10 @@ use serde::Deserialize;
 use thiserror::Error;
 
 mod device;
+mod log;
 
 pub use device::DeviceConfig;
+pub use log::{LogConfig, LogFormat};
 
 /// The shipped, commented configuration: the defaults.
 pub const SHIPPED: &str = include_str!("../agent.toml");
@@ -248,26 +250,6 @@ pub struct OutboxConfig {
     pub waiting_mb: u32,
     /// How long an envelope may wait before no more are made without the center, in hours.
     pub waiting_hours: u32,
-}
-
-/// Form of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// `[log]`: what is logged and how.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LogConfig {
-    /// Filter directives.
-    pub filter: String,
-    /// Form.
-    pub format: LogFormat,
 }
 
 impl AcquisitionConfig {
