@@ -43,6 +43,7 @@ bench: ## benches: ratios in one run against a stated peer or limit; ARGS=--writ
 	@target/release/datasets fetch registry-mini
 	target/release/enrolment_rate
 	target/release/tracking
+	target/release/verdict
 	target/release/city
 	target/release/enrol_synthetic $(WRITE)
 	target/release/identification

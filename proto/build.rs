@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "countersign/v1/envelope.proto",
     "countersign/v1/capture.proto",
     "countersign/v1/verification.proto",
@@ -10,6 +10,7 @@ const FILES: [&str; 9] = [
     "countersign/v1/lease.proto",
     "countersign/v1/enrolment.proto",
     "countersign/v1/device.proto",
+    "countersign/v1/join.proto",
     "countersign/v1/policy.proto",
     "countersign/v1/receipt.proto",
 ];

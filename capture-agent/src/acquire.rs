@@ -6,15 +6,17 @@
 
 use std::time::Duration;
 
-use capture_core::{Acquisition, AcquisitionFailure, AcquisitionRule, GoodFrame, Instruction, Observation, Progress, Search, Seen};
+use capture_core::{
+    Acquisition, AcquisitionFailure, AcquisitionRule, CameraWatch, GoodFrame, Instruction, Observation, Progress, Search, Seen, WatchRule,
+};
 use models::picture::Picture;
 use models_core::{DetectedFace, FaceRefusal, dominant_face};
-use proto::v1;
+use proto::v1::{self, CameraState};
 use thiserror::Error;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
-    camera::{Camera, CameraError, Frame, Session},
+    camera::{Camera, CameraError, Frame, Session, look},
     clock::Clock,
     vision::{Chosen, FaceReader, VisionError},
 };
@@ -80,6 +82,9 @@ fn wire_reason(failure: AcquisitionFailure) -> v1::AcquisitionFailure {
 /// Who is told what the person should do; called when the instruction changes.
 pub type Guide<'a> = &'a (dyn Fn(Instruction) + Send + Sync);
 
+/// Who is told how the camera is, at once and not only when acquisition ends.
+pub type CameraReport<'a> = &'a (dyn Fn(CameraState) + Send + Sync);
+
 /// Acquires one face, or finds that none can be had.
 ///
 /// # Errors
@@ -90,11 +95,16 @@ pub fn acquire(
     rule: &AcquisitionRule,
     reopening: Reopening,
     clock: Clock,
-    guide: Guide<'_>,
+    (guide, report): (Guide<'_>, CameraReport<'_>),
 ) -> Result<Capture, AcquireError> {
     let mut reopened = 0;
     loop {
-        match once(camera, reader, rule, clock, guide) {
+        let outcome = once(camera, reader, rule, clock, guide);
+        match &outcome {
+            Ok(_) | Err(AcquireError::Vision(_)) => report(CameraState::Ready),
+            Err(AcquireError::Camera(error)) => report(error.state()),
+        }
+        match outcome {
             Err(AcquireError::Camera(error)) if error.may_pass() && reopened < reopening.max => {
                 reopened += 1;
                 warn!(camera.error = %error, camera.reopened = reopened, "camera failed and is opened again");
@@ -105,12 +115,25 @@ pub fn acquire(
     }
 }
 
+/// Where the time of an acquisition went, in milliseconds.
+#[derive(Debug, Clone, Copy, Default)]
+struct Spent {
+    open_ms: u64,
+    decode_ms: u64,
+    detect_ms: u64,
+    quality_ms: u64,
+    frames: u64,
+}
+
 fn once(camera: &Camera, reader: &dyn FaceReader, rule: &AcquisitionRule, clock: Clock, guide: Guide<'_>) -> Result<Capture, AcquireError> {
+    let started = clock.now();
     let mut session = camera.open().map_err(AcquireError::Camera)?;
+    let mut spent = Spent { open_ms: clock.now().ms_since(started), ..Spent::default() };
     let mut machine = Acquisition::start(rule.clone(), clock.now());
+    let mut watch = CameraWatch::new(WatchRule::default());
     let mut told = None;
     loop {
-        machine = match step(machine, &mut session, reader, clock)? {
+        machine = match step(machine, &mut watch, &mut session, (reader, clock, &mut spent))? {
             Progress::Continue(next, instruction) => {
                 if told.replace(instruction) != Some(instruction) {
                     guide(instruction);
@@ -119,7 +142,21 @@ fn once(camera: &Camera, reader: &dyn FaceReader, rule: &AcquisitionRule, clock:
             }
             Progress::Acquired(frames) => {
                 drop(session);
-                return probe(&frames, reader, clock);
+                let seen_ms = clock.now().ms_since(started);
+                let capture = probe(&frames, reader, clock)?;
+                let Spent { open_ms, decode_ms, detect_ms, quality_ms, frames } = spent;
+                let features_ms = clock.now().ms_since(started) - seen_ms;
+                info!(
+                    stage.open_ms = open_ms,
+                    stage.decode_ms = decode_ms,
+                    stage.detect_ms = detect_ms,
+                    stage.quality_ms = quality_ms,
+                    stage.camera_ms = seen_ms.saturating_sub(open_ms + decode_ms + detect_ms + quality_ms),
+                    stage.features_ms = features_ms,
+                    frames,
+                    "acquired"
+                );
+                return Ok(capture);
             }
             Progress::Failed(failure) => return Ok(Capture { captured_at_ms: clock.date_ms(), outcome: Err(failure) }),
             Progress::CameraStalled => return Err(AcquireError::Camera(CameraError::Stalled(rule.stall_after_ms))),
@@ -129,15 +166,20 @@ fn once(camera: &Camera, reader: &dyn FaceReader, rule: &AcquisitionRule, clock:
 
 fn step(
     machine: Acquisition<Picture>,
+    watch: &mut CameraWatch,
     session: &mut Session,
-    reader: &dyn FaceReader,
-    clock: Clock,
+    (reader, clock, spent): (&dyn FaceReader, Clock, &mut Spent),
 ) -> Result<Progress<Picture>, AcquireError> {
     let patience = Duration::from_millis(machine.wake_at().ms_since(clock.now()));
     let frame = session.next(patience).map_err(AcquireError::Camera)?;
     let now = clock.now();
     match frame {
+        Some(Frame { grabbed, .. }) if watch.is_last(grabbed.fingerprint) => {
+            look::again(watch, now, &grabbed).map_err(AcquireError::Camera)?;
+            Ok(machine.wait(now))
+        }
         Some(Frame { taken_at, grabbed }) if machine.is_fresh(now, taken_at, grabbed.fingerprint) => {
+            let (fingerprint, stands_in) = (grabbed.fingerprint, grabbed.stands_in);
             let picture = match grabbed.pixels.picture() {
                 Ok(picture) => picture,
                 Err(error) => {
@@ -145,10 +187,20 @@ fn step(
                     return Ok(machine.wait(now));
                 }
             };
+            look::at_picture(watch, now, &picture, (fingerprint, stands_in)).map_err(AcquireError::Camera)?;
+            let decoded = clock.now();
+            spent.decode_ms += decoded.ms_since(now);
             let (faces, whole) = faces_of(&picture, machine.search(now), reader)?;
+            look::for_turned(watch, now, &picture, &faces, reader)
+                .map_err(AcquireError::Vision)?
+                .map_or(Ok(()), |fault| Err(AcquireError::Camera(fault.into())))?;
+            let found = clock.now();
             let seen = seen(&picture, &faces, machine.rule(), reader)?;
+            spent.detect_ms += found.ms_since(decoded);
+            spent.quality_ms += clock.now().ms_since(found);
+            spent.frames += 1;
             // What was found is as old as the search took; the frame was fresh when it was taken up.
-            Ok(machine.observe(now, Observation { taken_at, fingerprint: grabbed.fingerprint, whole, seen, frame: picture }))
+            Ok(machine.observe(now, Observation { taken_at, fingerprint, whole, seen, frame: picture }))
         }
         Some(_) | None => Ok(machine.wait(now)),
     }

@@ -7,6 +7,7 @@
 //! Not here: which frame is good (`capture-core`), and what is in it (`models`).
 
 pub mod device;
+pub mod look;
 mod pixels;
 pub mod playback;
 mod slot;
@@ -17,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use capture_core::{Fingerprint, Moment};
+use capture_core::{CameraFault, Fingerprint, Moment};
 use proto::v1::CameraState;
 use thiserror::Error;
 
@@ -51,6 +52,15 @@ pub enum CameraError {
     /// The driver refuses.
     #[error("the camera failed: {0}")]
     Failed(String),
+    /// It gives one picture again and again.
+    #[error("the camera shows one picture again and again")]
+    Frozen,
+    /// Its pictures are black.
+    #[error("the camera's pictures are black")]
+    Black,
+    /// Its pictures stand on their head.
+    #[error("the camera's pictures stand on their head")]
+    UpsideDown,
     /// The folder of pictures cannot be played.
     #[error("{}: expected {expected}", path.display())]
     Playback {
@@ -61,13 +71,23 @@ pub enum CameraError {
     },
 }
 
+impl From<CameraFault> for CameraError {
+    fn from(fault: CameraFault) -> Self {
+        match fault {
+            CameraFault::Frozen => Self::Frozen,
+            CameraFault::Black => Self::Black,
+            CameraFault::UpsideDown => Self::UpsideDown,
+        }
+    }
+}
+
 impl CameraError {
     /// Whether opening it again may help.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Absent(_) | Self::Busy | Self::Lost(_) | Self::Stalled(_) | Self::OpenTimeout(_) => true,
-            Self::Failed(_) | Self::Playback { .. } => false,
+            Self::Absent(_) | Self::Busy | Self::Lost(_) | Self::Stalled(_) | Self::OpenTimeout(_) | Self::Frozen => true,
+            Self::Black | Self::UpsideDown | Self::Failed(_) | Self::Playback { .. } => false,
         }
     }
 
@@ -75,7 +95,11 @@ impl CameraError {
     #[must_use]
     pub fn state(&self) -> CameraState {
         match self {
-            Self::Absent(_) | Self::Lost(_) | Self::Failed(_) | Self::Playback { .. } => CameraState::Absent,
+            Self::Absent(_) | Self::Failed(_) | Self::Playback { .. } => CameraState::Absent,
+            Self::Lost(_) => CameraState::Unplugged,
+            Self::Frozen => CameraState::Frozen,
+            Self::Black => CameraState::Black,
+            Self::UpsideDown => CameraState::UpsideDown,
             Self::Busy => CameraState::Busy,
             Self::Stalled(_) | Self::OpenTimeout(_) => CameraState::Stalled,
         }
@@ -89,6 +113,8 @@ pub struct Grabbed {
     pub fingerprint: Fingerprint,
     /// What it shows.
     pub pixels: Pixels,
+    /// Whether a picture stands in for a live scene, as in a playback: then it may stay the same.
+    pub stands_in: bool,
 }
 
 /// One frame with its time.

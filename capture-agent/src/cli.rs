@@ -1,6 +1,7 @@
 //! The command line.
 
 mod api_key;
+mod join;
 mod rehearse;
 mod run;
 
@@ -52,6 +53,31 @@ pub enum Action {
         /// Folder with device.toml, device.crt and ca.crt.
         #[arg(long, value_name = "FOLDER")]
         bundle: PathBuf,
+    },
+    /// Joins the center with a one-time code: makes the key, gets the certificate, writes the configuration. The same
+    /// command again goes on after an interruption.
+    Join {
+        /// Where the center lets devices join, https://host:port.
+        #[arg(long, value_name = "URL")]
+        center: String,
+        /// The code, as the center's operator read it out.
+        #[arg(long, value_name = "CODE", env = "COUNTERSIGN_AGENT_CODE", hide_env_values = true)]
+        code: String,
+    },
+    /// Renews the device's certificate now; the running agent does it by itself in time.
+    Renew,
+    /// Says in a few lines how this counter stands. Exit code 0 when the agent runs and nothing is wrong.
+    Status {
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Examines camera, light, models, processor, clock, line, certificate, lease, spool, disk and configuration, each with
+    /// what to do. Exit code 0 when all is in order, 10 when something should be looked at, 1 when something does not work.
+    Doctor {
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Verifies the person before the camera against a card, once.
     #[command(after_help = VERIFY_HELP)]

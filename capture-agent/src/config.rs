@@ -17,7 +17,12 @@ use models_core::{Component, FaceRule, Gate};
 use serde::Deserialize;
 use thiserror::Error;
 
+mod device;
+mod log;
+
 pub use center::{CenterConfig, EndpointConfig};
+pub use device::DeviceConfig;
+pub use log::{LogConfig, LogFormat};
 
 /// The shipped, commented configuration: the defaults.
 pub const SHIPPED: &str = include_str!("../agent.toml");
@@ -52,6 +57,8 @@ fn value(key: impl Into<String>, expected: impl Into<String>) -> ConfigError {
 pub struct Config {
     /// The center.
     pub center: CenterConfig,
+    /// The certificate and the machine.
+    pub device: DeviceConfig,
     /// The camera.
     pub camera: CameraConfig,
     /// Acquisition.
@@ -208,26 +215,6 @@ pub struct OutboxConfig {
     pub waiting_hours: u32,
 }
 
-/// Form of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// `[log]`: what is logged and how.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LogConfig {
-    /// Filter directives.
-    pub filter: String,
-    /// Form.
-    pub format: LogFormat,
-}
-
 impl AcquisitionConfig {
     /// The rule these values make for a recipe that fuses so many frames; checked by [`load`], but for the frames.
     #[must_use]
@@ -288,6 +275,7 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     check_gate("acquisition.floor", &config.acquisition.floor)?;
     config.acquisition.rule(1).checked().map_err(|error| value(format!("acquisition.{}", error.field), error.expected))?;
     center::check(&config.center)?;
+    config.device.check()?;
     check_camera(&config.camera)?;
     check_api(&config.api)?;
     let outbox = &config.outbox;

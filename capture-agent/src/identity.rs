@@ -2,10 +2,12 @@
 //!
 //! The Ed25519 key is made here by [`init`] and never leaves the state folder; it signs envelopes and proves
 //! the device in TLS. [`install`] takes the bundle the center gives back and checks that it is for this key.
+//! A certificate that ended is still an identity: it signs envelopes, and the next one is asked for with it ([`papers`]).
 //! Not here: the center's registry, which alone says what the device may do.
 
 mod bundle;
 mod key;
+pub mod papers;
 
 use std::path::{Path, PathBuf};
 
@@ -14,10 +16,12 @@ use thiserror::Error;
 
 pub use bundle::{CA_FILE, CERTIFICATE_FILE, REGISTRATION_FILE, Registration, install};
 pub use key::{DeviceKey, KEY_FILE};
+pub use papers::{Standing, Validity};
 
 use crate::{
     config,
     durable::{self, Readers, WriteError},
+    line::client::Credentials,
 };
 
 /// Name of the certificate request in the state folder.
@@ -30,7 +34,7 @@ pub enum IdentityError {
     #[error("{}: expected the device's key; make it with `capture-agent init`", .0.display())]
     NotInitialised(PathBuf),
     /// The center has issued nothing yet.
-    #[error("{}: expected what the center issued; send it {REQUEST_FILE} and take its answer in with `capture-agent install`", .0.display())]
+    #[error("{}: expected what the center issued; send it {REQUEST_FILE} and take its answer in with `capture-agent install`, or join with a code: `capture-agent join`", .0.display())]
     NotIssued(PathBuf),
     /// A file cannot be read.
     #[error("{}: could not be read", path.display())]
@@ -95,9 +99,23 @@ pub struct Identity {
     pub certificate_pem: String,
     /// The center's authority (PEM).
     pub ca_pem: String,
+    /// From when to when the certificate holds.
+    pub validity: Validity,
+    /// SHA-256 of the certificate.
+    pub certificate_sha256: [u8; 32],
+    /// The state folder it was read from.
+    pub dir: PathBuf,
 }
 
 impl Identity {
+    /// What connections are made with.
+    ///
+    /// # Errors
+    /// When the key cannot be encoded.
+    pub fn credentials(&self) -> Result<Credentials, IdentityError> {
+        Ok(Credentials { key_pem: self.key.pem()?, certificate_pem: self.certificate_pem.clone(), ca_pem: self.ca_pem.clone() })
+    }
+
     /// Reads and checks the identity in a state folder.
     ///
     /// # Errors

@@ -138,6 +138,24 @@ pub const PROBLEMS: &[Problem] = &[
         ["检查摄像头连线，再发送同一请求", "check the camera's cable, then send the same request again"],
     ),
     problem(
+        "camera_frozen",
+        503,
+        ["摄像头画面静止不变", "the camera's picture stands still"],
+        ["拔下摄像头再插上；关闭处理画面的程序", "unplug the camera and plug it in again; close programs that filter its picture"],
+    ),
+    problem(
+        "camera_black",
+        503,
+        ["摄像头画面全黑", "the camera's picture is black"],
+        ["取下镜头盖或增加照明；其间提供其他核验方式", "take the cover off the lens, or give light; offer another way meanwhile"],
+    ),
+    problem(
+        "camera_upside_down",
+        503,
+        ["摄像头装倒了", "the camera is upside down"],
+        ["把摄像头转正；其间提供其他核验方式", "mount the camera the right way up; offer another way meanwhile"],
+    ),
+    problem(
         "camera_failed",
         503,
         ["摄像头出错", "the camera failed"],

@@ -21,7 +21,7 @@ use crate::{
         Till,
         book::{Book, BookError},
     },
-    verify::Verifier,
+    verify::{INSTANCE_FILE, Verifier},
     web::{self, Token},
 };
 
@@ -29,6 +29,8 @@ use crate::{
 pub const ADDRESS_FILE: &str = "api.addr";
 /// Name of the file with the API's token.
 pub const TOKEN_FILE: &str = "api.token";
+/// Name of the file with the camera's state, as the running agent last saw it.
+pub const CAMERA_FILE: &str = "agent.camera";
 const LOCK_FILE: &str = "serve.lock";
 
 /// The agent cannot serve.
@@ -111,7 +113,10 @@ pub async fn serve(
         let till = Arc::clone(&till);
         async move { till.keep_looking().await }
     });
-    let reporting = tokio::spawn(async move { tokio::join!(verifier.keep_reporting(), verifier.keep_forwarding()) });
+    verifier.begin_instance().map_err(ServeError::Write)?;
+    let reporting = tokio::spawn(async move {
+        tokio::join!(verifier.keep_reporting(), verifier.keep_forwarding(), verifier.keep_watching_camera());
+    });
     let mut asked = stop.clone();
     let server = axum::serve(listener, app).with_graceful_shutdown(async move {
         let _ = asked.wait_for(|stop| *stop).await;
@@ -132,7 +137,7 @@ pub async fn serve(
     };
     reporting.abort();
     looking.abort();
-    for name in [ADDRESS_FILE, TOKEN_FILE] {
+    for name in [ADDRESS_FILE, CAMERA_FILE, INSTANCE_FILE, TOKEN_FILE] {
         let _ = fs::remove_file(dir.join(name));
     }
     info!("stopped");

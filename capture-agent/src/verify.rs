@@ -7,7 +7,10 @@
 mod alone;
 mod error;
 mod health;
+mod renewal;
+pub(crate) mod standing;
 mod state;
+mod watching;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -25,6 +28,9 @@ use tracing::{info, instrument};
 use zeroize::Zeroizing;
 
 pub use error::VerifyError;
+pub use renewal::RenewError;
+pub use standing::INSTANCE_FILE;
+use standing::Standing;
 pub use state::LineState;
 
 use crate::{
@@ -38,7 +44,7 @@ use crate::{
     identity::{Identity, IdentityError},
     lease::Lease,
     line::{
-        client::{CallError, CenterClient, Credentials, Patience, SetUpError},
+        client::{CallError, CenterClient, Patience, SetUpError},
         forwarder::Forwarder,
         spool::{CenterFacts, Entry, Kept, Spool, SpoolError},
     },
@@ -72,13 +78,13 @@ pub struct Verifier {
     /// How long an envelope may wait before this device answers nothing by itself any more, in hours.
     waiting_hours: u32,
     /// The device's certificate, as provisional receipts show it.
-    certificate_der: Vec<u8>,
+    certificate_der: Mutex<Vec<u8>>,
     /// Brings what waits to the center; nothing while the center's key is not known.
     forwarder: Option<Forwarder>,
     lease: Mutex<Option<Arc<Lease>>>,
     center: Mutex<Option<CenterFacts>>,
     policy: Mutex<Option<Arc<DevicePolicy>>>,
-    camera_state: Mutex<CameraState>,
+    standing: Arc<Standing>,
 }
 
 impl std::fmt::Debug for Verifier {
@@ -100,11 +106,7 @@ impl Verifier {
         reader: Arc<dyn FaceReader>,
         clock: Clock,
     ) -> Result<Self, StartError> {
-        let credentials = Credentials {
-            key_pem: identity.key.pem().map_err(StartError::Key)?,
-            certificate_pem: identity.certificate_pem.clone(),
-            ca_pem: identity.ca_pem.clone(),
-        };
+        let credentials = identity.credentials().map_err(StartError::Key)?;
         let client = CenterClient::new(&config.center, &credentials, clock).map_err(StartError::Client)?;
         let center = outbox.center().map_err(StartError::Outbox)?;
         let kept = outbox.policy().map_err(StartError::Outbox)?;
@@ -114,11 +116,12 @@ impl Verifier {
         let lease = identity.registration.policy_key.zip(lease).and_then(|(key, signed)| Lease::read(&signed, &key, device).ok());
         let forward = |key| Forwarder::new(Arc::clone(&outbox), client.clone(), key, clock);
         Ok(Self {
+            standing: Arc::new(Standing::new(&identity, &config.device, clock)),
             forwarder: identity.registration.policy_key.map(forward),
             lease: Mutex::new(lease.map(Arc::new)),
             degrade_after: Duration::from_millis(config.center.degrade_after_ms),
             waiting_hours: config.outbox.waiting_hours,
-            certificate_der: identity.certificate_der(),
+            certificate_der: Mutex::new(identity.certificate_der()),
             digest_key: identity.key.derived("request digests"),
             identity,
             outbox,
@@ -134,7 +137,6 @@ impl Verifier {
             wait_for: Duration::from_millis(config.camera.wait_for_ms),
             health_every: Duration::from_secs(config.center.health_every_s),
             center: Mutex::new(center),
-            camera_state: Mutex::new(CameraState::Unspecified),
         })
     }
 
@@ -180,7 +182,7 @@ impl Verifier {
     /// The camera's state, as last seen.
     #[must_use]
     pub fn camera_state(&self) -> CameraState {
-        *self.camera_state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.standing.camera_state()
     }
 
     /// What the center last said about itself.
@@ -285,16 +287,10 @@ impl Verifier {
 
     async fn acquire(&self, rule: AcquisitionRule, guide: Guide) -> Result<Capture, VerifyError> {
         let (camera, reader) = (Arc::clone(&self.camera), Arc::clone(&self.reader));
-        let (reopening, clock) = (self.reopening, self.clock);
-        let job = tokio::task::spawn_blocking(move || acquire::acquire(&camera, &*reader, &rule, reopening, clock, &*guide));
-        let outcome = job.await.map_err(|_| VerifyError::Internal("acquisition"))?;
-        let state = match &outcome {
-            Ok(_) => CameraState::Ready,
-            Err(acquire::AcquireError::Camera(error)) => error.state(),
-            Err(acquire::AcquireError::Vision(_)) => CameraState::Ready,
-        };
-        *self.camera_state.lock().unwrap_or_else(PoisonError::into_inner) = state;
-        outcome.map_err(VerifyError::Acquire)
+        let (reopening, clock, standing) = (self.reopening, self.clock, Arc::clone(&self.standing));
+        let report = move |state| standing.camera_is(state);
+        let job = tokio::task::spawn_blocking(move || acquire::acquire(&camera, &*reader, &rule, reopening, clock, (&*guide, &report)));
+        job.await.map_err(|_| VerifyError::Internal("acquisition"))?.map_err(VerifyError::Acquire)
     }
 
     async fn keep(&self, command: &VerifyCommand, captured_at_ms: i64, outcome: v1::capture::Outcome) -> Result<Kept, VerifyError> {

@@ -21,6 +21,7 @@ use axum::{
     middleware,
     response::{IntoResponse, Response},
 };
+use proto::v1::CameraState;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tracing::{Instrument, error, warn};
@@ -85,6 +86,20 @@ impl Api {
             Ok(Err(_)) => refusal("internal", "a part of the agent broke down: the request"),
             Err(_) => refusal("timed_out", "no answer within api.request_timeout_ms"),
         }
+    }
+}
+
+pub(crate) fn camera_word(state: CameraState) -> &'static str {
+    match state {
+        CameraState::Unspecified => "not_used_yet",
+        CameraState::Ready => "ready",
+        CameraState::Absent => "absent",
+        CameraState::Busy => "busy",
+        CameraState::Stalled => "stalled",
+        CameraState::Unplugged => "unplugged",
+        CameraState::Frozen => "frozen",
+        CameraState::Black => "black",
+        CameraState::UpsideDown => "upside_down",
     }
 }
 

@@ -13,6 +13,7 @@ pub mod enrol;
 mod flags;
 pub mod freshness;
 pub mod health;
+pub mod joining;
 mod judging;
 pub mod leases;
 pub mod person;

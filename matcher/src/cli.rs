@@ -11,7 +11,7 @@ use crate::{
     batch_command::BatchCommand,
     cases::{CasesCommand, OperatorsArgs},
     coverage::CoverageArgs,
-    device::IssueArgs,
+    device::{InviteArgs, IssueArgs},
     import::EnrolArgs,
     index_command::IndexCommand,
     init::InitArgs,
@@ -150,9 +150,20 @@ pub enum Command {
 pub enum DeviceCommand {
     /// Sign a device's certificate request and write its bundle
     Issue(IssueArgs),
-    /// List the devices of the registry
+    /// Make a code that one device may join with, once
+    Invite(InviteArgs),
+    /// List the devices of the registry, what they last said, and what to look at
     List {
         /// As one JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a device with its last health reports
+    Show {
+        /// Name of the device.
+        #[arg(value_name = "ID")]
+        device: String,
+        /// As one JSON object
         #[arg(long)]
         json: bool,
     },

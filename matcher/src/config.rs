@@ -20,6 +20,7 @@ use crate::{data_dir::DataDir, keys::source::KeySource};
 mod batch;
 mod cases;
 mod identification;
+mod joining;
 mod overload;
 mod receipts;
 mod store;
@@ -28,6 +29,7 @@ mod tampering;
 pub use batch::BatchConfig;
 pub use cases::CasesConfig;
 pub use identification::IdentificationConfig;
+pub use joining::JoiningConfig;
 pub use overload::OverloadConfig;
 pub use receipts::{PublishedConfig, ReceiptsConfig};
 pub use store::StoreConfig;
@@ -66,6 +68,8 @@ pub struct Config {
     pub freshness: FreshnessConfig,
     /// Devices.
     pub devices: DevicesConfig,
+    /// Letting devices join.
+    pub joining: JoiningConfig,
     /// Making agents' templates again.
     pub recheck: RecheckConfig,
     /// Keys.
@@ -150,6 +154,8 @@ pub struct FreshnessConfig {
 pub struct DevicesConfig {
     /// How long a device's certificate holds, in days.
     pub certificate_days: u32,
+    /// How long after its end a certificate may still be renewed, in days.
+    pub renew_late_days: u32,
 }
 
 /// Settings of making agents' templates again.
@@ -348,6 +354,8 @@ impl Config {
         within("freshness.past_max_seconds", freshness.past_max_seconds, 1..=86_400)?;
         within("freshness.future_max_seconds", freshness.future_max_seconds, 0..=3_600)?;
         within("devices.certificate_days", self.devices.certificate_days, 1..=3_650)?;
+        within("devices.renew_late_days", self.devices.renew_late_days, 0..=3_650)?;
+        self.joining.check()?;
         self.store.check()?;
         within("keys.spool_days", self.keys.spool_days, 1..=3_650)?;
         within("audit.checkpoint_seconds", self.audit.checkpoint_seconds, 1..=3_600)?;

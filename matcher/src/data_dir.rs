@@ -154,6 +154,12 @@ impl DataDir {
         self.0.join("published.addr")
     }
 
+    /// Address that devices join at, while the server that started last runs.
+    #[must_use]
+    pub fn joining_address(&self) -> PathBuf {
+        self.0.join("joining.addr")
+    }
+
     /// Address of the server that started last, while it runs.
     #[must_use]
     pub fn serve_address(&self) -> PathBuf {

@@ -2,12 +2,14 @@
 //!
 //! A device makes its key and a certificate request; here the request is signed, the device entered in the
 //! registry, and a bundle written that holds all it needs to find and trust the center. The private key
-//! never comes here.
+//! never comes here. [`invite`] makes a code instead, with which a device does the same over the network.
+
+pub mod health;
+mod invite;
 
 use std::{io, path::PathBuf};
 
 use clap::{Args, ValueEnum};
-use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -19,6 +21,8 @@ use crate::{
     policy::PolicyKey,
     store::{Device, DeviceRole, Store, StoreError, TimeMs},
 };
+
+pub use invite::{InviteArgs, Invited, invite};
 
 /// Arguments of `matcher device issue`.
 #[derive(Debug, Clone, Args)]
@@ -104,6 +108,9 @@ pub enum DeviceError {
     /// There is no such device.
     #[error("there is no device {0}")]
     Unknown(String),
+    /// The authority's certificate is none.
+    #[error("the authority's certificate is not in order")]
+    Authority,
     /// The certificate cannot be made.
     #[error(transparent)]
     Pki(PkiError),
@@ -162,53 +169,9 @@ pub async fn revoke(store: &dyn Store, id: &str, now: TimeMs) -> Result<(), Devi
     if found { Ok(()) } else { Err(DeviceError::Unknown(id.to_owned())) }
 }
 
-/// The registry as a table.
-#[must_use]
-pub fn table(devices: &[Device]) -> String {
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED);
-    table.set_header(["device", "institution", "counter", "role", "certificate until", "state"]);
-    for row in devices.iter().map(Row::from) {
-        let state = row.revoked_at.map_or_else(|| "in use".to_owned(), |at| format!("revoked {at}"));
-        let role = row.role.to_possible_value().map(|role| role.get_name().to_owned()).unwrap_or_default();
-        table.add_row([row.device, row.institution, row.counter, role, row.certificate_expires_at, state]);
-    }
-    table.to_string()
-}
-
-/// The registry as one JSON array.
-///
-/// # Errors
-/// When it cannot be encoded, which does not happen with these types.
-pub fn json(devices: &[Device]) -> serde_json::Result<String> {
-    serde_json::to_string_pretty(&devices.iter().map(Row::from).collect::<Vec<_>>())
-}
-
-#[derive(Debug, Serialize)]
-struct Row {
-    device: String,
-    institution: String,
-    counter: String,
-    role: Role,
-    issued_at: String,
-    certificate_expires_at: String,
-    certificate_sha256: String,
-    revoked_at: Option<String>,
-}
-
-impl From<&Device> for Row {
-    fn from(device: &Device) -> Self {
-        Self {
-            device: device.id.clone(),
-            institution: device.institution.clone(),
-            counter: device.counter.clone(),
-            role: device.role.into(),
-            issued_at: time(device.issued_at),
-            certificate_expires_at: time(device.certificate_expires_at),
-            certificate_sha256: hex(&device.certificate_sha256),
-            revoked_at: device.revoked_at.map(time),
-        }
-    }
+/// The word of a role.
+fn role_word(role: Role) -> String {
+    role.to_possible_value().map(|role| role.get_name().to_owned()).unwrap_or_default()
 }
 
 fn registered(id: String, args: &IssueArgs, certificate: &DeviceCertificate, now: TimeMs) -> Device {
@@ -265,35 +228,11 @@ fn time(at: TimeMs) -> String {
 mod tests {
     use super::*;
 
-    fn device() -> Device {
-        Device {
-            id: "till-1".into(),
-            institution: "P330200001".into(),
-            counter: "1".into(),
-            role: DeviceRole::Enrolment,
-            public_key: [1; 32],
-            certificate_sha256: [0xab; 32],
-            certificate_expires_at: 1_800_000_000_000,
-            issued_at: 1_700_000_000_000,
-            revoked_at: Some(1_750_000_000_000),
-        }
-    }
-
     #[test]
     fn names_are_what_an_envelope_can_carry() {
         assert!(name("P330200001.till_1-a").is_ok());
         for bad in ["", "till 1", "tíll", "a/b", &"x".repeat(65)] {
             assert!(name(bad).is_err(), "{bad:?}");
         }
-    }
-
-    #[test]
-    fn the_registry_is_listed_for_people_and_programs() {
-        let table = table(&[device()]);
-        assert!(table.contains("till-1") && table.contains("enrolment") && table.contains("revoked 2025-06-15T"), "{table}");
-        let json: serde_json::Value = serde_json::from_str(&json(&[device()]).unwrap()).unwrap();
-        assert_eq!(json[0]["device"], "till-1");
-        assert_eq!(json[0]["certificate_expires_at"], "2027-01-15T08:00:00Z");
-        assert_eq!(json[0]["certificate_sha256"], "ab".repeat(32));
     }
 }

@@ -165,9 +165,16 @@ async fn devices((dir, config): &(DataDir, Config), command: &DeviceCommand) -> 
             Ok(out::line(&format!("Device {} may call; its bundle is in {}", device.id, args.out.display()))?)
         }
         DeviceCommand::List { json } => {
-            let devices = store.devices().await?;
-            let text = if *json { device::json(&devices)? } else { device::table(&devices) };
+            let rows = device::health::rows(store.as_ref(), System.now_ms()).await?;
+            let text = if *json { device::health::json(&rows)? } else { device::health::list(&rows) };
             Ok(out::line(&text)?)
+        }
+        DeviceCommand::Invite(args) => {
+            let invited = device::invite(dir, store.as_ref(), args, System.now_ms()).await?;
+            Ok(out::line(&if args.json { serde_json::to_string(&invited)? } else { invited.text() })?)
+        }
+        DeviceCommand::Show { device: id, json } => {
+            Ok(out::line(&device::health::show(store.as_ref(), id, *json, System.now_ms()).await?)?)
         }
         DeviceCommand::Revoke { device: id } => {
             device::revoke(store.as_ref(), id, System.now_ms()).await?;

@@ -31,6 +31,7 @@ use crate::{
         callers::Callers,
         freshness::Freshness,
         health::Health,
+        joining::{Joining, Terms},
         receipts::{Issuer, Receipts},
         recheck::Rechecker,
         retention::Retainer,
@@ -44,7 +45,13 @@ use crate::{
     durable,
     feature_models::{FeatureModels, FeatureModelsError},
     grpc::{
-        Gate, deferred::Deferrals, device::Devices, enrolment::Enrolments, lease::LeaseFront, listener::Listener, receipt::ReceiptFront,
+        Gate,
+        deferred::Deferrals,
+        device::Devices,
+        enrolment::Enrolments,
+        lease::LeaseFront,
+        listener::{Callers as ByCertificate, Listener},
+        receipt::ReceiptFront,
         verification::Verifications,
     },
     index_command::{self, IndexCommandError},
@@ -59,6 +66,7 @@ use crate::{
 };
 
 mod jobs;
+mod joining;
 mod late;
 
 pub use late::runner;
@@ -68,6 +76,7 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Messages about receipts are names and numbers.
 const RECEIPT_MESSAGE_LEN_MAX: usize = 4 * 1024;
 const HEADER_LIST_LEN_MAX: u32 = 16 * 1024;
+const JOINING_ENDS_WITHIN: Duration = Duration::from_secs(3);
 
 /// A server that cannot start, or that broke off.
 #[derive(Debug, Error)]
@@ -157,6 +166,7 @@ pub struct Bound {
     address: AddressFile,
     published: web::Bound,
     published_address: AddressFile,
+    joining: Option<joining::Bound>,
 }
 
 #[derive(Clone)]
@@ -187,16 +197,16 @@ pub async fn bind(dir: &DataDir, config: &Config) -> Result<Bound, ServeError> {
     let services = services(dir, config, Arc::clone(&tls)).await?;
     let listen = config.server.listen;
     let no_port = |source| ServeError::Listen { address: listen, source };
-    let listener = Listener::bind(listen, config.server.connections_max, Arc::clone(&tls), config.server.handshake_timeout())
-        .await
-        .map_err(no_port)?;
+    let (places, handshake) = (config.server.connections_max, config.server.handshake_timeout());
+    let listener = Listener::bind(listen, places, Arc::clone(&tls), ByCertificate::Counters, handshake).await.map_err(no_port)?;
     let address = listener.address().map_err(no_port)?;
     let keys = web::keys::router(Arc::clone(&services.receipt_keys), Arc::new(System), config.receipts.overlap().publish_ahead_ms);
     let published = &config.published;
+    let joining = joining::Bound::bind(dir, config, Arc::clone(&tls)).await?;
     let published = web::Bound::bind(tls, published.listen, published.connections_max, keys).await.map_err(ServeError::Publish)?;
     let published_address = AddressFile::write(dir.published_address(), published.address())?;
     let address = AddressFile::write(dir.serve_address(), address)?;
-    Ok(Bound { services, listener, config: config.server.clone(), address, published, published_address })
+    Ok(Bound { services, listener, config: config.server.clone(), address, published, published_address, joining })
 }
 
 /// A file with the address of a listener, while it is open.
@@ -235,6 +245,12 @@ impl Bound {
         self.published_address.address
     }
 
+    /// The address that devices join at, where this server lets them.
+    #[must_use]
+    pub fn joining_address(&self) -> Option<SocketAddr> {
+        self.joining.as_ref().map(|joining| joining.address.address)
+    }
+
     /// The policies this server works by, so that a test need not wait until it looks.
     #[must_use]
     pub fn policies(&self) -> Arc<Policies> {
@@ -254,10 +270,16 @@ impl Bound {
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
         let (stopped, stopping) = oneshot::channel::<()>();
         let publishing = tokio::spawn(self.published.run(async { drop(stopping.await) }));
+        let (joined, joining_stops) = oneshot::channel::<()>();
+        let (app, port) = (self.services.devices.joining.clone(), self.address.address.port());
+        let joining = self.joining.map(|joining| tokio::spawn(joining.run(app, port, joining_stops)));
         let done = serve(self.services, self.listener, &self.config, stop).await;
-        drop(stopped);
-        // It ends by itself, soon.
+        drop((stopped, joined));
+        // They end by themselves, soon.
         let _ = publishing.await;
+        if let Some(joining) = joining {
+            let _ = tokio::time::timeout(JOINING_ENDS_WITHIN, joining).await;
+        }
         self.address.remove();
         self.published_address.remove();
         done
@@ -348,6 +370,8 @@ async fn services(dir: &DataDir, config: &Config, tls: Arc<ServerTls>) -> Result
     let gate = Gate::new(queue, Arc::clone(&callers), config.server.request_timeout());
     let admission = Admission { store: Arc::clone(&center.store), opening: Arc::clone(&opening), surroundings: Arc::new(System), callers };
     let health = Health { admission: admission.clone(), policies: Arc::clone(&center.policies) };
+    let terms = Terms { certificate_days: config.devices.certificate_days, renew_late_days: config.devices.renew_late_days };
+    let joining = Joining::new(admission.clone(), dir.clone(), terms);
     let freshness = freshness(config.freshness);
     let networks = Networks::new(manifest, config.models.cache_dir());
     let enrolments = Enrolments::new(center.clone(), admission.clone(), freshness, networks.clone(), gate.clone());
@@ -387,7 +411,7 @@ async fn services(dir: &DataDir, config: &Config, tls: Arc<ServerTls>) -> Result
         enrolments,
         deferrals,
         leases,
-        devices: Devices { app: health, gate },
+        devices: Devices { app: health, joining, gate },
         receipts,
         receipt_keys,
         jobs,

@@ -27,6 +27,7 @@ pub mod live;
 pub mod policies;
 pub mod proxies;
 pub mod receipts;
+pub mod registry;
 pub mod retention;
 pub mod sql;
 pub mod subjects;
@@ -422,6 +423,7 @@ pub trait Store:
     + Policies
     + proxies::Proxies
     + receipts::Receipts
+    + registry::Registry
     + retention::Retention
     + Subjects
     + Send

@@ -1,4 +1,4 @@
-//! TLS of the two listeners: the server's certificate, and whose certificates are asked of counters.
+//! TLS of the listeners: the server's certificate, and whose certificates are asked of counters.
 //!
 //! The files are looked at again while the center serves, so that a renewed certificate or a rolled-over authority is
 //! taken up without a restart: connections that stand keep what they began with. Files that do not fit together change
@@ -67,6 +67,7 @@ pub struct ServerTls {
 struct Current {
     counters: Arc<ServerConfig>,
     published: Arc<ServerConfig>,
+    joining: Arc<ServerConfig>,
 }
 
 impl std::fmt::Debug for ServerTls {
@@ -96,6 +97,13 @@ impl ServerTls {
     #[must_use]
     pub fn for_published(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner).published)
+    }
+
+    /// For devices that join: no certificate is asked for, and the authority is shown, so that a device can hold it against
+    /// its code.
+    #[must_use]
+    pub fn for_joining(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner).joining)
     }
 
     /// Looks at the files again.
@@ -164,7 +172,11 @@ impl Files {
         let published = builder(&provider)?.with_no_client_auth();
         let mut published = published.with_single_cert(self.chain()?, self.key()?).map_err(TlsError::Server)?;
         published.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Current { counters: Arc::new(counters), published: Arc::new(published) })
+        let joining = builder(&provider)?.with_no_client_auth();
+        let shown = [self.chain()?, certificates(&self.authority.0, &self.authority.1)?].concat();
+        let mut joining = joining.with_single_cert(shown, self.key()?).map_err(TlsError::Server)?;
+        joining.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(Current { counters: Arc::new(counters), published: Arc::new(published), joining: Arc::new(joining) })
     }
 
     fn chain(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {

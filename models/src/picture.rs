@@ -187,6 +187,13 @@ impl Picture {
         Ok(Self { width, height, pixels })
     }
 
+    /// The picture turned by 180 degrees.
+    #[must_use]
+    pub fn turned(&self) -> Self {
+        let pixels = self.pixels.as_chunks::<3>().0.iter().rev().flatten().copied().collect();
+        Self { width: self.width, height: self.height, pixels }
+    }
+
     /// Width in pixels.
     #[must_use]
     pub fn width(&self) -> u32 {

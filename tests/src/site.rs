@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use crate::{
+    clock::Clock,
     power_cut::Disk,
     process::{Server, binary, run},
 };
@@ -22,6 +23,7 @@ pub struct Site {
     root: PathBuf,
     center_disk: Option<Disk>,
     counter_disk: Option<Disk>,
+    clock: Option<Clock>,
 }
 
 impl Site {
@@ -34,13 +36,20 @@ impl Site {
         for folder in ["center", "counter", "before-the-camera", "exchange"] {
             fs::create_dir_all(root.join(folder))?;
         }
-        Ok(Self { root, center_disk: None, counter_disk: None })
+        Ok(Self { root, center_disk: None, counter_disk: None, clock: None })
     }
 
     /// Lets the center and the counter run on disks that lose what was not fsynced.
     #[must_use]
     pub fn on_disks(mut self, center: Option<Disk>, counter: Option<Disk>) -> Self {
         (self.center_disk, self.counter_disk) = (center, counter);
+        self
+    }
+
+    /// Lets everything run under a clock that can be set.
+    #[must_use]
+    pub fn under_clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
         self
     }
 
@@ -72,6 +81,9 @@ impl Site {
         if let Some(disk) = &self.center_disk {
             disk.under(&mut command)?;
         }
+        if let Some(clock) = &self.clock {
+            clock.under(&mut command)?;
+        }
         Ok(command)
     }
 
@@ -96,6 +108,9 @@ impl Site {
         }
         if let Some(disk) = &self.counter_disk {
             disk.under(&mut command)?;
+        }
+        if let Some(clock) = &self.clock {
+            clock.under(&mut command)?;
         }
         Ok(command)
     }
@@ -132,6 +147,24 @@ impl Site {
         run(&mut self.agent(&["install", "--bundle", &bundle])?).map(drop)
     }
 
+    /// Invites a counter and gives the code.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub fn invite_counter(&self, institution: &str, counter: &str) -> Result<String> {
+        let arguments = ["device", "invite", "--institution", institution, "--counter", counter, "--json"];
+        let invited: Value = serde_json::from_str(&run(&mut self.matcher(&arguments)?)?)?;
+        Ok(invited.get("code").and_then(Value::as_str).context("no code")?.to_owned())
+    }
+
+    /// Where devices join, while the center runs.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn joining_address(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.center_folder().join("joining.addr"))?.trim().to_owned())
+    }
+
     /// `matcher enrol` of cards and photos (paths of pictures).
     ///
     /// # Errors
@@ -161,6 +194,7 @@ impl Site {
         let mut command = self.matcher(&["serve"])?;
         command.env("COUNTERSIGN_MATCHER__SERVER__LISTEN", listen);
         command.env("COUNTERSIGN_MATCHER__PUBLISHED__LISTEN", "127.0.0.1:0");
+        command.env("COUNTERSIGN_MATCHER__JOINING__LISTEN", "127.0.0.1:0");
         Server::start(&mut command, &self.log("center"))
     }
 
@@ -169,7 +203,18 @@ impl Site {
     /// # Errors
     /// When it does not come up.
     pub fn start_counter(&self, center: &str) -> Result<Counter> {
+        self.start_counter_with(center, &[])
+    }
+
+    /// Starts the counter's agent with settings, as `TABLE__KEY` and value.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn start_counter_with(&self, center: &str, settings: &[(&str, &str)]) -> Result<Counter> {
         let mut command = self.agent(&["serve"])?;
+        for (key, value) in settings {
+            command.env(format!("COUNTERSIGN_AGENT__{key}"), value);
+        }
         command.env("COUNTERSIGN_AGENT__CENTER__ADDRESS", center);
         let server = Server::start(&mut command, &self.log("counter"))?;
         let token = fs::read_to_string(self.counter_folder().join("api.token"))?.trim().to_owned();

@@ -276,6 +276,7 @@ impl Place {
         let settings = [
             ("SERVER__LISTEN", listen),
             ("PUBLISHED__LISTEN", "127.0.0.1:0"),
+            ("JOINING__LISTEN", "127.0.0.1:0"),
             ("OVERLOAD__DEVICE_PER_SECOND", "100000"),
             ("OVERLOAD__DEVICE_BURST", "100000"),
             ("RECHECK__HERE", "false"),

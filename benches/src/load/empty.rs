@@ -6,7 +6,11 @@
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Result;
-use matcher::{data_dir::DataDir, grpc::listener::Listener, tls::ServerTls};
+use matcher::{
+    data_dir::DataDir,
+    grpc::listener::{Callers, Listener},
+    tls::ServerTls,
+};
 use proto::{
     MESSAGE_LEN_MAX,
     v1::{
@@ -34,7 +38,7 @@ impl VerificationService for Empty {
 pub async fn serve(folder: &Path) -> Result<()> {
     let tls = Arc::new(ServerTls::load(&DataDir::new(folder))?);
     let listen: SocketAddr = ([127, 0, 0, 1], 0).into();
-    let listener = Listener::bind(listen, 4096, tls, Duration::from_secs(5)).await?;
+    let listener = Listener::bind(listen, 4096, tls, Callers::Counters, Duration::from_secs(5)).await?;
     crate::print(&format!("listening on https://{}\n", listener.address()?))?;
     let service = VerificationServiceServer::new(Empty).max_decoding_message_size(MESSAGE_LEN_MAX);
     // As the center is set up.

@@ -3,10 +3,12 @@
 //! Here: [`acquisition`] (frames in, one instruction at a time out, then the best samples or the reason there are
 //! none), [`transaction`] (what may happen at a counter from opening to refund), [`degraded`] (what is answered while
 //! the line is down), [`line`] (which way to the center is taken), [`request`] (the checked words of a request:
-//! transaction, attempt, scene, identifier) and [`moment`] (time, which is always passed in). Not here: cameras,
-//! networks, files, clocks.
+//! transaction, attempt, scene, identifier), [`camera_watch`] (frozen, black, on its head), [`clock_watch`] (a date that
+//! was set back) and [`moment`] (time, which is always passed in). Not here: cameras, networks, files, clocks.
 
 pub mod acquisition;
+pub mod camera_watch;
+pub mod clock_watch;
 pub mod degraded;
 pub mod line;
 pub mod moment;
@@ -16,6 +18,8 @@ pub mod transaction;
 pub use acquisition::{
     Acquisition, AcquisitionFailure, AcquisitionRule, Fingerprint, GoodFrame, Instruction, Observation, Progress, Search, Seen,
 };
+pub use camera_watch::{CameraFault, CameraWatch, Glance, Sight, WatchRule};
+pub use clock_watch::ClockWatch;
 pub use moment::Moment;
 pub use request::{
     Attempt, Consent, DocumentKind, DocumentNumber, FieldError, IdentifierKind, IdentifierNumber, Notice, Operator, PersonName, Region,

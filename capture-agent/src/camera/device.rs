@@ -108,7 +108,7 @@ impl Grabber for Opened {
         let buffer = self.0.frame().map_err(|error| CameraError::Lost(error.to_string()))?;
         let mut hasher = DefaultHasher::new();
         hasher.write(buffer.buffer());
-        Ok(Grabbed { fingerprint: Fingerprint(hasher.finish()), pixels: pixels(&buffer) })
+        Ok(Grabbed { fingerprint: Fingerprint(hasher.finish()), pixels: pixels(&buffer), stands_in: false })
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! The folder is read anew at each opening, so that changing its content (or a symbolic link to it) changes
 //! who stands at the counter. Pictures are played in the order of their names, each for one frame, unless a
-//! `playback.toml` beside them says otherwise; the last one goes on as new frames. A playback can also stall
-//! or be unplugged at its end, as cameras do.
+//! `playback.toml` beside them says otherwise; the last one goes on as new frames. A playback can also stall,
+//! freeze or be unplugged at its end, and be absent or busy from the start, as cameras are.
 
 use std::{
     fs,
@@ -34,11 +34,30 @@ enum AtEnd {
     Stall,
     /// The error of a camera that was unplugged.
     Unplug,
+    /// The last frame, as the very same one.
+    Freeze,
+    /// The last picture to the last pixel, as frames of their own: no sensor does that.
+    Copy,
+}
+
+/// How opening ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Opens {
+    /// It plays.
+    #[default]
+    Well,
+    /// There is no camera.
+    Absent,
+    /// Another program has it.
+    Busy,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Timings {
+    #[serde(default)]
+    opens: Opens,
     #[serde(default)]
     at_end: AtEnd,
     #[serde(default, rename = "picture")]
@@ -109,6 +128,11 @@ fn timed(path: &Path) -> Result<(Vec<(String, Duration)>, AtEnd), CameraError> {
     let text = fs::read_to_string(path).map_err(|error| wrong(path, format!("a readable file: {error}")))?;
     let timings: Timings =
         toml::from_str(&text).map_err(|error| wrong(path, format!("at_end and [[picture]] tables: {}", error.message())))?;
+    match timings.opens {
+        Opens::Well => {}
+        Opens::Absent => return Err(CameraError::Absent("the playback has none".into())),
+        Opens::Busy => return Err(CameraError::Busy),
+    }
     let mut entries = Vec::with_capacity(timings.pictures.len());
     for picture in timings.pictures {
         if picture.file.contains(['/', '\\']) || !(1..=600_000).contains(&picture.duration_ms) {
@@ -146,7 +170,9 @@ impl Grabber for Playing {
         let playing = self.pictures.iter().find(|scene| due < scene.ends);
         let scene = match (playing, self.at_end) {
             (Some(scene), _) => scene,
-            (None, AtEnd::Repeat) => self.pictures.last().ok_or(CameraError::Lost("nothing to play".into()))?,
+            (None, AtEnd::Repeat | AtEnd::Freeze | AtEnd::Copy) => {
+                self.pictures.last().ok_or(CameraError::Lost("nothing to play".into()))?
+            }
             (None, AtEnd::Stall) => {
                 stop.wait();
                 return Err(CameraError::Lost("the playback stalled".into()));
@@ -154,6 +180,8 @@ impl Grabber for Playing {
             (None, AtEnd::Unplug) => return Err(CameraError::Lost("the playback was unplugged".into())),
         };
         self.frames += 1;
-        Ok(Grabbed { fingerprint: Fingerprint(u64::from(self.frames)), pixels: Pixels::Encoded(Arc::clone(&scene.bytes)) })
+        let stands_in = playing.is_some() || self.at_end == AtEnd::Repeat;
+        let number = if playing.is_none() && self.at_end == AtEnd::Freeze { u64::MAX } else { u64::from(self.frames) };
+        Ok(Grabbed { fingerprint: Fingerprint(number), pixels: Pixels::Encoded(Arc::clone(&scene.bytes)), stands_in })
     }
 }

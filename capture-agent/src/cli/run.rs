@@ -7,7 +7,7 @@ use clap::CommandFactory;
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use tracing::warn;
 
-use super::{Action, Cli, VerifyArgs};
+use super::{Action, Cli, VerifyArgs, join};
 use crate::{
     camera::{Camera, device},
     clock::Clock,
@@ -62,6 +62,10 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
     match cli.action {
         Action::Init => init(&dir),
         Action::Install { bundle } => install(&dir, &bundle),
+        Action::Join { center, code } => join::join(&dir, &center, &code),
+        Action::Renew => join::renew(&dir),
+        Action::Status { json } => join::status(&dir, json),
+        Action::Doctor { json } => join::doctor(&dir, json),
         Action::Verify(args) => verify(&dir, args),
         Action::Serve => serve(&dir),
         Action::Rehearse(args) => super::rehearse::run(&dir, &args),
@@ -181,7 +185,7 @@ fn serve(dir: &Path) -> anyhow::Result<u8> {
     Ok(exit::DONE)
 }
 
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime could not be started")
 }
 

@@ -1,6 +1,6 @@
 //! What the center issues for a device: a folder with `device.toml`, `device.crt` and `ca.crt`.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use ed25519_dalek::VerifyingKey;
 use proto::envelope::OpeningPublicKey;
@@ -11,8 +11,11 @@ use rustls::{
 };
 use serde::Deserialize;
 
-use super::{DeviceKey, Identity, IdentityError, read_text};
-use crate::durable::{self, Readers};
+use super::{DeviceKey, Identity, IdentityError, Validity, papers, read_text};
+use crate::{
+    clock::Clock,
+    durable::{self, Readers},
+};
 
 /// What the registry has for the device.
 pub const REGISTRATION_FILE: &str = "device.toml";
@@ -75,6 +78,10 @@ impl Registration {
 /// When the bundle is incomplete, malformed, for another key or another device.
 pub fn install(dir: &Path, bundle: &Path) -> Result<Registration, IdentityError> {
     let offered = read(bundle, DeviceKey::read(dir)?)?;
+    if offered.validity.until_ms < Clock::start().date_ms() {
+        let (path, reason) = (bundle.join(CERTIFICATE_FILE), "it has expired".to_owned());
+        return Err(IdentityError::Untrusted { path, reason });
+    }
     let present = dir.join(REGISTRATION_FILE);
     if present.exists() {
         let present = Registration::parse(&present, &read_text(&present)?)?;
@@ -95,15 +102,26 @@ pub(super) fn read(folder: &Path, key: DeviceKey) -> Result<Identity, IdentityEr
     let [registration, certificate, ca] = [REGISTRATION_FILE, CERTIFICATE_FILE, CA_FILE].map(|name| folder.join(name));
     let registration = Registration::parse(&registration, &read_text(&registration)?)?;
     let (certificate_pem, ca_pem) = (read_text(&certificate)?, read_text(&ca)?);
-    let certificate_der = one_certificate(&certificate, &certificate_pem)?;
-    let parsed =
-        ParsedCertificate::try_from(&certificate_der).map_err(|_| IdentityError::malformed(&certificate, "a certificate (PEM)"))?;
+    let (validity, certificate_sha256) = check(&key, (&certificate, &certificate_pem), (&ca, &ca_pem))?;
+    Ok(Identity { key, registration, certificate_pem, ca_pem, validity, certificate_sha256, dir: folder.to_owned() })
+}
+
+/// Checks that a certificate is for a key and by one of the authorities, at whatever time it holds.
+pub(super) fn check(
+    key: &DeviceKey,
+    (certificate, certificate_pem): (&Path, &str),
+    (ca, ca_pem): (&Path, &str),
+) -> Result<(Validity, [u8; 32]), IdentityError> {
+    let malformed = || IdentityError::malformed(certificate, "a certificate (PEM)");
+    let der = one_certificate(certificate, certificate_pem)?;
+    let parsed = ParsedCertificate::try_from(&der).map_err(|_| malformed())?;
     // The subject's key information of an Ed25519 certificate ends with the 32 bytes of the key.
     if !parsed.subject_public_key_info().ends_with(key.public().as_bytes()) {
-        return Err(IdentityError::ForeignCertificate(certificate));
+        return Err(IdentityError::ForeignCertificate(certificate.to_owned()));
     }
-    check_trust(&certificate, &certificate_der, certificates(&ca, &ca_pem)?)?;
-    Ok(Identity { key, registration, certificate_pem, ca_pem })
+    let validity = Validity::of(&der).ok_or_else(malformed)?;
+    check_trust(certificate, &der, certificates(ca, ca_pem)?, &validity)?;
+    Ok((validity, papers::sha256(&der)))
 }
 
 fn one_certificate(path: &Path, pem: &str) -> Result<CertificateDer<'static>, IdentityError> {
@@ -117,7 +135,12 @@ fn certificates(path: &Path, pem: &str) -> Result<Vec<CertificateDer<'static>>, 
     found.ok_or_else(|| IdentityError::malformed(path, "certificates (PEM)"))
 }
 
-fn check_trust(path: &Path, certificate: &CertificateDer<'_>, authorities: Vec<CertificateDer<'static>>) -> Result<(), IdentityError> {
+fn check_trust(
+    path: &Path,
+    certificate: &CertificateDer<'_>,
+    authorities: Vec<CertificateDer<'static>>,
+    validity: &Validity,
+) -> Result<(), IdentityError> {
     let untrusted = |reason: String| IdentityError::Untrusted { path: path.to_owned(), reason };
     let mut roots = RootCertStore::empty();
     for authority in authorities {
@@ -126,7 +149,9 @@ fn check_trust(path: &Path, certificate: &CertificateDer<'_>, authorities: Vec<C
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().map_err(|error| untrusted(error.to_string()))?;
-    verifier.verify_client_cert(certificate, &[], UnixTime::now()).map_err(|error| untrusted(error.to_string()))?;
+    // Whether it holds now is a state that passes, not a fault of the bundle.
+    let when = UnixTime::since_unix_epoch(Duration::from_secs(validity.nearest_s(Clock::start().date_ms())));
+    verifier.verify_client_cert(certificate, &[], when).map_err(|error| untrusted(error.to_string()))?;
     Ok(())
 }
 

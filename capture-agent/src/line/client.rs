@@ -14,10 +14,10 @@ use backon::{ExponentialBuilder, Retryable};
 use capture_core::line::Way;
 use proto::v1::{
     ConfirmReceiptRequest, ConfirmReceiptResponse, DeferredEnvelope, Envelope, FetchLeaseRequest, FetchLeaseResponse, FetchPolicyRequest,
-    FetchPolicyResponse, ReportHealthRequest, ReportHealthResponse, ReverseReceiptRequest, ReverseReceiptResponse, SignedAcknowledgement,
-    VerifyRequest, VerifyResponse, deferred_service_client::DeferredServiceClient, device_service_client::DeviceServiceClient,
-    lease_service_client::LeaseServiceClient, receipt_service_client::ReceiptServiceClient,
-    verification_service_client::VerificationServiceClient,
+    FetchPolicyResponse, RenewCertificateRequest, RenewCertificateResponse, ReportHealthRequest, ReportHealthResponse,
+    ReverseReceiptRequest, ReverseReceiptResponse, SignedAcknowledgement, VerifyRequest, VerifyResponse,
+    deferred_service_client::DeferredServiceClient, device_service_client::DeviceServiceClient, lease_service_client::LeaseServiceClient,
+    receipt_service_client::ReceiptServiceClient, verification_service_client::VerificationServiceClient,
 };
 use thiserror::Error;
 use tonic::{Code, Request, Status, transport::Channel};
@@ -79,6 +79,7 @@ pub enum Patience {
 #[derive(Debug, Clone)]
 pub struct CenterClient {
     ways: Arc<Ways>,
+    config: CenterConfig,
     call_timeout: Duration,
     retry_for: Duration,
     retry_pause: Duration,
@@ -92,10 +93,30 @@ impl CenterClient {
     pub fn new(config: &CenterConfig, credentials: &Credentials, clock: Clock) -> Result<Self, SetUpError> {
         Ok(Self {
             ways: Arc::new(Ways::new(config, credentials, clock)?),
+            config: config.clone(),
             call_timeout: config.call_timeout(),
             retry_for: Duration::from_millis(config.retry_for_ms),
             retry_pause: Duration::from_millis(config.retry_pause_ms),
         })
+    }
+
+    /// Makes calls with other credentials from now on: the certificate was renewed.
+    ///
+    /// # Errors
+    /// When they cannot be used; those before stay.
+    pub fn replace_credentials(&self, credentials: &Credentials) -> Result<(), SetUpError> {
+        self.ways.replace_credentials(&self.config, credentials)
+    }
+
+    /// Asks for the next certificate, once.
+    ///
+    /// # Errors
+    /// When the center does not answer, refuses, or fails.
+    pub async fn renew_certificate(&self, request: RenewCertificateRequest) -> Result<RenewCertificateResponse, CallError> {
+        self.once(request, async |channel, request| {
+            DeviceServiceClient::new(channel).max_decoding_message_size(proto::MESSAGE_LEN_MAX).renew_certificate(request).await
+        })
+        .await
     }
 
     /// Sends one envelope and repeats it, unchanged, while no answer comes.

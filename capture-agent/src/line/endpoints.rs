@@ -77,19 +77,33 @@ pub(super) struct Ways {
 #[derive(Debug)]
 struct Connection {
     name: String,
-    endpoint: Endpoint,
-    channel: Mutex<Channel>,
+    address: String,
+    server_name: String,
+    /// How it is made, and as it stands.
+    made: Mutex<(Endpoint, Channel)>,
+}
+
+impl Connection {
+    fn made(&self) -> MutexGuard<'_, (Endpoint, Channel)> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes it anew; calls under way go on over the one before.
+    fn replace(&self, endpoint: Endpoint) {
+        let channel = endpoint.connect_lazy();
+        *self.made() = (endpoint, channel);
+    }
 }
 
 impl Ways {
     /// Prepares the connections; each is made with its first call. Must be called within a tokio runtime.
     pub(super) fn new(config: &CenterConfig, credentials: &Credentials, clock: Clock) -> Result<Self, SetUpError> {
         let ways = config.endpoints().into_iter().map(|endpoint| {
-            let name = endpoint.name;
-            let made = connect(&endpoint.address, &endpoint.server_name, config, credentials);
+            let (name, address, server_name) = (endpoint.name, endpoint.address, endpoint.server_name);
+            let made = connect(&address, &server_name, config, credentials);
             let endpoint = made.map_err(|source| SetUpError::Transport { endpoint: name.clone(), source })?;
-            let channel = Mutex::new(endpoint.connect_lazy());
-            Ok(Connection { name, endpoint, channel })
+            let channel = endpoint.connect_lazy();
+            Ok(Connection { name, address, server_name, made: Mutex::new((endpoint, channel)) })
         });
         let ways: Vec<Connection> = ways.collect::<Result<_, SetUpError>>()?;
         let known = Mutex::new(Endpoints::new(LineRule { steady_ms: config.return_after_ms, ..LineRule::default() }, ways.len()));
@@ -107,7 +121,16 @@ impl Ways {
     /// The connection of an endpoint.
     pub(super) fn channel(&self, endpoint: usize) -> Option<Channel> {
         let way = self.ways.get(endpoint)?;
-        Some(way.channel.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        Some(way.made().1.clone())
+    }
+
+    /// Makes all connections anew for other credentials.
+    pub(super) fn replace_credentials(&self, config: &CenterConfig, credentials: &Credentials) -> Result<(), SetUpError> {
+        for way in &self.ways {
+            let made = connect(&way.address, &way.server_name, config, credentials);
+            way.replace(made.map_err(|source| SetUpError::Transport { endpoint: way.name.clone(), source })?);
+        }
+        Ok(())
     }
 
     pub(super) fn count(&self) -> usize {
@@ -139,7 +162,8 @@ impl Ways {
         if heard == Heard::Silent
             && let Some(way) = self.ways.get(endpoint)
         {
-            *way.channel.lock().unwrap_or_else(PoisonError::into_inner) = way.endpoint.connect_lazy();
+            let endpoint = way.made().0.clone();
+            way.replace(endpoint);
         }
         if let (Some(before), Some(after)) = (self.ways.get(before), self.ways.get(after))
             && before.name != after.name

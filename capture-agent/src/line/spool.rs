@@ -11,6 +11,7 @@
 
 mod center;
 mod forward;
+mod holdings;
 mod schema;
 
 use std::{
@@ -26,6 +27,7 @@ use thiserror::Error;
 
 pub use center::CenterFacts;
 pub use forward::{Given, Provisional, Put, Waiting};
+pub use holdings::Holdings;
 
 use crate::config::OutboxConfig;
 

@@ -96,7 +96,8 @@ impl Verifier {
         let time = self.known_time();
         let receipt = self.provisional_form(command, &lease, &kept, time.date_ms);
         let Some((form, disposition)) = receipt else { return Err(VerifyError::Internal("the envelope's header")) };
-        let (key, certificate) = (self.identity.key.signing().clone(), self.certificate_der.clone());
+        let (key, certificate) =
+            (self.identity.key.signing().clone(), self.certificate_der.lock().unwrap_or_else(PoisonError::into_inner).clone());
         let now_ms = self.clock.date_ms();
         let (serial, number) = (lease.terms.serial.clone(), form.jti.clone());
         let provided = self

@@ -87,6 +87,9 @@ fn camera_code(error: &CameraError) -> &'static str {
         CameraError::Busy => "camera_busy",
         CameraError::Lost(_) => "camera_lost",
         CameraError::Stalled(_) | CameraError::OpenTimeout(_) => "camera_stalled",
+        CameraError::Frozen => "camera_frozen",
+        CameraError::Black => "camera_black",
+        CameraError::UpsideDown => "camera_upside_down",
         CameraError::Failed(_) => "camera_failed",
         CameraError::Playback { .. } => "playback_unreadable",
     }

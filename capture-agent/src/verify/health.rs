@@ -12,15 +12,21 @@ use tracing::{info, warn};
 
 use super::{Verifier, VerifyError};
 use crate::{
+    doctor,
+    durable::WriteError,
     line::{
         client::CallError,
-        spool::{CenterFacts, SpoolError},
+        spool::{CenterFacts, Holdings, Spool, SpoolError},
     },
     policy::{DevicePolicy, PolicyError},
 };
 
 /// An offset of the clocks beyond this is worth a line in the log, in milliseconds.
 const CLOCK_OFFSET_LOGGED_MS: u64 = 2_000;
+/// How often the machine's clocks are looked at.
+const LOOK_AT_CLOCKS: Duration = Duration::from_secs(5);
+/// Changes are reported at most this often.
+const SOONEST: Duration = Duration::from_secs(1);
 /// A center that did not answer is asked again after this long.
 const WHEN_UNREACHABLE: Duration = Duration::from_secs(5);
 
@@ -52,13 +58,17 @@ impl Verifier {
     /// # Errors
     /// When the center does not answer, or its answer cannot be used.
     pub async fn report_health(&self) -> Result<CenterFacts, HealthError> {
-        let sent_at_ms = self.clock.date_ms();
+        let holdings = self.with_outbox(Spool::holdings).await.map_err(HealthError::Outbox)?;
+        let state = self.standing.wire(&holdings, self.findings(&holdings));
+        let told_step_ms = state.clock_step_ms;
+        let (sent_at, sent_at_ms) = (self.clock.now(), self.clock.date_ms());
         let report = ReportHealthRequest {
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             feature_models: vec![self.reader.feature_model().to_string()],
             camera: self.camera_state().into(),
             device_clock_ms: sent_at_ms,
-            unanswered_envelopes: self.waiting().await.map_err(HealthError::Outbox)?,
+            unanswered_envelopes: holdings.waiting,
+            state: Some(state),
         };
         let answer = self.client.report_health(report).await.map_err(HealthError::Call)?;
         let installed = &self.identity.registration.device;
@@ -69,6 +79,7 @@ impl Verifier {
         if facts.clock_offset_ms.unsigned_abs() > CLOCK_OFFSET_LOGGED_MS {
             warn!(clock.offset_ms = facts.clock_offset_ms, "this machine's clock differs from the center's");
         }
+        self.standing.reported(facts.clock_offset_ms, self.clock.now().ms_since(sent_at), told_step_ms);
         let kept = facts.clone();
         self.with_outbox(move |outbox| {
             outbox.advance_to(answer.next_sequence)?;
@@ -107,7 +118,10 @@ impl Verifier {
         let mut reachable = None;
         loop {
             let pause = if reachable == Some(true) { self.health_every } else { self.health_every.min(WHEN_UNREACHABLE) };
-            tokio::time::sleep(pause).await;
+            self.wait_for_report(pause).await;
+            if let Err(error) = self.renew_when_due().await {
+                warn!(error = &error as &dyn std::error::Error, "the certificate could not be renewed");
+            }
             match self.report_health().await {
                 Ok(facts) => {
                     if reachable.replace(true) == Some(false) {
@@ -125,6 +139,46 @@ impl Verifier {
             }
             self.prune().await;
         }
+    }
+
+    /// Waits for the next report's time, or until the center should hear of something; looks at the clocks meanwhile.
+    async fn wait_for_report(&self, pause: Duration) {
+        let waiting = async {
+            tokio::time::sleep(pause.min(SOONEST)).await;
+            self.standing.changed().await;
+        };
+        let looking = async {
+            loop {
+                tokio::time::sleep(LOOK_AT_CLOCKS).await;
+                self.standing.look_at_clocks();
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = waiting => {}
+            () = looking => {}
+        }
+    }
+
+    /// What is not in order and costs nothing to find out, as `check:word`.
+    fn findings(&self, holdings: &Holdings) -> Vec<String> {
+        let facts = doctor::facts::Cheap {
+            now_ms: self.clock.date_ms(),
+            clock_offset_ms: self.center().map(|facts| facts.clock_offset_ms),
+            validity: Some(self.validity()),
+            holdings: Some(*holdings),
+            config: self.standing.config().clone(),
+            dir: self.standing.dir().to_owned(),
+        };
+        doctor::words(&doctor::cheap(&facts))
+    }
+
+    /// Gives this running agent a name of its own, by which the center tells it from another with the same key.
+    ///
+    /// # Errors
+    /// When the state folder cannot be written.
+    pub fn begin_instance(&self) -> Result<(), WriteError> {
+        self.standing.begin()
     }
 
     /// Forwards what waits for as long as the agent runs.

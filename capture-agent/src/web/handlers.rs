@@ -10,7 +10,6 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post},
 };
-use proto::v1::CameraState;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -173,7 +172,7 @@ async fn health(State(api): State<Api>) -> Response {
         (Ok(line), Ok((open_transactions, untold_settlements))) => Json(Health {
             device: verifier.device().to_owned(),
             agent_version: env!("CARGO_PKG_VERSION"),
-            camera: camera_word(verifier.camera_state()),
+            camera: super::camera_word(verifier.camera_state()),
             center_known: center.is_some(),
             policy_version: center.map(|facts| facts.policy_version),
             unanswered_envelopes: line.waiting,
@@ -183,15 +182,5 @@ async fn health(State(api): State<Api>) -> Response {
         })
         .into_response(),
         (Err(error), _) | (_, Err(error)) => failed(&error),
-    }
-}
-
-fn camera_word(state: CameraState) -> &'static str {
-    match state {
-        CameraState::Unspecified => "not_used_yet",
-        CameraState::Ready => "ready",
-        CameraState::Absent => "absent",
-        CameraState::Busy => "busy",
-        CameraState::Stalled => "stalled",
     }
 }

@@ -16,8 +16,9 @@ use proto::{
     envelope::{OpeningKey, Parsed},
     v1::{
         BodyKind, Capture, ConfirmReceiptRequest, ConfirmReceiptResponse, Decision, DeferredEnvelope, DevicePolicy, Disposition, Envelope,
-        FetchPolicyRequest, FetchPolicyResponse, FindReceiptRequest, FindReceiptResponse, ReportHealthRequest, ReportHealthResponse,
-        ReverseReceiptRequest, ReverseReceiptResponse, SignedPolicy, VerifyRequest, VerifyResponse,
+        FetchPolicyRequest, FetchPolicyResponse, FindReceiptRequest, FindReceiptResponse, RenewCertificateRequest,
+        RenewCertificateResponse, ReportHealthRequest, ReportHealthResponse, ReverseReceiptRequest, ReverseReceiptResponse, SignedPolicy,
+        VerifyRequest, VerifyResponse,
         capture::Outcome,
         deferred_service_server::DeferredServiceServer,
         device_service_server::{DeviceService, DeviceServiceServer},
@@ -55,6 +56,8 @@ pub(crate) struct Records {
     pub(crate) health: Vec<ReportHealthRequest>,
     pub(crate) confirmed: Vec<ConfirmReceiptRequest>,
     pub(crate) reversed: Vec<ReverseReceiptRequest>,
+    /// Certificates that were asked for.
+    pub(crate) renewals: usize,
     answers: HashMap<(String, u32), (Vec<u8>, VerifyResponse)>,
     faults: VecDeque<Fault>,
     lease: Option<(u32, i64)>,
@@ -66,7 +69,7 @@ pub(crate) struct Records {
 }
 
 pub(crate) struct Center {
-    pub(crate) authority: Authority,
+    pub(crate) authority: Arc<Authority>,
     pub(crate) opening_key: Arc<OpeningKey>,
     pub(crate) records: Arc<Mutex<Records>>,
     /// The server's own threads, so that stopping it cuts its connections as killing it would.
@@ -78,6 +81,7 @@ pub(crate) struct Center {
 struct Service {
     opening_key: Arc<OpeningKey>,
     device: VerifyingKey,
+    authority: Arc<Authority>,
     records: Arc<Mutex<Records>>,
 }
 
@@ -95,7 +99,7 @@ impl Center {
             next_sequence: 1,
         };
         let records = Arc::new(Mutex::new(Records { facts, ..Records::default() }));
-        Self { authority: Authority::new(), opening_key, records, running: None, address: None }
+        Self { authority: Arc::new(Authority::new()), opening_key, records, running: None, address: None }
     }
 
     pub(crate) fn folder(&self) -> Folder {
@@ -120,7 +124,8 @@ impl Center {
         };
         let address = incoming.local_addr().unwrap();
         let device = folder.identity().key.public();
-        let service = Service { opening_key: Arc::clone(&self.opening_key), device, records: Arc::clone(&self.records) };
+        let (authority, records) = (Arc::clone(&self.authority), Arc::clone(&self.records));
+        let service = Service { opening_key: Arc::clone(&self.opening_key), device, authority, records };
         let server = Server::builder()
             .tls_config(tls)
             .unwrap()
@@ -133,6 +138,11 @@ impl Center {
         self.running = Some(runtime);
         self.address = Some(address);
         format!("https://{address}")
+    }
+
+    /// Where it serves, or served last.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.address
     }
 
     pub(crate) async fn stop(&mut self) {
@@ -260,6 +270,13 @@ impl VerificationService for Service {
 impl DeviceService for Service {
     async fn fetch_policy(&self, _: Request<FetchPolicyRequest>) -> Result<Response<FetchPolicyResponse>, Status> {
         Ok(Response::new(FetchPolicyResponse { policy: self.records.lock().unwrap().policy.clone() }))
+    }
+
+    async fn renew_certificate(&self, request: Request<RenewCertificateRequest>) -> Result<Response<RenewCertificateResponse>, Status> {
+        let mut records = self.records.lock().unwrap();
+        records.renewals += 1;
+        let certificate_pem = self.authority.issue(&request.into_inner().csr_pem);
+        Ok(Response::new(RenewCertificateResponse { certificate_pem, authority_pem: self.authority.pem.clone() }))
     }
 
     async fn report_health(&self, request: Request<ReportHealthRequest>) -> Result<Response<ReportHealthResponse>, Status> {

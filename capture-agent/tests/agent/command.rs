@@ -21,7 +21,7 @@ fn binary(dir: &Path) -> Command {
     command
 }
 
-async fn run(dir: &Path, args: &str) -> Output {
+pub(crate) async fn run(dir: &Path, args: &str) -> Output {
     let mut command = binary(dir);
     command.args(args.split(' '));
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()

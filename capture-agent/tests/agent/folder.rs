@@ -51,13 +51,18 @@ pub(crate) struct Folder {
     pub(crate) dir: TempDir,
     pub(crate) pictures: TempDir,
     pub(crate) bundle: TempDir,
+    longer: std::cell::Cell<bool>,
 }
 
 impl Folder {
     /// Makes the folder, and its bundle; installs nothing yet.
     pub(crate) fn made(authority: &Authority, opening_key: &OpeningPublicKey) -> Self {
-        let folder =
-            Self { dir: tempfile::tempdir().unwrap(), pictures: tempfile::tempdir().unwrap(), bundle: tempfile::tempdir().unwrap() };
+        let folder = Self {
+            dir: tempfile::tempdir().unwrap(),
+            pictures: tempfile::tempdir().unwrap(),
+            bundle: tempfile::tempdir().unwrap(),
+            longer: false.into(),
+        };
         identity::init(folder.path()).unwrap();
         let request = fs::read_to_string(folder.path().join(identity::REQUEST_FILE)).unwrap();
         let hex: String = opening_key.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -94,6 +99,13 @@ impl Folder {
              [acquisition]\ndeadline_ms = 1000\nframe_gap_ms = 10\nrelax_after_ms = 300\nstall_after_ms = 600\nstale_after_ms = 5000\n{more}",
             self.pictures.path().display()
         );
+        let text = if self.longer.get() {
+            text.replace("deadline_ms = 1000", "deadline_ms = 6000")
+                .replace("stall_after_ms = 600", "stall_after_ms = 2000")
+                .replace("frame_interval_ms = 5\n", "frame_interval_ms = 33\n")
+        } else {
+            text
+        };
         fs::write(self.path().join(config::FILE), text).unwrap();
         config::load(self.path()).unwrap()
     }
@@ -103,6 +115,30 @@ impl Folder {
         let mut ppm = b"P6\n320 240\n255\n".to_vec();
         ppm.extend(std::iter::repeat_n(colour, 320 * 240).flatten());
         fs::write(self.pictures.path().join("a.ppm"), ppm).unwrap();
+    }
+
+    /// Puts a picture before the camera whose upper half is of one colour and whose lower half of another; a face that stands on
+    /// its head, where `below` is one.
+    pub(crate) fn show_turned(&self, below: [u8; 3], above: [u8; 3]) {
+        let mut ppm = b"P6\n320 240\n255\n".to_vec();
+        ppm.extend(std::iter::repeat_n(above, 320 * 120).flatten());
+        ppm.extend(std::iter::repeat_n(below, 320 * 120).flatten());
+        fs::write(self.pictures.path().join("a.ppm"), ppm).unwrap();
+    }
+
+    /// Lets acquisition go on for as long as it ships with.
+    pub(crate) fn longer(&self) {
+        self.longer.set(true);
+    }
+
+    /// Opening the camera ends so.
+    pub(crate) fn opens(&self, how: &str) {
+        fs::write(self.pictures.path().join("playback.toml"), format!("opens = \"{how}\"\n")).unwrap();
+    }
+
+    /// The camera is in order again.
+    pub(crate) fn cure(&self) {
+        let _ = fs::remove_file(self.pictures.path().join("playback.toml"));
     }
 
     /// What comes after the picture.

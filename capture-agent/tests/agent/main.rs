@@ -6,13 +6,16 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod alone;
+mod camera;
 mod center;
 mod command;
+mod device;
 mod eyes;
 mod faults;
 mod folder;
 mod http;
 mod policy;
 mod rehearse;
+mod thief;
 mod till;
 mod verify;

@@ -217,7 +217,7 @@ async fn a_camera_that_stalls_or_is_unplugged_is_an_error_within_its_bound() {
     let folder = center.folder();
     let agent = agent(&folder, &center.start(&folder), "");
     folder.show(NOBODY);
-    for (end, code, state) in [("stall", "camera_stalled", CameraState::Stalled), ("unplug", "camera_lost", CameraState::Absent)] {
+    for (end, code, state) in [("stall", "camera_stalled", CameraState::Stalled), ("unplug", "camera_lost", CameraState::Unplugged)] {
         folder.at_end(end);
         let started = std::time::Instant::now();
         refused(ask(&agent, &command("T1", "100")).await, code);

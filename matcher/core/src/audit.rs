@@ -23,6 +23,10 @@ words! {
     AuditAction {
         /// A device was let in, or its certificate renewed.
         DeviceIssued = "device_issued",
+        /// A code was handed out that a device may join with.
+        DeviceInvited = "device_invited",
+        /// A code was tried wrongly, or after its time.
+        InvitationTried = "invitation_tried",
         /// A device was put out.
         DeviceRevoked = "device_revoked",
         /// A reference was written.

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod birth;
 pub mod decision;
 pub mod deferred;
+pub mod device_health;
 pub mod dry_run;
 pub mod evidence;
 pub mod flag;
@@ -33,6 +34,7 @@ pub use decision::{
     ReferenceState, Scene, Verdict, Way, decide, judge, told,
 };
 pub use deferred::{Doubt, JobKind, JobState, RetryRule, UploadRefusal};
+pub use device_health::Suspicion;
 pub use flag::{FlagKind, flags_for};
 pub use identifier::{Identifier, IdentifierError, IdentifierKind, LookupKey, Region};
 pub use policy::{AttackRule, Basis, Mode, Policy, PolicyError, ScenePolicy};

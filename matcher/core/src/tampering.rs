@@ -22,6 +22,12 @@ words! {
         LeaseOverrun = "lease_overrun",
         /// A capture says that it is older than what came before it.
         ClockSetBack = "clock_set_back",
+        /// A device's clock jumped between two health reports, or the device noticed a step back itself (`device_health`).
+        ClockMoved = "clock_moved",
+        /// Two agents work with one device's key (`device_health`).
+        KeyCopied = "key_copied",
+        /// An envelope was altered on its way, or is another device's than the connection's.
+        EnvelopeAltered = "envelope_altered",
         /// A provisional receipt does not belong to the capture it came with.
         ReceiptAltered = "receipt_altered",
     }

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use ed25519_dalek::VerifyingKey;
+use matcher_core::tampering::TamperingReason;
 use proto::envelope::{Authentic, EnvelopeError, Opened, Parsed};
 use thiserror::Error;
 
@@ -125,14 +126,25 @@ impl Admission {
         let (transaction, attempt) = (&parsed.header().transaction, parsed.header().attempt);
         let found = self.store.device_and_answer(certificate_sha256, transaction, attempt).await.map_err(AdmissionError::Store)?;
         let (device, answer) = found.ok_or(AdmissionError::UnknownDevice)?;
-        let (request, authentic) = authenticate(self.let_in(device)?, parsed)?;
-        match answer {
-            Some(record) if record.request_digest == request.digest => Ok(Admitted::Answered(Box::new(record))),
-            Some(record) => {
+        let device = self.let_in(device)?;
+        let opened = match authenticate(device.clone(), parsed) {
+            Ok((request, authentic)) => match answer {
+                Some(record) => Ok((request, Err(record))),
+                None => self.open(authentic).map(|opened| (request, Ok(opened))),
+            },
+            Err(error) => Err(error),
+        };
+        let (request, opened) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return Err(self.suspected(&device, error).await),
+        };
+        match opened {
+            Err(record) if record.request_digest == request.digest => Ok(Admitted::Answered(Box::new(record))),
+            Err(record) => {
                 self.note_refused(&request).await;
                 Err(self.request_reused(&request, &record).await)
             }
-            None => Ok(Admitted::New(Box::new(request), self.open(authentic)?)),
+            Ok(opened) => Ok(Admitted::New(Box::new(request), opened)),
         }
     }
 
@@ -164,6 +176,23 @@ impl Admission {
                 Err(AdmissionError::SequenceReused)
             }
         }
+    }
+
+    /// Flags an envelope that was altered on its way or is another device's, once for a device and day.
+    pub(super) async fn suspected(&self, device: &Device, error: AdmissionError) -> AdmissionError {
+        if !is_tampering(&error) {
+            return error;
+        }
+        match self.flag_envelope(device).await {
+            Ok(()) => error,
+            Err(error) => AdmissionError::Store(error),
+        }
+    }
+
+    /// Flags a device that brings envelopes which no agent of ours makes.
+    pub(super) async fn flag_envelope(&self, device: &Device) -> Result<(), StoreError> {
+        let now = self.surroundings.now_ms();
+        self.raise(flags::of_device(TamperingReason::EnvelopeAltered, device, now)).await
     }
 
     /// Flags a second capture under one request.
@@ -202,6 +231,30 @@ impl Admission {
         let unknown = || AdmissionError::Envelope(EnvelopeError::UnknownRecipient(name.clone()));
         let key = self.opening.find(name).ok_or_else(unknown)?;
         authentic.open(&key).map_err(AdmissionError::Envelope)
+    }
+}
+
+/// Whether no agent of ours, and no line that fails, makes such an envelope.
+fn is_tampering(error: &AdmissionError) -> bool {
+    match error {
+        AdmissionError::ForeignEnvelope
+        | AdmissionError::Envelope(EnvelopeError::BadSignature | EnvelopeError::DoesNotOpen | EnvelopeError::DigestDiffers) => true,
+        AdmissionError::Envelope(
+            EnvelopeError::Malformed { .. }
+            | EnvelopeError::NotAMessage(_)
+            | EnvelopeError::UnknownRecipient(_)
+            | EnvelopeError::NoRandomness
+            | EnvelopeError::DoesNotSeal,
+        )
+        | AdmissionError::NoCertificate
+        | AdmissionError::UnknownDevice
+        | AdmissionError::Revoked
+        | AdmissionError::Role(_)
+        | AdmissionError::DeviceKey
+        | AdmissionError::RequestReused
+        | AdmissionError::EnvelopeUsed
+        | AdmissionError::SequenceReused
+        | AdmissionError::Store(_) => false,
     }
 }
 

@@ -129,6 +129,9 @@ impl Intake {
             return self.give_up(items, &error);
         }
         items = self.open(items).await;
+        if let Err(error) = self.flag_tampering(device, &items).await {
+            return self.give_up(items, &error);
+        }
         match self.history.ages().await {
             Ok(ages) => self.prepare(&mut items, &ages).await,
             Err(error) => return self.give_up(items, &error),
@@ -143,6 +146,13 @@ impl Intake {
             Answered { device: item.device, sequence: item.sequence, digest: item.digest, taken, at }
         };
         items.into_iter().map(answered).collect()
+    }
+
+    /// Flags whoever brings what was altered or is another device's, once for a device and day.
+    async fn flag_tampering(&self, device: &Device, items: &[Item]) -> Result<(), StoreError> {
+        use UploadRefusal::{BadSignature, DoesNotOpen, ForeignDevice};
+        let altered = |item: &Item| matches!(&item.stage, Stage::Done(Taken::Refused(refused)) if matches!(refused.reason, BadSignature | DoesNotOpen | ForeignDevice));
+        if items.iter().any(altered) { self.admission.flag_envelope(device).await } else { Ok(()) }
     }
 
     /// All that is not settled is to come again.

@@ -3,7 +3,7 @@
 use matcher_core::{FlagKind, evidence::operators::Tally, tampering::TamperingReason};
 use sha2::{Digest, Sha256};
 
-use crate::store::{Flag, RecordId, TimeMs, Verification};
+use crate::store::{Device, Flag, RecordId, TimeMs, Verification};
 
 use super::admission::Request;
 
@@ -90,6 +90,12 @@ pub(super) fn of_pattern(tally: &Tally, now: TimeMs) -> Flag {
         identifier_masked: String::new(),
         reason: String::new(),
     }
+}
+
+/// Something about a device that no honest one does. The same of a device and day is one flag.
+pub(super) fn of_device(reason: TamperingReason, device: &Device, now: TimeMs) -> Flag {
+    let day = now.div_euclid(86_400_000).to_be_bytes();
+    tampering(&Sign { reason, institution: &device.institution, device: &device.id, transaction: "", episode: &day }, now)
 }
 
 /// An id that follows from what a flag is about.

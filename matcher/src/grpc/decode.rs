@@ -11,7 +11,7 @@ use proto::{SAMPLE_LEN_MAX, v1};
 use crate::{
     app::{
         enrol::{EnrolCommand, IDENTIFIERS_MAX, PhotoFacts},
-        health::{Camera, Report},
+        health::{Camera, DeviceState, Report},
         sample::Sample,
         verify::{Capture, Outcome, Probe, Proxy},
     },
@@ -19,7 +19,7 @@ use crate::{
     store::TimeMs,
 };
 
-use super::field::{FieldError, known, numbers, share, text, wrong};
+use super::field::{FieldError, known, name, numbers, share, text, wrong};
 
 /// The largest enrolment photo, in bytes: with its envelope it stays below the largest message.
 const PHOTO_LEN_MAX: usize = 200_000;
@@ -152,15 +152,60 @@ pub fn report(message: v1::ReportHealthRequest) -> Result<Report, FieldError> {
     Ok(Report {
         agent_version,
         feature_models: message.feature_models.iter().enumerate().map(model).collect::<Result<_, _>>()?,
-        camera: match known("camera", message.camera, "CAMERA_STATE_READY, _ABSENT, _BUSY, _STALLED")? {
-            v1::CameraState::Unspecified => Camera::Unknown,
-            v1::CameraState::Ready => Camera::Ready,
-            v1::CameraState::Absent => Camera::Absent,
-            v1::CameraState::Busy => Camera::Busy,
-            v1::CameraState::Stalled => Camera::Stalled,
-        },
+        camera: camera("camera", message.camera)?,
         device_clock: message.device_clock_ms,
         unanswered_envelopes: message.unanswered_envelopes,
+        instance: message.state.as_ref().map(instance).transpose()?.flatten(),
+        clock_step_ms: message.state.as_ref().map_or(0, |state| state.clock_step_ms),
+        state: message.state.map(device_state).transpose()?,
+    })
+}
+
+fn camera(field: &str, state: i32) -> Result<Camera, FieldError> {
+    const KNOWN: &str = "CAMERA_STATE_READY, _ABSENT, _BUSY, _STALLED, _UNPLUGGED, _FROZEN, _BLACK, _UPSIDE_DOWN";
+    Ok(match known(field, state, KNOWN)? {
+        v1::CameraState::Unspecified => Camera::Unknown,
+        v1::CameraState::Ready => Camera::Ready,
+        v1::CameraState::Absent => Camera::Absent,
+        v1::CameraState::Busy => Camera::Busy,
+        v1::CameraState::Stalled => Camera::Stalled,
+        v1::CameraState::Unplugged => Camera::Unplugged,
+        v1::CameraState::Frozen => Camera::Frozen,
+        v1::CameraState::Black => Camera::Black,
+        v1::CameraState::UpsideDown => Camera::UpsideDown,
+    })
+}
+
+fn instance(state: &v1::DeviceState) -> Result<Option<[u8; 16]>, FieldError> {
+    if state.instance.is_empty() {
+        return Ok(None);
+    }
+    <[u8; 16]>::try_from(state.instance.as_slice()).map(Some).map_err(|_| wrong("state.instance", "16 bytes, or none"))
+}
+
+fn device_state(state: v1::DeviceState) -> Result<DeviceState, FieldError> {
+    let v1::DeviceState { camera_faults, findings, .. } = &state;
+    if camera_faults.len() > 16 {
+        return Err(wrong("state.camera_faults", format!("at most 16, got {}", camera_faults.len())));
+    }
+    if findings.len() > 16 {
+        return Err(wrong("state.findings", format!("at most 16, got {}", findings.len())));
+    }
+    let faults = camera_faults.iter().enumerate();
+    let faults = faults.map(|(i, faults)| Ok((camera(&format!("state.camera_faults[{i}].state"), faults.state)?, faults.count)));
+    let findings = findings.iter().enumerate().map(|(i, finding)| name(&format!("state.findings[{i}]"), finding.clone()));
+    Ok(DeviceState {
+        started_at: state.started_at_ms,
+        clock_offset_ms: state.clock_offset_ms,
+        round_trip_ms: state.round_trip_ms,
+        spool_bytes: state.spool_bytes,
+        spool_oldest: state.spool_oldest_ms,
+        next_sequence: state.next_sequence,
+        certificate_expires_at: state.certificate_expires_at_ms,
+        disk_free_bytes: state.disk_free_bytes,
+        camera_faults: faults.collect::<Result<_, FieldError>>()?,
+        camera_since: state.camera_since_ms,
+        findings: findings.collect::<Result<_, _>>()?,
     })
 }
 

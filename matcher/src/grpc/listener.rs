@@ -1,4 +1,4 @@
-//! Connections by mutual TLS, of which only so many are open at once.
+//! Connections by TLS, of which only so many are open at once.
 //!
 //! Each accepted connection holds a place until it is closed. When none is free the next ones wait in the
 //! operating system's queue: a flood of connections costs a bounded amount of memory.
@@ -27,12 +27,22 @@ use crate::tls::ServerTls;
 /// Wait after a connection that could not be accepted.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Whose certificate is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Callers {
+    /// Counters', by the center's authorities.
+    Counters,
+    /// Nobody's: those who come have none that holds.
+    Joining,
+}
+
 /// A bound listener with a limited number of places.
 #[derive(Debug)]
 pub struct Listener {
     inner: TcpListener,
     places: Arc<Semaphore>,
     tls: Arc<ServerTls>,
+    callers: Callers,
     handshake_timeout: Duration,
 }
 
@@ -41,9 +51,15 @@ impl Listener {
     ///
     /// # Errors
     /// When the address cannot be had.
-    pub async fn bind(address: SocketAddr, connections_max: usize, tls: Arc<ServerTls>, handshake_timeout: Duration) -> io::Result<Self> {
+    pub async fn bind(
+        address: SocketAddr,
+        connections_max: usize,
+        tls: Arc<ServerTls>,
+        callers: Callers,
+        handshake_timeout: Duration,
+    ) -> io::Result<Self> {
         let inner = TcpListener::bind(address).await?;
-        Ok(Self { inner, places: Arc::new(Semaphore::new(connections_max)), tls, handshake_timeout })
+        Ok(Self { inner, places: Arc::new(Semaphore::new(connections_max)), tls, callers, handshake_timeout })
     }
 
     /// The address in use.
@@ -81,7 +97,11 @@ impl Listener {
         connection: Connection,
         sender: mpsc::Sender<io::Result<TlsStream<Connection>>>,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let (acceptor, timeout) = (TlsAcceptor::from(self.tls.for_counters()), self.handshake_timeout);
+        let tls = match self.callers {
+            Callers::Counters => self.tls.for_counters(),
+            Callers::Joining => self.tls.for_joining(),
+        };
+        let (acceptor, timeout) = (TlsAcceptor::from(tls), self.handshake_timeout);
         async move {
             match tokio::time::timeout(timeout, acceptor.accept(connection)).await {
                 Ok(Ok(stream)) => drop(sender.send(Ok(stream)).await),

@@ -10,9 +10,10 @@ use tonic_types::{ErrorDetails, StatusExt};
 use tracing::{debug, error, info, warn};
 
 use crate::{
-    app::{admission::AdmissionError, enrol::EnrolError, freshness::AgeError, verify::VerifyError},
+    app::{admission::AdmissionError, enrol::EnrolError, freshness::AgeError, joining::JoinError, verify::VerifyError},
     networks::NetworksError,
     overload::{Busy, Refused},
+    pki::PkiError,
     store::StoreError,
 };
 
@@ -43,6 +44,8 @@ pub enum Failure {
     Networks(NetworksError),
     /// The enrolment could not be made.
     Enrol(EnrolError),
+    /// No certificate is given.
+    Join(JoinError),
 }
 
 impl Failure {
@@ -84,8 +87,9 @@ impl Failure {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Overloaded(refused) => Some(refused.retry_after),
-            Self::StoreBusy(wait) => Some(*wait),
-            Self::Field(_)
+            Self::StoreBusy(wait) | Self::Join(JoinError::TooMany(wait)) => Some(*wait),
+            Self::Join(_)
+            | Self::Field(_)
             | Self::Admission(_)
             | Self::Verify(_)
             | Self::Store(_)
@@ -109,6 +113,7 @@ impl Failure {
             Self::TimedOut | Self::Networks(NetworksError::Interrupted) => Code::Unavailable,
             Self::Age(_) | Self::Networks(NetworksError::Load(_) | NetworksError::SelfTest(_)) => Code::FailedPrecondition,
             Self::Enrol(error) => enrol(error),
+            Self::Join(error) => join(error),
         }
     }
 
@@ -122,6 +127,7 @@ impl Failure {
             Self::Age(error) => Some(error),
             Self::Networks(error) => Some(error),
             Self::Enrol(error) => Some(error),
+            Self::Join(error) => Some(error),
             Self::Overloaded(refused) => Some(&refused.why),
             Self::StoreBusy(_) => Some(&StoreError::Busy),
             Self::TimedOut => None,
@@ -139,9 +145,14 @@ impl Failure {
             }
             Self::Networks(NetworksError::SelfTest(_)) => "the center's networks do not work; its operator runs `models check`".to_owned(),
             Self::Networks(NetworksError::Interrupted) => "the center's networks were not loaded; try again".to_owned(),
-            Self::Field(_) | Self::Admission(_) | Self::Verify(_) | Self::Store(_) | Self::Body(_) | Self::Age(_) | Self::Enrol(_) => {
-                self.cause().map(ToString::to_string).unwrap_or_default()
-            }
+            Self::Field(_)
+            | Self::Admission(_)
+            | Self::Verify(_)
+            | Self::Store(_)
+            | Self::Body(_)
+            | Self::Age(_)
+            | Self::Enrol(_)
+            | Self::Join(_) => self.cause().map(ToString::to_string).unwrap_or_default(),
         }
     }
 }
@@ -152,6 +163,19 @@ fn enrol(error: &EnrolError) -> Code {
         EnrolError::Store(error) => store(error),
         EnrolError::Conflict | EnrolError::Interrupted => Code::Unavailable,
         EnrolError::DataKey(_) | EnrolError::Binding | EnrolError::Network(_) => Code::Internal,
+    }
+}
+
+fn join(error: &JoinError) -> Code {
+    match error {
+        JoinError::TooMany(_) => Code::ResourceExhausted,
+        JoinError::Code | JoinError::Signature => Code::PermissionDenied,
+        JoinError::OutOfDate | JoinError::NameTaken(_) | JoinError::TooLate { .. } => Code::FailedPrecondition,
+        JoinError::Request(PkiError::Request(_) | PkiError::RequestKey) | JoinError::OtherKey => Code::InvalidArgument,
+        JoinError::Request(PkiError::ServerName(_) | PkiError::Authority(_) | PkiError::Sign(_)) => Code::Internal,
+        JoinError::Admission(error) => admission(error),
+        JoinError::Files(_) | JoinError::Key(_) => Code::Unavailable,
+        JoinError::Store(error) => store(error),
     }
 }
 

@@ -22,6 +22,7 @@ mod deferred;
 mod feed;
 mod leases;
 mod live;
+mod registry;
 mod subjects;
 mod ways;
 
@@ -56,6 +57,7 @@ pub(crate) async fn check_all<F: Future<Output = Arc<dyn Store>>>(fresh: impl Fn
     batch::check_all(&fresh).await;
     feed::check(&fresh).await;
     leases::check_all(&fresh).await;
+    registry::check_all(&fresh).await;
 }
 
 /// A device at counter 1 of an institution.

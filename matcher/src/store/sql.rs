@@ -39,6 +39,7 @@ mod proxies;
 mod readers;
 mod receipts;
 mod rechecks;
+mod registry;
 mod retention;
 mod sqlite;
 mod subjects;

@@ -154,7 +154,8 @@ async fn refusals_are_final_and_hold_nobody_up() {
     check_refused(&said[8], refused, "too_many_attempts", "envelope.header.attempt: expected at most");
     assert_eq!(said[9].outcome(), UploadOutcome::Stored);
     center.work().await;
-    assert_eq!((center.verifications().await.len(), center.flags().await.len()), (1, 0));
+    assert_eq!((center.verifications().await.len(), center.flags().await.len()), (1, 1));
+    assert_eq!(center.flag_names().await, ["envelope_altered"], "another device's, and what was altered");
 }
 
 #[tokio::test]

@@ -187,6 +187,8 @@ async fn two_servers_may_serve_one_folder() {
     device.send(envelope.clone()).await.unwrap();
     let mut config = matcher::config::Config::load(&center.dir).unwrap();
     config.server.listen = "127.0.0.1:0".parse().unwrap();
+    config.published.listen = "127.0.0.1:0".parse().unwrap();
+    config.joining.listen = "127.0.0.1:0".parse().unwrap();
     let second = matcher::serve::bind(&center.dir, &config).await.unwrap();
     let address = format!("https://{}", second.address());
     let server = tokio::spawn(second.run(std::future::pending()));

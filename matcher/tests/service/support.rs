@@ -37,6 +37,7 @@ pub(crate) struct TestCenter {
     pub(crate) center: Center,
     pub(crate) address: String,
     pub(crate) published: std::net::SocketAddr,
+    pub(crate) joining: String,
     served: Arc<Policies>,
     tls: Arc<ServerTls>,
     stop: Option<oneshot::Sender<()>>,
@@ -74,6 +75,7 @@ impl TestCenter {
         let mut config = Config::load(&self.dir).unwrap();
         config.server.listen = "127.0.0.1:0".parse().unwrap();
         config.published.listen = "127.0.0.1:0".parse().unwrap();
+        config.joining.listen = "127.0.0.1:0".parse().unwrap();
         let bound = serve::bind(&self.dir, &config).await.unwrap();
         let address = format!("https://{}", bound.address());
         let (stop, stopped) = oneshot::channel::<()>();
@@ -87,6 +89,7 @@ impl TestCenter {
         let mut config = Config::load(&dir).unwrap();
         config.server.listen = "127.0.0.1:0".parse().unwrap();
         config.published.listen = "127.0.0.1:0".parse().unwrap();
+        config.joining.listen = "127.0.0.1:0".parse().unwrap();
         // Tests that want it do it themselves, when they want it.
         config.recheck.here = false;
         config.retention.here = false;
@@ -96,13 +99,14 @@ impl TestCenter {
         let bound = serve::bind(&dir, &config).await.unwrap();
         let address = format!("https://{}", bound.address());
         let published = bound.published_address();
+        let joining = bound.joining_address().map(|address| format!("https://{address}")).unwrap_or_default();
         let (served, tls) = (bound.policies(), bound.tls());
         let (stop, stopped) = oneshot::channel::<()>();
         let server = tokio::spawn(async move {
             bound.run(async { drop(stopped.await) }).await.unwrap();
         });
         let center = Center::open(&dir).await.unwrap();
-        Self { folder, postgres: None, dir, center, address, published, served, tls, stop: Some(stop), server: Some(server) }
+        Self { folder, postgres: None, dir, center, address, published, joining, served, tls, stop: Some(stop), server: Some(server) }
     }
 
     /// A center whose decisions count, under changed settings.
@@ -262,6 +266,14 @@ impl TestCenter {
         let mut words: Vec<_> = self.flags().await.iter().map(|flag| flag.kind.word()).collect();
         words.sort_unstable();
         words
+    }
+
+    /// Names of all flags, in the order of the alphabet: a suspicion of tampering by its reason.
+    pub(crate) async fn flag_names(&self) -> Vec<String> {
+        let name = |flag: Flag| if flag.reason.is_empty() { flag.kind.word().to_owned() } else { flag.reason };
+        let mut names: Vec<_> = self.flags().await.into_iter().map(name).collect();
+        names.sort_unstable();
+        names
     }
 
     /// Somebody with the database but without the keys changes it.

@@ -52,7 +52,7 @@ impl Default for AcquisitionRule {
             whole_every_ms: 1_000,
             dwell_ms: 600,
             stale_after_ms: 500,
-            stall_after_ms: 3_000,
+            stall_after_ms: 2_000,
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::{
         batch::{NewJob, Tally},
         deferred::NewDeferred,
         receipts::{ConfirmReceipt, Receipt, ReverseReceipt},
+        registry::Invitation,
         subjects::{Count, Hold},
     },
 };
@@ -30,6 +31,19 @@ pub(crate) fn device_issued(device: &Device) -> AuditEvent {
         "certificate": hex(&device.certificate_sha256),
     });
     event(device.issued_at, AuditAction::DeviceIssued, device.id.clone(), &detail)
+}
+
+/// A code was handed out.
+pub(crate) fn device_invited(invitation: &Invitation) -> AuditEvent {
+    let Invitation { locator, device, institution, counter, expires_at, .. } = invitation;
+    let detail = json!({ "locator": locator, "institution": institution, "counter": counter, "until": expires_at });
+    event(invitation.made_at, AuditAction::DeviceInvited, device.clone(), &detail)
+}
+
+/// A code was tried wrongly.
+pub(crate) fn invitation_tried(invitation: &Invitation, at: TimeMs) -> AuditEvent {
+    let detail = json!({ "locator": invitation.locator, "wrong": invitation.wrong });
+    event(at, AuditAction::InvitationTried, invitation.device.clone(), &detail)
 }
 
 /// A device was put out.

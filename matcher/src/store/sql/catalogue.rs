@@ -4,9 +4,12 @@ use super::{Connection, columns::query, connection::Kind, params};
 use crate::store::StoreError;
 
 /// All tables, in an order in which each refers only to earlier ones.
-pub(super) const TABLES: [&str; 45] = [
+pub(super) const TABLES: [&str; 48] = [
     "device",
     "device_authority",
+    "device_certificate",
+    "device_invitation",
+    "device_report",
     "device_sequence",
     "policy",
     "subject",

@@ -10,8 +10,9 @@ use crate::store::{Device, DeviceRole, StoreError, Taken, TimeMs, audit::events}
 const SELECT: &str = "SELECT id, institution, counter, role, public_key, certificate_sha256, certificate_expires_at, issued_at, revoked_at
      FROM device";
 
-/// Adds or replaces a device.
+/// Adds or replaces a device. Certificates it had open nothing from now on.
 pub(super) fn put(connection: &Connection, device: &Device) -> Result<(), StoreError> {
+    execute(connection, "DELETE FROM device_certificate WHERE device_id = ?1", [&device.id], "device certificate")?;
     let values = params![
         device.id,
         device.institution,
@@ -50,9 +51,11 @@ pub(super) fn by_id(connection: &Connection, id: &str) -> Result<Option<Device>,
     query_one(connection, &format!("{SELECT} WHERE id = ?1"), [id], "device", decode)
 }
 
-/// The device of a certificate.
+/// The device of a certificate: its current one, or the one before a renewal.
 pub(super) fn by_certificate(connection: &Connection, sha256: &[u8; 32]) -> Result<Option<Device>, StoreError> {
-    query_one(connection, &format!("{SELECT} WHERE certificate_sha256 = ?1"), [sha256], "device", decode)
+    let sql =
+        format!("{SELECT} WHERE certificate_sha256 = ?1 OR id = (SELECT device_id FROM device_certificate WHERE previous_sha256 = ?1)");
+    query_one(connection, &sql, [sha256], "device", decode)
 }
 
 /// All devices, by name.
@@ -115,13 +118,13 @@ fn decode(columns: &Columns<'_>) -> Result<Device, StoreError> {
     })
 }
 
-fn word(role: DeviceRole) -> &'static str {
+pub(super) fn word(role: DeviceRole) -> &'static str {
     match role {
         DeviceRole::Counter => "counter",
         DeviceRole::Enrolment => "enrolment",
     }
 }
 
-fn role(word: &str) -> Option<DeviceRole> {
+pub(super) fn role(word: &str) -> Option<DeviceRole> {
     [DeviceRole::Counter, DeviceRole::Enrolment].into_iter().find(|role| self::word(*role) == word)
 }

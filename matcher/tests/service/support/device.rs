@@ -7,7 +7,7 @@ use std::{
 };
 
 use ed25519_dalek::{
-    SigningKey, VerifyingKey,
+    Signer, SigningKey, VerifyingKey,
     pkcs8::{EncodePrivateKey, spki::der::pem::LineEnding},
 };
 use matcher::surroundings::{Surroundings, System};
@@ -210,6 +210,53 @@ impl TestDevice {
         let hex = self.bundle_toml()["policy_key"].as_str().unwrap().to_owned();
         let bytes: Vec<u8> = (0..32).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect();
         VerifyingKey::from_bytes(&bytes.try_into().unwrap()).unwrap()
+    }
+
+    /// The certificate request.
+    pub(crate) fn csr_pem(&self) -> String {
+        fs::read_to_string(self.csr()).unwrap()
+    }
+
+    /// Signs with the device's key.
+    pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
+        self.key.sign(message).to_bytes().to_vec()
+    }
+
+    /// Takes what a device gets that joins, in the form of a bundle.
+    pub(crate) fn take(self, answer: &v1::JoinResponse) -> Self {
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let toml = format!(
+            "device = \"{}\"\ninstitution = \"{}\"\ncounter = \"{}\"\nopening_key = \"{}\"\npolicy_key = \"{}\"\n",
+            answer.device,
+            answer.institution,
+            answer.counter,
+            hex(&answer.opening_key),
+            hex(&answer.policy_key)
+        );
+        fs::create_dir_all(self.bundle()).unwrap();
+        for (name, text) in [("device.toml", &toml), ("device.crt", &answer.certificate_pem), ("ca.crt", &answer.authority_pem)] {
+            fs::write(self.bundle().join(name), text).unwrap();
+        }
+        self
+    }
+
+    /// The same device with a connection by another certificate.
+    pub(crate) fn also_with(&self, certificate_pem: &str, address: &str) -> Self {
+        fs::write(self.bundle().join("device.crt"), certificate_pem).unwrap();
+        let also = self.also_at(address);
+        also.sequence.store(self.sequence.load(Ordering::SeqCst), Ordering::SeqCst);
+        also
+    }
+
+    /// A connection of somebody without a certificate, who trusts an authority.
+    pub(crate) fn stranger(address: &str, ca: &Path) -> Channel {
+        channel(address, ca, None)
+    }
+
+    /// Asks for the next certificate.
+    pub(crate) async fn renew(&self) -> Result<v1::RenewCertificateResponse, Status> {
+        let request = v1::RenewCertificateRequest { csr_pem: self.csr_pem() };
+        DeviceServiceClient::new(self.channel()).renew_certificate(request).await.map(tonic::Response::into_inner)
     }
 
     /// Fetches the policy in force.

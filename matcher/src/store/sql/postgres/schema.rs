@@ -17,6 +17,7 @@ const FILES: &[&str] = &[
     include_str!("schema/0013_identification.sql"),
     include_str!("schema/0014_ways.sql"),
     include_str!("schema/0015_leases.sql"),
+    include_str!("schema/0016_registry.sql"),
 ];
 /// Version of this program's schema.
 const VERSION: u32 = FILES.len() as u32;

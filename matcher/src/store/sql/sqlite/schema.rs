@@ -24,6 +24,7 @@ const FILES: &[&str] = &[
     include_str!("schema/0013_identification.sql"),
     include_str!("schema/0014_ways.sql"),
     include_str!("schema/0015_leases.sql"),
+    include_str!("schema/0016_registry.sql"),
 ];
 
 /// Version of this program's schema.
