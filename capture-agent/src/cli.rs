@@ -1,6 +1,7 @@
 //! The command line.
 
 mod api_key;
+mod rehearse;
 mod run;
 
 use std::path::PathBuf;
@@ -57,6 +58,8 @@ pub enum Action {
     Verify(VerifyArgs),
     /// Serves the loopback HTTP API until it is stopped.
     Serve,
+    /// A drill: answers without the center, in a folder of its own, and says what worked. Leaves no trace in real records.
+    Rehearse(rehearse::RehearseArgs),
     /// Keys of the programs that may call the local API.
     #[command(subcommand)]
     ApiKey(ApiKeyCommand),

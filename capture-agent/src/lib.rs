@@ -24,6 +24,7 @@ mod mac;
 pub mod output;
 pub mod policy;
 pub mod problem;
+pub mod rehearse;
 pub mod serve;
 pub mod till;
 pub mod verify;

@@ -42,8 +42,7 @@ pub fn exit_code(outcome: &Result<VerifyAnswer, VerifyError>) -> u8 {
             Decision::NonMatch => exit::NON_MATCH,
             Decision::NoDecision => exit::NO_DECISION,
         },
-        Err(VerifyError::Alone(_)) => exit::UNREACHABLE,
-        Err(error) if error.code() == "center_unreachable" => exit::UNREACHABLE,
+        Err(error) if error.code() == "center_unreachable" || matches!(error, VerifyError::Alone(_)) => exit::UNREACHABLE,
         Err(_) => exit::FAILED,
     }
 }
@@ -54,6 +53,9 @@ pub fn answer_text(answer: &VerifyAnswer) -> String {
     let mut text = format!("{}: {}", decision_text(answer.decision), disposition_text(answer.disposition));
     if !answer.reasons.is_empty() {
         let _ = write!(text, "\nreasons: {}", answer.reasons.join(", "));
+    }
+    if answer.degraded {
+        text.push_str("\nanswered without the center: the receipt is provisional until it has the capture");
     }
     if let Some(score) = answer.score {
         let _ = write!(text, "\nscore {score:.3}");

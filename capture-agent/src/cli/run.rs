@@ -64,6 +64,7 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
         Action::Install { bundle } => install(&dir, &bundle),
         Action::Verify(args) => verify(&dir, args),
         Action::Serve => serve(&dir),
+        Action::Rehearse(args) => super::rehearse::run(&dir, &args),
         Action::ApiKey(command) => super::api_key::run(&dir, command),
         Action::Cameras { json } => cameras(json),
         Action::Completions { shell } => {

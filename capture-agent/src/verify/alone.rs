@@ -58,18 +58,30 @@ impl Verifier {
         .await
     }
 
+    /// How many captures wait that this device answered by itself.
+    ///
+    /// # Errors
+    /// When the spool cannot be read.
+    pub async fn waiting_alone(&self) -> Result<u32, SpoolError> {
+        self.with_outbox(|spool| spool.waiting_alone()).await
+    }
+
     /// The answer that was given on one's own to an earlier request.
     pub(super) async fn provided(&self, command: &VerifyCommand) -> Result<Option<Provisional>, VerifyError> {
         let entry = self.entry(command);
         self.with_outbox(move |spool| spool.provided(&entry)).await.map_err(VerifyError::Outbox)
     }
 
-    /// Refuses before anybody is captured when every line is known to be down and nothing could be answered.
+    /// Refuses before anybody is captured when every line is known to be down and the lease allows nothing any more.
     pub(super) async fn check_line(&self, scene: Scene) -> Result<(), VerifyError> {
         if !self.client.is_down() {
             return Ok(());
         }
-        self.may_answer_alone(scene).await.map_err(VerifyError::Outbox)?.map_err(VerifyError::Alone)
+        match self.may_answer_alone(scene).await.map_err(VerifyError::Outbox)? {
+            // A device that never had a lease keeps what it captures until somebody asks again.
+            Ok(()) | Err(Denied::NoLease) => Ok(()),
+            Err(denied) => Err(VerifyError::Alone(denied)),
+        }
     }
 
     /// Answers for a center that did not, in the attempt that is under way.

@@ -1,6 +1,8 @@
 //! A center: gRPC with mutual TLS that authenticates and opens every envelope, answers each (transaction,
 //! attempt) once, and does as a test tells it for the next calls.
 
+pub(crate) mod late;
+
 use std::{
     collections::{HashMap, VecDeque},
     net::SocketAddr,
@@ -13,11 +15,13 @@ use prost::Message;
 use proto::{
     envelope::{OpeningKey, Parsed},
     v1::{
-        BodyKind, Capture, ConfirmReceiptRequest, ConfirmReceiptResponse, Decision, DevicePolicy, Disposition, Envelope,
+        BodyKind, Capture, ConfirmReceiptRequest, ConfirmReceiptResponse, Decision, DeferredEnvelope, DevicePolicy, Disposition, Envelope,
         FetchPolicyRequest, FetchPolicyResponse, FindReceiptRequest, FindReceiptResponse, ReportHealthRequest, ReportHealthResponse,
         ReverseReceiptRequest, ReverseReceiptResponse, SignedPolicy, VerifyRequest, VerifyResponse,
         capture::Outcome,
+        deferred_service_server::DeferredServiceServer,
         device_service_server::{DeviceService, DeviceServiceServer},
+        lease_service_server::LeaseServiceServer,
         receipt_service_server::{ReceiptService, ReceiptServiceServer},
         verification_service_server::{VerificationService, VerificationServiceServer},
     },
@@ -53,6 +57,10 @@ pub(crate) struct Records {
     pub(crate) reversed: Vec<ReverseReceiptRequest>,
     answers: HashMap<(String, u32), (Vec<u8>, VerifyResponse)>,
     faults: VecDeque<Fault>,
+    lease: Option<(u32, i64)>,
+    leases_given: u32,
+    late: VecDeque<late::Late>,
+    pub(crate) uploaded: Vec<DeferredEnvelope>,
     facts: ReportHealthResponse,
     policy: Option<SignedPolicy>,
 }
@@ -117,6 +125,8 @@ impl Center {
             .tls_config(tls)
             .unwrap()
             .add_service(VerificationServiceServer::new(service.clone()))
+            .add_service(DeferredServiceServer::new(service.clone()))
+            .add_service(LeaseServiceServer::new(service.clone()))
             .add_service(ReceiptServiceServer::new(service.clone()))
             .add_service(DeviceServiceServer::new(service));
         runtime.spawn(server.serve_with_incoming(incoming));

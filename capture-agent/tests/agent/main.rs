@@ -5,6 +5,7 @@
 //! models.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod alone;
 mod center;
 mod command;
 mod eyes;
@@ -12,5 +13,6 @@ mod faults;
 mod folder;
 mod http;
 mod policy;
+mod rehearse;
 mod till;
 mod verify;

@@ -20,6 +20,7 @@ mod batch;
 mod cases;
 mod deferred;
 mod feed;
+mod leases;
 mod live;
 mod subjects;
 mod ways;
@@ -54,6 +55,7 @@ pub(crate) async fn check_all<F: Future<Output = Arc<dyn Store>>>(fresh: impl Fn
     deferred::check_all(&fresh).await;
     batch::check_all(&fresh).await;
     feed::check(&fresh).await;
+    leases::check_all(&fresh).await;
 }
 
 /// A device at counter 1 of an institution.

@@ -10,6 +10,7 @@ mod enrolments;
 mod example;
 mod fields;
 mod forgetting;
+mod leases;
 mod outcomes;
 mod overload;
 mod policies;
