@@ -26,6 +26,7 @@ use crate::{
     retention::RetentionCommand,
     store_command::StoreCommand,
     subject::SubjectCommand,
+    user_command::UserCommand,
 };
 
 /// The center of Countersign: enrols references, verifies captures, flags mismatches.
@@ -116,6 +117,9 @@ pub enum Command {
     /// Show, export, forget or hold what is stored about a person
     #[command(subcommand)]
     Subject(SubjectCommand),
+    /// Let people in to the review console: add, list, change, put out
+    #[command(subcommand)]
+    User(UserCommand),
     /// Indexes of faces: show them, build them again, list what searches found
     #[command(subcommand)]
     Index(IndexCommand),

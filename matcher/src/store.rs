@@ -10,12 +10,14 @@ use async_trait::async_trait;
 use matcher_core::{Decision, Disposition, FlagKind, IdentifierKind, Mode, RecheckOutcome, ReferenceFacts, Scene};
 use thiserror::Error;
 
+pub mod accounts;
 pub mod audit;
 pub mod batch;
 pub mod cases;
 #[cfg(test)]
 pub(crate) mod contract;
 pub mod deferred;
+pub mod desk;
 pub mod extractions;
 pub mod feed;
 pub mod holdings;
@@ -381,11 +383,13 @@ pub struct Listing {
 /// The operations the use cases need.
 #[async_trait]
 pub trait Store:
-    AuditLog
+    accounts::Accounts
+    + AuditLog
     + batch::Batch
     + cases::Cases
     + Count
     + deferred::Deferred
+    + desk::Desk
     + extractions::Extractions
     + feed::Feed
     + KeyStore

@@ -3,6 +3,8 @@
 //! Statements are only ever added. A confirmed case ends only after the store was asked and replied, or let its time pass;
 //! no case ends while a complaint waits for its answer.
 
+use std::collections::BTreeMap;
+
 use thiserror::Error;
 
 use crate::{evidence::CaseVerdict, words::words};
@@ -32,6 +34,8 @@ pub struct Statement {
     pub by: String,
     /// What it is.
     pub kind: StatementKind,
+    /// The institution that is asked or replies; empty for all other kinds.
+    pub institution: String,
     /// Its words.
     pub text: String,
     /// By when something is due; none where nothing is.
@@ -59,10 +63,10 @@ pub enum HearingError {
 }
 
 /// Where hearing the parties stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Hearing {
-    asked_until: Option<i64>,
-    replied: bool,
+    /// By when each institution is to reply; none once it has.
+    asked: BTreeMap<String, Option<i64>>,
     complaint_until: Option<i64>,
 }
 
@@ -75,8 +79,8 @@ impl Hearing {
             let due = statement.due_at.unwrap_or(statement.at);
             match statement.kind {
                 StatementKind::Note => {}
-                StatementKind::StoreAsked => (hearing.asked_until, hearing.replied) = (Some(due), false),
-                StatementKind::StoreReply => hearing.replied = true,
+                StatementKind::StoreAsked => drop(hearing.asked.insert(statement.institution.clone(), Some(due))),
+                StatementKind::StoreReply => drop(hearing.asked.insert(statement.institution.clone(), None)),
                 StatementKind::Complaint => hearing.complaint_until = Some(due),
                 StatementKind::ComplaintAnswered => hearing.complaint_until = None,
             }
@@ -84,10 +88,16 @@ impl Hearing {
         hearing
     }
 
-    /// By when the store is to reply, while it has not.
+    /// By when the last institution is to reply, while one has not.
     #[must_use]
     pub fn reply_due(&self) -> Option<i64> {
-        self.asked_until.filter(|_| !self.replied)
+        self.asked.values().copied().flatten().max()
+    }
+
+    /// Whether an institution was asked.
+    #[must_use]
+    pub fn was_asked(&self, institution: &str) -> bool {
+        self.asked.contains_key(institution)
     }
 
     /// By when the complaint is to be answered, while it is not.
@@ -107,10 +117,10 @@ impl Hearing {
         if verdict != CaseVerdict::Confirmed {
             return Ok(());
         }
-        match self.asked_until {
-            None => Err(HearingError::NotAsked),
-            Some(until) if !self.replied && now < until => Err(HearingError::ReplyDue(until)),
-            Some(_) => Ok(()),
+        match self.reply_due() {
+            _ if self.asked.is_empty() => Err(HearingError::NotAsked),
+            Some(until) if now < until => Err(HearingError::ReplyDue(until)),
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -118,13 +128,13 @@ impl Hearing {
     ///
     /// # Errors
     /// When it answers nothing, or says nothing.
-    pub fn may_say(&self, kind: StatementKind, text: &str) -> Result<(), HearingError> {
+    pub fn may_say(&self, kind: StatementKind, institution: &str, text: &str) -> Result<(), HearingError> {
         if text.trim().is_empty() {
             return Err(HearingError::Empty);
         }
         let answers = match kind {
             StatementKind::Note | StatementKind::StoreAsked | StatementKind::Complaint => true,
-            StatementKind::StoreReply => self.asked_until.is_some(),
+            StatementKind::StoreReply => self.was_asked(institution),
             StatementKind::ComplaintAnswered => self.complaint_until.is_some(),
         };
         if answers { Ok(()) } else { Err(HearingError::NothingAsked) }
@@ -144,6 +154,7 @@ mod tests {
             at: at * 10,
             by: "anna".into(),
             kind: *kind,
+            institution: if matches!(kind, StoreAsked | StoreReply) { "P1".into() } else { String::new() },
             text: "words".into(),
             due_at: *due_at,
         };
@@ -168,20 +179,25 @@ mod tests {
             check(&[(Complaint, Some(90))], *verdict, Err(HearingError::ComplaintOpen(90)));
         }
         check(&[(Complaint, Some(90)), (ComplaintAnswered, None)], FalseAlarm, Ok(()));
-        check(&[(Complaint, Some(90)), (ComplaintAnswered, None), (Complaint, Some(150))], FalseAlarm, Err(HearingError::ComplaintOpen(150)));
+        check(
+            &[(Complaint, Some(90)), (ComplaintAnswered, None), (Complaint, Some(150))],
+            FalseAlarm,
+            Err(HearingError::ComplaintOpen(150)),
+        );
     }
 
     #[test]
     fn answers_need_something_to_answer() {
         let nobody = Hearing::default();
-        assert_eq!(nobody.may_say(StoreReply, "it was his son"), Err(HearingError::NothingAsked));
-        assert_eq!(nobody.may_say(ComplaintAnswered, "we looked again"), Err(HearingError::NothingAsked));
-        assert_eq!(nobody.may_say(Note, " "), Err(HearingError::Empty));
+        assert_eq!(nobody.may_say(StoreReply, "P1", "it was his son"), Err(HearingError::NothingAsked));
+        assert_eq!(nobody.may_say(ComplaintAnswered, "", "we looked again"), Err(HearingError::NothingAsked));
+        assert_eq!(nobody.may_say(Note, "", " "), Err(HearingError::Empty));
         for kind in [Note, StoreAsked, Complaint] {
-            assert_eq!(nobody.may_say(kind, "words"), Ok(()));
+            assert_eq!(nobody.may_say(kind, "", "words"), Ok(()));
         }
-        let asked = Hearing { asked_until: Some(1), complaint_until: Some(2), ..nobody };
-        assert_eq!((asked.may_say(StoreReply, "words"), asked.may_say(ComplaintAnswered, "words")), (Ok(()), Ok(())));
-        assert_eq!((asked.reply_due(), asked.complaint_due()), (Some(1), Some(2)));
+        let asked = Hearing { asked: BTreeMap::from([("P1".to_owned(), Some(1)), ("P2".to_owned(), None)]), complaint_until: Some(2) };
+        assert_eq!((asked.may_say(StoreReply, "P1", "words"), asked.may_say(ComplaintAnswered, "", "words")), (Ok(()), Ok(())));
+        assert_eq!(asked.may_say(StoreReply, "P3", "words"), Err(HearingError::NothingAsked));
+        assert_eq!((asked.reply_due(), asked.complaint_due(), asked.was_asked("P2")), (Some(1), Some(2), true));
     }
 }

@@ -4,7 +4,7 @@ use super::{Connection, columns::query, connection::Kind, params};
 use crate::store::StoreError;
 
 /// All tables, in an order in which each refers only to earlier ones.
-pub(super) const TABLES: [&str; 40] = [
+pub(super) const TABLES: [&str; 46] = [
     "device",
     "device_authority",
     "device_sequence",
@@ -32,6 +32,12 @@ pub(super) const TABLES: [&str; 40] = [
     "case_file",
     "case_member",
     "case_event",
+    "case_desk",
+    "case_place",
+    "case_judgement",
+    "case_statement",
+    "console_user",
+    "console_session",
     "case_run",
     "draw_day",
     "blind_draw",

@@ -66,9 +66,15 @@ fn a_second_review_is_one_person_s_who_may_give_it_back() {
     check(&with(&[(b, CaseEvent::Claimed)]), Ok((CaseState::Decided, Some(Confirmed))));
     check(&with(&[(a, CaseEvent::Claimed)]), Err(CaseError::JudgedBefore));
     check(&with(&[(b, CaseEvent::Claimed), ("cleo", reviewed(Confirmed))]), Err(CaseError::NotYours));
-    check(&with(&[(b, CaseEvent::Claimed), ("cleo", CaseEvent::Claimed)]), Err(CaseError::Order { state: CaseState::Decided, event: "claimed" }));
+    check(
+        &with(&[(b, CaseEvent::Claimed), ("cleo", CaseEvent::Claimed)]),
+        Err(CaseError::Order { state: CaseState::Decided, event: "claimed" }),
+    );
     check(&with(&[(b, CaseEvent::Claimed), (b, reviewed(Confirmed))]), Ok((CaseState::SecondReview, Some(Confirmed))));
-    check(&with(&[(b, CaseEvent::Claimed), (b, CaseEvent::Released), ("cleo", reviewed(Confirmed))]), Ok((CaseState::SecondReview, Some(Confirmed))));
+    check(
+        &with(&[(b, CaseEvent::Claimed), (b, CaseEvent::Released), ("cleo", reviewed(Confirmed))]),
+        Ok((CaseState::SecondReview, Some(Confirmed))),
+    );
     let steps = with(&[(b, CaseEvent::Claimed)]);
     let case = Case::replay(steps.iter().map(|(by, event)| step(by, event.clone()))).unwrap();
     assert_eq!((case.claimed_by(), case.judges()), (Some(b), &[a.to_owned()][..]));

@@ -11,8 +11,12 @@ use crate::store::{
     sql::value::{Cell, Value},
 };
 
-const FILES: &[&str] =
-    &[include_str!("schema/0001_first.sql"), include_str!("schema/0012_deferred.sql"), include_str!("schema/0013_identification.sql")];
+const FILES: &[&str] = &[
+    include_str!("schema/0001_first.sql"),
+    include_str!("schema/0012_deferred.sql"),
+    include_str!("schema/0013_identification.sql"),
+    include_str!("schema/0017_console.sql"),
+];
 /// Version of this program's schema.
 const VERSION: u32 = FILES.len() as u32;
 /// Parts of the log that are made ahead of time, in months.

@@ -22,6 +22,7 @@ const FILES: &[&str] = &[
     include_str!("schema/0011_request_time.sql"),
     include_str!("schema/0012_deferred.sql"),
     include_str!("schema/0013_identification.sql"),
+    include_str!("schema/0017_console.sql"),
 ];
 
 /// Version of this program's schema.
@@ -93,7 +94,7 @@ mod tests {
             of_persons += 1;
             assert!(columns.contains(&("subject_id".to_owned(), 1)), "{name}: its primary key does not lead with subject_id");
         }
-        assert_eq!(of_persons, 21);
+        assert_eq!(of_persons, 25);
     }
 
     #[test]
