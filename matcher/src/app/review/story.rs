@@ -81,7 +81,7 @@ impl Review {
             None => None,
         };
         let blind = file.blind_to(reader);
-        let steps = file.case().steps().iter().filter(|step| !blind || step.by == reader || step.event.said().0.is_none());
+        let steps = file.case().steps().iter().filter(|step| !blind || step.by == reader);
         let judgements = file.judgements.iter().filter(|judged| !blind || judged.by == reader);
         Ok(Story { captures, pair, quality, steps: steps.cloned().collect(), judgements: judgements.cloned().collect(), around })
     }
