@@ -88,7 +88,6 @@ impl Console {
 }
 
 /// All routes of a console.
-#[must_use]
 pub fn router(console: &Arc<Console>) -> Router {
     routes::router(console)
 }

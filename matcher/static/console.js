@@ -56,7 +56,7 @@
         what.textContent = text;
         list.append(term, what);
       };
-      if (rows.length > 0) { line("j", "↓"); line("k", "↑"); line("Enter", "→"); }
+      if (rows.length > 0) { line("j", list.dataset.next); line("k", list.dataset.previous); line("Enter", list.dataset.open); }
       for (const element of all("[data-key]")) {
         const label = element.closest("label") || element;
         const text = label.cloneNode(true);

@@ -3,14 +3,13 @@
 //! Whether a name is unknown, a password or code wrong, or an account locked or disabled: the answer is the same, and so
 //! is the work done for it. Not here: pages and cookies (`crate::console`), and the rules' numbers (`matcher_core::console`).
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use argon2::{Argon2, PasswordHasher, PasswordVerifier, password_hash::phc::PasswordHash};
 use matcher_core::console::{LockRule, PasswordError, Role, SessionRule, check_name, check_password};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tokio::sync::Semaphore;
-use totp_rs::{Builder, Secret, Totp};
+use totp_rs::Secret;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -23,12 +22,16 @@ use crate::{
     vault::RecordContext,
 };
 
+pub use secrets::generated_password;
+
+mod secrets;
+
+use secrets::{SECRET_LEN, dummy_hash, offered, seconds, totp};
+
 /// Passwords that are hashed at once: each takes 19 MiB and tens of milliseconds.
 const HASHED_AT_ONCE: usize = 2;
 /// Sessions are noted as used when they were not within this time.
 const SEEN_MS: i64 = 60_000;
-/// Bytes of a second factor's secret: as long as the digest it goes into.
-const SECRET_LEN: usize = 20;
 
 /// Something that was not done.
 #[derive(Debug, Error)]
@@ -377,54 +380,16 @@ impl Accounts {
 
     async fn verify(&self, password: Zeroizing<String>, hash: String) -> Result<bool, AccountError> {
         let _place = self.work.acquire().await.map_err(|_| AccountError::Hash)?;
-        let verify = move || {
-            let hash = PasswordHash::new(&hash).map_err(|_| AccountError::Hash)?;
-            Ok(Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
-        };
-        tokio::task::spawn_blocking(verify).await.map_err(|_| AccountError::Hash)?
+        tokio::task::spawn_blocking(move || secrets::verify(&password, &hash)).await.map_err(|_| AccountError::Hash)?
     }
 
     async fn hash(&self, password: Zeroizing<String>) -> Result<String, AccountError> {
         let _place = self.work.acquire().await.map_err(|_| AccountError::Hash)?;
-        tokio::task::spawn_blocking(move || hash(&password)).await.map_err(|_| AccountError::Hash)?
+        tokio::task::spawn_blocking(move || secrets::hash(&password)).await.map_err(|_| AccountError::Hash)?
     }
-}
-
-/// A password of five groups that can be read out, for a first sign-in.
-#[must_use]
-pub fn generated_password() -> Zeroizing<String> {
-    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    let random = Zeroizing::new(os_random::<20>());
-    let letter = |byte: &u8| char::from(LETTERS.get(usize::from(byte & 31)).copied().unwrap_or(b'a'));
-    let groups: Vec<String> = random.chunks(4).map(|group| group.iter().map(letter).collect()).collect();
-    Zeroizing::new(groups.join("-"))
 }
 
 fn check_institution(role: Role, institution: &str) -> Result<(), AccountError> {
     let fits = institution.len() <= 64 && !institution.chars().any(char::is_control);
     if fits && (role == Role::StoreManager) != institution.is_empty() { Ok(()) } else { Err(AccountError::Institution) }
-}
-
-fn offered(token: &Token) -> Zeroizing<Vec<u8>> {
-    Zeroizing::new(token.derive("second factor").into_iter().take(SECRET_LEN).collect())
-}
-
-fn totp(secret: &[u8]) -> Totp {
-    Builder::new().with_secret(secret).build_noncompliant()
-}
-
-fn seconds(now: TimeMs) -> u64 {
-    u64::try_from(now / 1000).unwrap_or_default()
-}
-
-fn hash(password: &str) -> Result<String, AccountError> {
-    let salt: [u8; 16] = os_random();
-    let hash: PasswordHash = Argon2::default().hash_password_with_salt(password.as_bytes(), &salt).map_err(|_| AccountError::Hash)?;
-    Ok(hash.to_string())
-}
-
-/// What a password is compared with where there is no user: as much work, and never right.
-fn dummy_hash() -> String {
-    static DUMMY: OnceLock<String> = OnceLock::new();
-    DUMMY.get_or_init(|| hash(&Zeroizing::new(crate::keys::hex(&os_random::<32>()))).unwrap_or_default()).clone()
 }

@@ -19,7 +19,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 use thiserror::Error;
-use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use crate::{config::ConsoleConfig, data_dir::DataDir, durable, store::TimeMs};
 
@@ -126,27 +126,20 @@ fn write(path: &Path, text: &str) -> Result<(), CertificateError> {
 fn still_good(path: &Path, names: &[String], now: TimeMs) -> bool {
     let Ok(der) = CertificateDer::from_pem_file(path) else { return false };
     let Ok((_, certificate)) = X509Certificate::from_der(&der) else { return false };
-    let of: Vec<String> = certificate
-        .extensions()
-        .iter()
-        .filter_map(|extension| match extension.parsed_extension() {
-            ParsedExtension::SubjectAlternativeName(names) => Some(names.general_names.iter().filter_map(name)),
-            _ => None,
-        })
-        .flatten()
-        .collect();
+    let names_of = certificate.subject_alternative_name().ok().flatten();
+    let of: Vec<String> = names_of.map(|of| of.value.general_names.iter().filter_map(name).collect()).unwrap_or_default();
     let ends = certificate.validity().not_after.timestamp().saturating_mul(1000);
     of.len() == names.len() && names.iter().all(|name| of.contains(name)) && ends - now > RENEW_DAYS * DAY_MS
 }
 
 fn name(name: &GeneralName<'_>) -> Option<String> {
-    match name {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
-        GeneralName::IPAddress(bytes) => match <[u8; 4]>::try_from(*bytes) {
-            Ok(v4) => Some(std::net::Ipv4Addr::from(v4).to_string()),
-            Err(_) => <[u8; 16]>::try_from(*bytes).ok().map(|v6| std::net::Ipv6Addr::from(v6).to_string()),
-        },
-        _ => None,
+    if let GeneralName::DNSName(name) = name {
+        return Some((*name).to_owned());
+    }
+    let GeneralName::IPAddress(bytes) = name else { return None };
+    match <[u8; 4]>::try_from(*bytes) {
+        Ok(v4) => Some(std::net::Ipv4Addr::from(v4).to_string()),
+        Err(_) => <[u8; 16]>::try_from(*bytes).ok().map(|v6| std::net::Ipv6Addr::from(v6).to_string()),
     }
 }
 

@@ -104,6 +104,7 @@ static LABELS: &[Label] = &[
     ("quality", "dynamic_range", "动态范围", "dynamic range"),
     ("quality", "no_compression_artifacts", "无压缩失真", "no compression artefacts"),
     ("quality", "mouth_occlusion_prevention", "口部无遮挡", "mouth not covered"),
+    ("quality", "face_occlusion_prevention", "面部无遮挡", "face not covered"),
 ];
 
 /// The label of a word in a group; the word itself where a newer release wrote it.

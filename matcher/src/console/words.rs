@@ -45,7 +45,10 @@ messages! {
     time: "时间", "Time";
     who: "人员", "Who";
     what: "事项", "What";
-    more: "说明", "More";
+    change: "更改", "Change";
+    key_next: "下一行", "next line";
+    key_previous: "上一行", "line before";
+    key_open: "打开", "open";
     print: "打印", "Print";
 
     sign_in: "登录", "Sign in";
@@ -131,6 +134,7 @@ messages! {
     case_claim_second: "领取再复核", "Take the second review";
     case_release: "交回", "Give it back";
     case_not_yours: "先领取案件，才能查看人脸。", "Take the case to see the faces.";
+    faces_of_holder: "人脸只向承办人显示。", "Faces are shown to whoever works on the case.";
     case_of_other: "此案由他人办理。", "Somebody else works on this case.";
     case_judged_before: "您已对此案作出结论，由他人继续。", "You have given a verdict on this case; somebody else goes on.";
     step_one: "第一步：只看人脸", "Step one: the faces alone";
@@ -157,7 +161,7 @@ messages! {
     your_judgement: "您的判断", "Your judgement";
     judgements: "判断记录", "Judgements";
     score_title: "相似度得分与判定区间", "Scores between the bands";
-    score_note: "得分是余弦值，不是百分比；三角为您判断过的采集。", "Scores are cosines, no percentages; the triangle is the capture you judged.";
+    score_note: "得分是余弦值，不是百分比；三角为目视比对的采集。", "Scores are cosines, no percentages; the triangle is the capture that is compared by eye.";
     plot_label: "得分在判定区间中的位置", "Where the scores lie between the bands";
     band_match: "相符", "match";
     band_review: "待查", "review";

@@ -18,6 +18,7 @@ use super::{
 
 mod batch;
 mod cases;
+mod console;
 mod deferred;
 mod feed;
 mod live;
@@ -47,6 +48,7 @@ pub(crate) async fn check_all<F: Future<Output = Arc<dyn Store>>>(fresh: impl Fn
     live::circumstances_name_the_person_or_that_there_was_one(fresh().await).await;
     receipts::check_all(&fresh).await;
     cases::check(&fresh).await;
+    console::check(&fresh).await;
     deferred::check_all(&fresh).await;
     batch::check_all(&fresh).await;
     feed::check(&fresh).await;

@@ -74,6 +74,8 @@ struct Queue<'a> {
     done: String,
     nothing: bool,
     tabs: Vec<(String, &'static str, u64, bool)>,
+    state: String,
+    assignee: String,
 }
 
 /// The queue.
@@ -96,8 +98,22 @@ pub async fn list(visit: Visit) -> Result<Response, Refusal> {
     let done = CaseCode::read(visit.query.get("done")).map_or_else(String::new, |code| code.to_string());
     let filters = filters(&visit, &f, &institutions);
     let tabs = tabs(&visit, &f, &counts);
+    let (state, assignee) = (visit.query.get("state").to_owned(), visit.query.get("assignee").to_owned());
     let (nothing, later_page) = (visit.query.get("nothing") == "1", after.is_some());
-    page(&Queue { lines: rows.into_iter().map(Line::from).collect(), counts, capacity, filters, next, later_page, done, nothing, tabs, f })
+    page(&Queue {
+        lines: rows.into_iter().map(Line::from).collect(),
+        counts,
+        capacity,
+        filters,
+        next,
+        later_page,
+        done,
+        nothing,
+        tabs,
+        f,
+        state,
+        assignee,
+    })
 }
 
 /// Takes the most pressing case that is to be had, and opens it: an open one, or one that waits for a second look.
