@@ -238,14 +238,12 @@ impl Review {
     /// # Errors
     /// When a second person or a party is to be heard first.
     pub async fn close(&self, id: RecordId, by: &str) -> Result<(), ReviewError> {
-        let file = self.file(id).await?;
-        if file.second_due {
-            return Err(ReviewError::SecondDue);
-        }
-        if let Some(verdict) = file.case().verdict() {
-            file.hearing().may_end(verdict, self.surroundings.now_ms()).map_err(ReviewError::Hearing)?;
-        }
-        self.step(id, by, CaseEvent::Closed).await
+        let done = self.step(id, by, CaseEvent::Closed).await;
+        done.map_err(|error| match error {
+            ReviewError::Desk(DeskError::SecondDue) => ReviewError::SecondDue,
+            ReviewError::Desk(DeskError::Hearing(error)) => ReviewError::Hearing(error),
+            other => other,
+        })
     }
 
     /// Opens a case again, for somebody who has not judged it.

@@ -304,3 +304,19 @@ fn columns(town: &Town, table: &str) -> Vec<String> {
     let mut statement = database.prepare("SELECT name FROM pragma_table_info(?1)").unwrap();
     statement.query_map([table], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_front_closes_a_confirmed_case_before_the_store_was_asked() {
+    let mut town = Town::new().await;
+    town.shared_card("A10020001").await;
+    town.run().await;
+    let store = town.center.center.store.as_ref();
+    let id = town.cases().await[0].case.id;
+    for by in ["anna", "ben"] {
+        desk::decide(store, id, by, 1, (CaseVerdict::Confirmed, "two people")).await.unwrap();
+    }
+    let close = matcher_core::evidence::CaseStep { at: 3, by: "ben".into(), event: matcher_core::evidence::CaseEvent::Closed };
+    let refused = desk::step(store, id, close).await.unwrap_err();
+    assert_eq!(refused.to_string(), "the store has not been asked");
+    assert_eq!(town.cases().await[0].steps.len(), 3);
+}
