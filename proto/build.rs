@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "countersign/v1/envelope.proto",
     "countersign/v1/capture.proto",
     "countersign/v1/verification.proto",
     "countersign/v1/deferred.proto",
+    "countersign/v1/lease.proto",
     "countersign/v1/enrolment.proto",
     "countersign/v1/device.proto",
     "countersign/v1/policy.proto",
@@ -20,7 +21,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::write(out.join("countersign.v1.bin"), prost::Message::encode_to_vec(&descriptors))?;
     tonic_prost_build::configure()
         // Captures hold faces: their `Debug` is written by hand, redacted.
-        .skip_debug(["countersign.v1.Template", "countersign.v1.Sample", "countersign.v1.Identifier", "countersign.v1.EnrolmentSubmission"])
+        .skip_debug([
+            "countersign.v1.Template",
+            "countersign.v1.Sample",
+            "countersign.v1.Identifier",
+            "countersign.v1.EnrolmentSubmission",
+            "countersign.v1.Proxy",
+        ])
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -128,7 +128,10 @@ fn made(center: &Center, made_by: &MadeBy, stored: &StoredSubject, (person, capt
         mode: Mode::Live,
     };
     let made_by = Some(Made { model, recipe });
-    Ok(Captured { record: NewVerification { record, probe: Some(probe), flags: Vec::new(), recheck: None, made_by, receipt: None }, plain })
+    Ok(Captured {
+        record: NewVerification { record, probe: Some(probe), flags: Vec::new(), recheck: None, made_by, receipt: None, proxy: None },
+        plain,
+    })
 }
 
 /// A connection of the peer's.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use proto::v1;
 use serde::Serialize;
 
-use crate::command::VerifyCommand;
+use crate::{command::VerifyCommand, line::spool::Provisional};
 
 /// What was decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -52,6 +52,13 @@ pub enum Disposition {
 }
 
 impl Disposition {
+    /// The disposition of a word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        let all = [Self::Settle, Self::SettleFlagged, Self::DocumentCheck, Self::OtherWay, Self::Hold, Self::Retry];
+        all.into_iter().find(|disposition| disposition.word() == word)
+    }
+
     /// The word for it.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -101,6 +108,9 @@ pub struct VerifyAnswer {
     pub receipt: String,
     /// The receipt's number, 22 letters and digits, for tills that cannot keep the receipt itself.
     pub receipt_number: String,
+    /// Whether the device answered by itself, because the center did not: then nothing was decided, and the receipt is
+    /// provisional until the center has the capture.
+    pub degraded: bool,
     /// From the request to this answer, in milliseconds.
     pub elapsed_ms: u64,
 }
@@ -128,8 +138,34 @@ impl VerifyAnswer {
             provisional: answer.provisional,
             receipt: answer.receipt,
             receipt_number: answer.receipt_number,
+            degraded: false,
             elapsed_ms,
         })
+    }
+
+    /// What this device answers while the center does not.
+    #[must_use]
+    pub fn alone(command: &VerifyCommand, given: Provisional, policy_version: String, elapsed_ms: u64) -> Self {
+        Self {
+            transaction: command.transaction.to_string(),
+            attempt: command.attempt.get(),
+            decision: Decision::NoDecision,
+            reasons: vec!["center_unreachable".to_owned()],
+            disposition: Disposition::from_word(&given.given.disposition).unwrap_or(Disposition::OtherWay),
+            score: None,
+            match_threshold: None,
+            non_match_threshold: None,
+            policy_version,
+            model_id: String::new(),
+            verification_id: String::new(),
+            decided_at: Timestamp::from_millisecond(given.answered_at_ms).unwrap_or_default().to_string(),
+            repeated_answer: given.repeated,
+            provisional: false,
+            receipt: given.given.receipt,
+            receipt_number: given.given.receipt_number,
+            degraded: true,
+            elapsed_ms,
+        }
     }
 }
 
@@ -143,7 +179,11 @@ fn decision(wire: v1::Decision) -> Result<Decision, &'static str> {
     }
 }
 
-fn disposition(wire: v1::Disposition) -> Result<Disposition, &'static str> {
+/// A disposition, in the words of the local API.
+///
+/// # Errors
+/// The name of the field, when it says nothing.
+pub(crate) fn disposition(wire: v1::Disposition) -> Result<Disposition, &'static str> {
     match wire {
         v1::Disposition::Settle => Ok(Disposition::Settle),
         v1::Disposition::SettleFlagged => Ok(Disposition::SettleFlagged),

@@ -8,7 +8,7 @@ use capture_core::{Attempt, Consent, IdentifierKind, IdentifierNumber, Notice, O
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::command::VerifyCommand;
+use crate::command::{By, VerifyCommand};
 
 pub use run::run;
 
@@ -106,7 +106,22 @@ pub struct VerifyArgs {
 impl VerifyArgs {
     fn command(self) -> (VerifyCommand, bool) {
         let Self { card, id_kind, region, scene, transaction, attempt, operator, notice, consent, json } = self;
-        (VerifyCommand { transaction, attempt, scene, id_kind, number: card, region, operator, notice, consent }, json)
+        (
+            VerifyCommand {
+                transaction,
+                attempt,
+                scene,
+                id_kind,
+                number: card,
+                region,
+                operator,
+                notice,
+                consent,
+                by: By::Face,
+                proxy: None,
+            },
+            json,
+        )
     }
 }
 

@@ -1,6 +1,6 @@
 //! The two clocks of the machine: one that only goes forward, and the date.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use capture_core::Moment;
 
@@ -28,6 +28,19 @@ impl Clock {
     pub fn date_ms(&self) -> i64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// Names this run of the system and says how long it has lasted, in milliseconds, suspension included; empty and 0
+    /// where the system does not tell.
+    #[must_use]
+    pub fn boot(&self) -> (String, u64) {
+        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        let (boot, uptime) = (read("/proc/sys/kernel/random/boot_id").trim().to_owned(), read("/proc/uptime"));
+        let seconds = uptime.split(' ').next().and_then(|seconds| seconds.parse::<f64>().ok());
+        match seconds {
+            Some(seconds) if !boot.is_empty() => (boot, Duration::try_from_secs_f64(seconds).map_or(0, |time| time.as_millis() as u64)),
+            Some(_) | None => (String::new(), 0),
+        }
     }
 
     /// The date of an earlier moment of this process.

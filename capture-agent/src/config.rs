@@ -56,6 +56,10 @@ pub struct Config {
     pub models: ModelsConfig,
     /// The local API.
     pub api: ApiConfig,
+    /// The reader of documents.
+    pub reader: ReaderConfig,
+    /// Transactions.
+    pub transactions: TransactionsConfig,
     /// The outbox.
     pub outbox: OutboxConfig,
     /// Logs.
@@ -70,6 +74,9 @@ pub struct CenterConfig {
     pub address: String,
     /// Name its certificate must bear; empty: the host of the address.
     pub server_name: String,
+    /// Endpoints in the order in which they are wanted; without any, `address` is the only one.
+    #[serde(default)]
+    pub endpoint: Vec<EndpointConfig>,
     /// Bound of one connection attempt.
     pub connect_timeout_ms: u64,
     /// Bound of one call.
@@ -78,8 +85,25 @@ pub struct CenterConfig {
     pub retry_for_ms: u64,
     /// Pause before the first repetition.
     pub retry_pause_ms: u64,
+    /// Bound of the live call where the device may answer on its own.
+    pub degrade_after_ms: u64,
+    /// How long a better endpoint must have answered before it is gone back to.
+    pub return_after_ms: u64,
     /// Interval of health reports.
     pub health_every_s: u64,
+}
+
+/// `[[center.endpoint]]`: a way to the center.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointConfig {
+    /// What it is called: primary, backup, relay, …
+    pub name: String,
+    /// `https://host:port`.
+    pub address: String,
+    /// Name its certificate must bear; empty: the host of the address.
+    #[serde(default)]
+    pub server_name: String,
 }
 
 /// Which source of frames.
@@ -162,8 +186,44 @@ pub struct ApiConfig {
     pub allowed_origins: Vec<String>,
     /// Bound of one request.
     pub request_timeout_ms: u64,
+    /// Requests that one program may make in a second, on average.
+    pub requests_per_s: u32,
     /// Bound of a graceful stop.
     pub stop_within_ms: u64,
+}
+
+/// Which reader of documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReaderKind {
+    /// None.
+    None,
+    /// A folder in its place.
+    Simulator,
+}
+
+/// `[reader]`: the reader of documents.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReaderConfig {
+    /// Which one.
+    pub kind: ReaderKind,
+    /// The simulator's folder.
+    pub folder: String,
+}
+
+/// `[transactions]`: how long they stay open.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransactionsConfig {
+    /// Without an event for so long an unsettled one ends.
+    pub time_out_s: u64,
+    /// Attempts with a face while no policy was fetched.
+    pub faces_max: u32,
+    /// Transactions at a time.
+    pub open_max: usize,
+    /// What is over is forgotten after so many days.
+    pub keep_days: u32,
 }
 
 /// `[outbox]`: how long envelopes are kept.
@@ -178,6 +238,10 @@ pub struct OutboxConfig {
     pub record_keep_days: u32,
     /// Unanswered envelopes at most.
     pub waiting_max: u32,
+    /// What unanswered envelopes take at most, in MiB.
+    pub waiting_mb: u32,
+    /// How long an envelope may wait before no more are made without the center, in hours.
+    pub waiting_hours: u32,
 }
 
 /// Form of log lines.
@@ -243,6 +307,16 @@ fn check_gate(at: &str, table: &BTreeMap<String, u8>) -> Result<(), ConfigError>
 }
 
 impl CenterConfig {
+    /// All endpoints, the wanted one first.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<EndpointConfig> {
+        if self.endpoint.is_empty() {
+            let (address, server_name) = (self.address.clone(), self.server_name.clone());
+            return vec![EndpointConfig { name: "center".to_owned(), address, server_name }];
+        }
+        self.endpoint.clone()
+    }
+
     /// Bound of one connection attempt.
     #[must_use]
     pub fn connect_timeout(&self) -> Duration {
@@ -282,6 +356,19 @@ fn check(config: &Config) -> Result<(), ConfigError> {
         ("outbox.refused_keep_days", u64::from(outbox.refused_keep_days), 1, 365),
         ("outbox.record_keep_days", u64::from(outbox.record_keep_days), 1, 3650),
         ("outbox.waiting_max", u64::from(outbox.waiting_max), 1, 1_000_000),
+        ("outbox.waiting_mb", u64::from(outbox.waiting_mb), 1, 1_000_000),
+        ("outbox.waiting_hours", u64::from(outbox.waiting_hours), 1, 720),
+    ])?;
+    if config.reader.kind == ReaderKind::Simulator && config.reader.folder.is_empty() {
+        return Err(value("reader.folder", "a folder where reader.kind is simulator"));
+    }
+    let transactions = &config.transactions;
+    ranges(&[
+        ("transactions.time_out_s", transactions.time_out_s, 10, 86_400),
+        ("transactions.faces_max", u64::from(transactions.faces_max), 1, 10),
+        ("transactions.open_max", transactions.open_max as u64, 1, 1_000),
+        ("transactions.keep_days", u64::from(transactions.keep_days), 1, 3_650),
+        ("api.requests_per_s", u64::from(config.api.requests_per_s), 1, 1_000),
     ])?;
     tracing_subscriber::EnvFilter::try_new(&config.log.filter)
         .map_err(|_| value("log.filter", "a filter such as info or info,capture_agent=debug"))?;
@@ -289,18 +376,33 @@ fn check(config: &Config) -> Result<(), ConfigError> {
 }
 
 fn check_center(center: &CenterConfig) -> Result<(), ConfigError> {
-    let uri: axum::http::Uri = center.address.parse().map_err(|_| value("center.address", "https://host:port"))?;
-    if uri.scheme_str() != Some("https") || uri.host().is_none_or(str::is_empty) || !matches!(uri.path(), "" | "/") || uri.query().is_some()
-    {
-        return Err(value("center.address", "https://host:port"));
+    check_address("center.address", &center.address)?;
+    if center.endpoint.len() > 8 {
+        return Err(value("center.endpoint", "at most 8 endpoints"));
+    }
+    for (number, endpoint) in center.endpoint.iter().enumerate() {
+        check_address(&format!("center.endpoint[{number}].address"), &endpoint.address)?;
+        let twice = center.endpoint.iter().take(number).any(|other| other.name == endpoint.name);
+        if endpoint.name.is_empty() || endpoint.name.len() > 32 || twice {
+            return Err(value(format!("center.endpoint[{number}].name"), "1 to 32 characters, and each name once"));
+        }
     }
     ranges(&[
         ("center.connect_timeout_ms", center.connect_timeout_ms, 50, 60_000),
         ("center.call_timeout_ms", center.call_timeout_ms, 50, 60_000),
         ("center.retry_for_ms", center.retry_for_ms, 0, 120_000),
         ("center.retry_pause_ms", center.retry_pause_ms, 1, 10_000),
+        ("center.degrade_after_ms", center.degrade_after_ms, 50, 60_000),
+        ("center.return_after_ms", center.return_after_ms, 0, 600_000),
         ("center.health_every_s", center.health_every_s, 1, 3_600),
     ])
+}
+
+fn check_address(key: &str, address: &str) -> Result<(), ConfigError> {
+    let expected = || value(key, "https://host:port");
+    let uri: axum::http::Uri = address.parse().map_err(|_| expected())?;
+    let plain = matches!(uri.path(), "" | "/") && uri.query().is_none();
+    if uri.scheme_str() == Some("https") && uri.host().is_some_and(|host| !host.is_empty()) && plain { Ok(()) } else { Err(expected()) }
 }
 
 fn check_camera(camera: &CameraConfig) -> Result<(), ConfigError> {
@@ -366,6 +468,10 @@ mod tests {
         check("[center]\naddress = \"http://x:1\"", Err("center.address: expected https://host:port"));
         check("[center]\naddress = \"https://x:1/path\"", Err("center.address"));
         check("[center]\ncall_timeout_ms = 1", Err("center.call_timeout_ms: expected 50 to 60000, got 1"));
+        check("[[center.endpoint]]\nname = \"primary\"\naddress = \"https://x:1\"", Ok(()));
+        check("[[center.endpoint]]\nname = \"primary\"\naddress = \"x:1\"", Err("center.endpoint[0].address: expected https://host:port"));
+        let twice = "[[center.endpoint]]\nname = \"a\"\naddress = \"https://x:1\"\n".repeat(2);
+        check(&twice, Err("center.endpoint[1].name: expected 1 to 32 characters, and each name once"));
         check("[camera]\nkind = \"playback\"", Err("camera.folder"));
         check("[camera]\nkind = \"phone\"", Err("phone"));
         check("[acquisition]\ngood_frames = 0", Err("acquisition.good_frames: expected at least the recipe's frames"));

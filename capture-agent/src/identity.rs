@@ -9,6 +9,7 @@ mod key;
 
 use std::path::{Path, PathBuf};
 
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use thiserror::Error;
 
 pub use bundle::{CA_FILE, CERTIFICATE_FILE, REGISTRATION_FILE, Registration, install};
@@ -107,6 +108,12 @@ impl Identity {
             return Err(IdentityError::NotIssued(dir.join(REGISTRATION_FILE)));
         }
         bundle::read(dir, key)
+    }
+
+    /// Its certificate in DER form; empty where it is not in order, which [`load`](Self::load) refuses.
+    #[must_use]
+    pub fn certificate_der(&self) -> Vec<u8> {
+        CertificateDer::from_pem_slice(self.certificate_pem.as_bytes()).map(|der| der.to_vec()).unwrap_or_default()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A verification goes front ([`cli`], [`web`]) → use case ([`verify`]) → [`camera`] and [`acquire`]
 //! (frames to a face, by the rules of `capture-core` and the networks of `models`, see [`vision`]) →
-//! [`outbox`] (sealed, numbered and durable) → [`client`] (gRPC over mutual TLS) → answer. The device's key
+//! [`line`] (sealed, numbered and durable in its spool; then gRPC over mutual TLS) → answer. The device's key
 //! and certificate are in [`identity`]. All of it lives in one state folder.
 //!
 //! Not here: what a match is, which policy holds, who may be verified: the center says.
@@ -11,14 +11,15 @@ pub mod acquire;
 pub mod answer;
 pub mod camera;
 pub mod cli;
-pub mod client;
 pub mod clock;
 pub mod command;
 pub mod config;
+pub mod document;
 pub mod durable;
 pub mod identity;
+pub mod lease;
+pub mod line;
 mod mac;
-pub mod outbox;
 pub mod output;
 pub mod policy;
 pub mod serve;

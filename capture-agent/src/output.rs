@@ -185,6 +185,7 @@ mod tests {
             provisional: true,
             receipt: String::new(),
             receipt_number: String::new(),
+            degraded: false,
             elapsed_ms: 7,
         }
     }

@@ -11,7 +11,11 @@ use prost::Message;
 use proto::v1;
 use thiserror::Error;
 
-use crate::{client::CallError, outbox::OutboxError};
+use crate::{
+    answer::{Disposition, disposition},
+    lease,
+    line::{client::CallError, spool::SpoolError},
+};
 
 const PREFIX: &[u8] = b"countersign device policy v1\0";
 
@@ -32,7 +36,7 @@ pub enum PolicyError {
     Field(&'static str),
     /// It could not be kept.
     #[error("the center's policy could not be kept")]
-    Outbox(#[source] OutboxError),
+    Outbox(#[source] SpoolError),
 }
 
 /// A checked policy.
@@ -56,6 +60,12 @@ pub struct SceneRules {
     pub attempts_max: u32,
     /// Whether nobody is captured without consent.
     pub asks_consent: bool,
+    /// Whether somebody may come in the holder's place.
+    pub proxy_allowed: bool,
+    /// Whether their face is to be compared with their document's chip.
+    pub proxy_face_against_document: bool,
+    /// What the till does when the center cannot be asked.
+    pub center_unreachable: Disposition,
     gate: Gate,
     floor: Gate,
 }
@@ -75,6 +85,13 @@ impl DevicePolicy {
         let scenes = policy.scenes.iter().filter_map(scene).collect::<Result<_, _>>()?;
         let v1::DevicePolicy { version, notice_version, consent_version, shadow, .. } = policy;
         Ok(Self { version, notice_version, consent_version, shadow, scenes })
+    }
+
+    /// What the till does in a scene when the center cannot be asked; in shadow nothing is told but to settle.
+    #[must_use]
+    pub fn center_unreachable(&self, scene: Scene) -> Option<Disposition> {
+        let told = self.scene(scene)?.center_unreachable;
+        Some(if self.shadow { Disposition::Settle } else { told })
     }
 
     /// What counts in a scene; nothing where the policy does not say.
@@ -97,20 +114,19 @@ impl SceneRules {
 
 /// One scene; nothing for one that this release does not know.
 fn scene(scene: &v1::DeviceScene) -> Option<Result<(Scene, SceneRules), PolicyError>> {
-    let known = match scene.scene() {
-        v1::Scene::Unspecified => return None,
-        v1::Scene::Registration => Scene::Registration,
-        v1::Scene::Reception => Scene::Reception,
-        v1::Scene::Settlement => Scene::Settlement,
-        v1::Scene::Admission => Scene::Admission,
-        v1::Scene::Discharge => Scene::Discharge,
-        v1::Scene::Transfer => Scene::Transfer,
-    };
+    let known = lease::known(scene.scene())?;
     if !(1..=99).contains(&scene.attempts_max) {
         return Some(Err(PolicyError::Field("scenes.attempts_max: expected 1 to 99")));
     }
     let (attempts_max, asks_consent) = (scene.attempts_max, scene.asks_consent);
-    Some(Ok((known, SceneRules { attempts_max, asks_consent, gate: gate(&scene.gate), floor: gate(&scene.floor) })))
+    let (proxy_allowed, proxy_face_against_document) = (scene.proxy_allowed, scene.proxy_face_against_document);
+    // A center that does not say lets nobody settle on it.
+    let center_unreachable = disposition(scene.center_unreachable()).unwrap_or(Disposition::OtherWay);
+    let (gate, floor) = (gate(&scene.gate), gate(&scene.floor));
+    Some(Ok((
+        known,
+        SceneRules { attempts_max, asks_consent, proxy_allowed, proxy_face_against_document, center_unreachable, gate, floor },
+    )))
 }
 
 /// Components that a later release names are not asked for here.

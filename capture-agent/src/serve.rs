@@ -93,7 +93,7 @@ pub async fn serve(
     durable::write(&dir.join(TOKEN_FILE), token.text().as_bytes(), Readers::Owner).map_err(ServeError::Write)?;
     durable::write(&dir.join(ADDRESS_FILE), address.to_string().as_bytes(), Readers::Owner).map_err(ServeError::Write)?;
     let app = web::router(Arc::clone(&verifier), token, config, address);
-    let reporting = tokio::spawn(async move { verifier.keep_reporting().await });
+    let reporting = tokio::spawn(async move { tokio::join!(verifier.keep_reporting(), verifier.keep_forwarding()) });
     let mut asked = stop.clone();
     let server = axum::serve(listener, app).with_graceful_shutdown(async move {
         let _ = asked.wait_for(|stop| *stop).await;

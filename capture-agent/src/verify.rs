@@ -4,34 +4,44 @@
 //! acquire → seal → keep → send → answer. Capture and sending are apart: the camera is free for the next
 //! person while an answer is awaited, and an envelope that got no answer is there to be sent again.
 
+mod alone;
 mod error;
 mod health;
+mod state;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use capture_core::{AcquisitionRule, Instruction, acquisition::RuleError};
+use capture_core::{AcquisitionRule, Instruction, TransactionRule, Way, acquisition::RuleError};
+use models::picture::Picture;
 use proto::{
     envelope::{self, OpeningPublicKey},
     v1::{self, CameraState},
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::{info, instrument};
+use zeroize::Zeroizing;
 
 pub use error::VerifyError;
+pub use state::LineState;
 
 use crate::{
     acquire::{self, Capture, Reopening},
     answer::VerifyAnswer,
     camera::Camera,
-    client::{CallError, CenterClient, SetUpError},
     clock::Clock,
     command::VerifyCommand,
     config::Config,
-    identity::Identity,
-    outbox::{CenterFacts, Kept, Outbox, OutboxError},
+    document,
+    identity::{Identity, IdentityError},
+    lease::Lease,
+    line::{
+        client::{CallError, CenterClient, Credentials, Patience, SetUpError},
+        forwarder::Forwarder,
+        spool::{CenterFacts, Entry, Kept, Spool, SpoolError},
+    },
     policy::{DevicePolicy, SceneRules},
     vision::FaceReader,
 };
@@ -42,7 +52,9 @@ pub type Guide = Arc<dyn Fn(Instruction) + Send + Sync>;
 /// Everything one agent verifies with.
 pub struct Verifier {
     identity: Identity,
-    outbox: Arc<Outbox>,
+    outbox: Arc<Spool>,
+    /// Makes digests of requests, by which they are known again.
+    digest_key: Zeroizing<[u8; 32]>,
     client: CenterClient,
     camera: Arc<Camera>,
     reader: Arc<dyn FaceReader>,
@@ -55,6 +67,15 @@ pub struct Verifier {
     queue: Semaphore,
     wait_for: Duration,
     health_every: Duration,
+    /// How long a live call may take where this device may answer by itself.
+    degrade_after: Duration,
+    /// How long an envelope may wait before this device answers nothing by itself any more, in hours.
+    waiting_hours: u32,
+    /// The device's certificate, as provisional receipts show it.
+    certificate_der: Vec<u8>,
+    /// Brings what waits to the center; nothing while the center's key is not known.
+    forwarder: Option<Forwarder>,
+    lease: Mutex<Option<Arc<Lease>>>,
     center: Mutex<Option<CenterFacts>>,
     policy: Mutex<Option<Arc<DevicePolicy>>>,
     camera_state: Mutex<CameraState>,
@@ -74,16 +95,31 @@ impl Verifier {
     pub fn new(
         config: &Config,
         identity: Identity,
-        outbox: Arc<Outbox>,
+        outbox: Arc<Spool>,
         camera: Camera,
         reader: Arc<dyn FaceReader>,
         clock: Clock,
     ) -> Result<Self, StartError> {
-        let client = CenterClient::new(&config.center, &identity).map_err(StartError::Client)?;
+        let credentials = Credentials {
+            key_pem: identity.key.pem().map_err(StartError::Key)?,
+            certificate_pem: identity.certificate_pem.clone(),
+            ca_pem: identity.ca_pem.clone(),
+        };
+        let client = CenterClient::new(&config.center, &credentials, clock).map_err(StartError::Client)?;
         let center = outbox.center().map_err(StartError::Outbox)?;
         let kept = outbox.policy().map_err(StartError::Outbox)?;
         let policy = identity.registration.policy_key.zip(kept).and_then(|(key, signed)| DevicePolicy::verify(&signed, &key).ok());
+        let lease = outbox.lease().map_err(StartError::Outbox)?;
+        let device = &identity.registration.device;
+        let lease = identity.registration.policy_key.zip(lease).and_then(|(key, signed)| Lease::read(&signed, &key, device).ok());
+        let forward = |key| Forwarder::new(Arc::clone(&outbox), client.clone(), key, clock);
         Ok(Self {
+            forwarder: identity.registration.policy_key.map(forward),
+            lease: Mutex::new(lease.map(Arc::new)),
+            degrade_after: Duration::from_millis(config.center.degrade_after_ms),
+            waiting_hours: config.outbox.waiting_hours,
+            certificate_der: identity.certificate_der(),
+            digest_key: identity.key.derived("request digests"),
             identity,
             outbox,
             client,
@@ -119,12 +155,22 @@ impl Verifier {
     )]
     pub async fn verify(&self, command: &VerifyCommand, guide: Guide) -> Result<VerifyAnswer, VerifyError> {
         let started = self.clock.now();
+        if let Some(given) = self.provided(command).await? {
+            return Ok(self.provisional_answer(command, given, self.clock.now().ms_since(started)));
+        }
         let kept = match self.find(command).await? {
             Some(kept) => kept,
             None => self.capture(command, guide).await?,
         };
         tracing::Span::current().record("envelope.sequence", kept.sequence);
-        let answer = self.send(kept).await?;
+        let answer = match self.send(command, &kept).await {
+            Ok(answer) => answer,
+            Err(VerifyError::Call(error @ CallError::Unreachable(_))) => {
+                let given = self.answer_alone(command, kept, error).await?;
+                return Ok(self.provisional_answer(command, given, self.clock.now().ms_since(started)));
+            }
+            Err(error) => return Err(error),
+        };
         let answer = VerifyAnswer::decode(command, answer, self.clock.now().ms_since(started)).map_err(VerifyError::Answer)?;
         tracing::Span::current().record("decision", answer.decision.word());
         info!(disposition = answer.disposition.word(), elapsed_ms = answer.elapsed_ms, repeated = answer.repeated_answer, "verified");
@@ -155,24 +201,65 @@ impl Verifier {
         &self.identity.registration.device
     }
 
+    /// Whether an attempt was captured and its envelope is durable, answered or not.
+    pub async fn is_kept(&self, command: &VerifyCommand) -> bool {
+        matches!(self.find(command).await, Ok(Some(_)) | Err(VerifyError::Outbox(SpoolError::Forgotten)))
+    }
+
+    /// The template of a photo from a document's chip; nothing where no face is clearly on it.
+    ///
+    /// # Errors
+    /// When a network fails.
+    pub async fn chip_template(&self, photo: Picture) -> Result<Option<v1::Template>, VerifyError> {
+        let reader = Arc::clone(&self.reader);
+        let job = tokio::task::spawn_blocking(move || document::template_of(&*reader, &photo));
+        let template = job.await.map_err(|_| VerifyError::Internal("chip"))?;
+        template.map_err(|error| VerifyError::Acquire(acquire::AcquireError::Vision(error)))
+    }
+
+    /// Binds a settlement to a receipt at the center, once.
+    ///
+    /// # Errors
+    /// When the center does not answer, refuses, or fails.
+    pub async fn confirm_receipt(&self, request: v1::ConfirmReceiptRequest) -> Result<v1::ConfirmReceiptResponse, CallError> {
+        self.client.confirm_receipt(request).await
+    }
+
+    /// Reverses a settlement on a receipt at the center, once.
+    ///
+    /// # Errors
+    /// When the center does not answer, refuses, or fails.
+    pub async fn reverse_receipt(&self, request: v1::ReverseReceiptRequest) -> Result<v1::ReverseReceiptResponse, CallError> {
+        self.client.reverse_receipt(request).await
+    }
+
     /// How many envelopes the center has not answered.
     ///
     /// # Errors
     /// When the outbox cannot be read.
-    pub async fn waiting(&self) -> Result<u32, OutboxError> {
-        self.with_outbox(Outbox::waiting).await
+    pub async fn waiting(&self) -> Result<u32, SpoolError> {
+        self.with_outbox(Spool::waiting).await
     }
 
     async fn find(&self, command: &VerifyCommand) -> Result<Option<Kept>, VerifyError> {
-        let command = command.clone();
-        self.with_outbox(move |outbox| outbox.find(&command)).await.map_err(VerifyError::Outbox)
+        let entry = self.entry(command);
+        self.with_outbox(move |outbox| outbox.find(&entry)).await.map_err(VerifyError::Outbox)
+    }
+
+    fn entry(&self, command: &VerifyCommand) -> Entry {
+        let digest = command.digest(&self.digest_key);
+        Entry { transaction: command.transaction.to_string(), attempt: command.attempt.get(), digest }
     }
 
     async fn capture(&self, command: &VerifyCommand, guide: Guide) -> Result<Kept, VerifyError> {
-        self.check_model().await?;
         let policy = self.policy();
         let scene = policy.as_ref().and_then(|policy| policy.scene(command.scene));
         check_scene(command, policy.as_deref(), scene)?;
+        if let Some(outcome) = command.by.without_camera() {
+            return self.keep(command, self.clock.date_ms(), outcome).await;
+        }
+        self.check_model().await?;
+        self.check_line(command.scene).await?;
         let _place = self.queue.try_acquire().map_err(|_| VerifyError::QueueFull)?;
         let _turn = self.wait_for_camera().await?;
         // While this request waited, an equal one may have been captured.
@@ -181,7 +268,7 @@ impl Verifier {
         }
         let rule = scene.map_or_else(|| self.rule.clone(), |scene| scene.rule(&self.rule));
         let capture = self.acquire(rule, guide).await?;
-        self.keep(command, capture).await
+        self.keep(command, capture.captured_at_ms, capture.into_wire()).await
     }
 
     async fn wait_for_camera(&self) -> Result<SemaphorePermit<'_>, VerifyError> {
@@ -205,7 +292,7 @@ impl Verifier {
         outcome.map_err(VerifyError::Acquire)
     }
 
-    async fn keep(&self, command: &VerifyCommand, capture: Capture) -> Result<Kept, VerifyError> {
+    async fn keep(&self, command: &VerifyCommand, captured_at_ms: i64, outcome: v1::capture::Outcome) -> Result<Kept, VerifyError> {
         let (facts, policy) = (self.center(), self.policy());
         let notice = match (command.notice.as_str(), &policy) {
             ("", Some(policy)) => policy.notice_version.as_str(),
@@ -216,19 +303,23 @@ impl Verifier {
             scene: command.wire_scene().into(),
             identifier: Some(command.identifier()),
             operator: command.operator.as_str().to_owned(),
-            captured_at_ms: capture.captured_at_ms,
+            captured_at_ms,
             clock_offset_ms: facts.as_ref().map_or(0, |facts| measured(facts.clock_offset_ms)),
             policy_version: policy.map(|policy| policy.version.clone()).unwrap_or_default(),
             notice: notice.to_owned(),
             consent: command.consent.as_str().to_owned(),
-            outcome: Some(capture.into_wire()),
+            lease_serial: self.lease().map(|lease| lease.terms.serial.clone()).unwrap_or_default(),
+            degraded: self.client.is_down(),
+            outcome: Some(outcome),
+            proxy: command.wire_proxy(),
+            chip: command.wire_chip(),
         };
         let opening_key = self.opening_key(facts);
-        let (command, now_ms) = (command.clone(), self.clock.date_ms());
+        let (entry, now_ms) = (self.entry(command), self.clock.date_ms());
         let (device, key) = (self.identity.registration.device.clone(), self.identity.key.signing().clone());
         self.with_outbox(move |outbox| {
-            outbox.keep(&command, now_ms, |sequence| {
-                let (transaction, attempt) = (command.transaction.to_string(), command.attempt.get());
+            outbox.keep(&entry, now_ms, |sequence| {
+                let (transaction, attempt) = (entry.transaction.clone(), entry.attempt);
                 let address = envelope::Address { device, sequence, transaction, attempt, body: v1::BodyKind::Capture };
                 envelope::seal(&address, &body, &key, &opening_key)
             })
@@ -242,18 +333,20 @@ impl Verifier {
         facts.map_or_else(|| self.identity.registration.opening_key.clone(), |facts| facts.opening_key)
     }
 
-    async fn send(&self, kept: Kept) -> Result<v1::VerifyResponse, VerifyError> {
-        let outcome = self.client.verify(&kept.envelope).await;
-        let now_ms = self.clock.date_ms();
+    async fn send(&self, command: &VerifyCommand, kept: &Kept) -> Result<v1::VerifyResponse, VerifyError> {
+        let alone = self.may_answer_alone(command.scene).await.map_err(VerifyError::Outbox)?;
+        let patience = if alone.is_ok() { Patience::Short(self.degrade_after) } else { Patience::Long };
+        let outcome = self.client.verify(&kept.envelope, patience).await;
+        let (sequence, now_ms) = (kept.sequence, self.clock.date_ms());
         match outcome {
             Ok(answer) => {
-                self.with_outbox(move |outbox| outbox.answered(kept.sequence, now_ms)).await.map_err(VerifyError::Outbox)?;
+                self.with_outbox(move |outbox| outbox.answered(sequence, now_ms)).await.map_err(VerifyError::Outbox)?;
                 Ok(answer)
             }
             Err(error @ CallError::Refused(..)) => {
                 let error = VerifyError::Call(error);
                 let code = error.code();
-                self.with_outbox(move |outbox| outbox.refused(kept.sequence, now_ms, code)).await.map_err(VerifyError::Outbox)?;
+                self.with_outbox(move |outbox| outbox.refused(sequence, now_ms, code)).await.map_err(VerifyError::Outbox)?;
                 Err(error)
             }
             Err(error @ (CallError::Unreachable(_) | CallError::Failed(_))) => Err(VerifyError::Call(error)),
@@ -262,10 +355,10 @@ impl Verifier {
 
     async fn with_outbox<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Outbox) -> Result<T, OutboxError> + Send + 'static,
-    ) -> Result<T, OutboxError> {
+        work: impl FnOnce(&Spool) -> Result<T, SpoolError> + Send + 'static,
+    ) -> Result<T, SpoolError> {
         let outbox = Arc::clone(&self.outbox);
-        tokio::task::spawn_blocking(move || work(&outbox)).await.unwrap_or(Err(OutboxError::Interrupted))
+        tokio::task::spawn_blocking(move || work(&outbox)).await.unwrap_or(Err(SpoolError::Interrupted))
     }
 }
 
@@ -277,11 +370,13 @@ fn measured(clock_offset_ms: i64) -> i64 {
 /// What the policy asks before anybody is captured.
 fn check_scene(command: &VerifyCommand, policy: Option<&DevicePolicy>, scene: Option<&SceneRules>) -> Result<(), VerifyError> {
     let (Some(policy), Some(scene)) = (policy, scene) else { return Ok(()) };
-    if scene.asks_consent && command.consent.as_str().is_empty() {
+    let way = command.by.way();
+    if scene.asks_consent && matches!(way, Way::Face | Way::Chip) && command.consent.as_str().is_empty() {
         return Err(VerifyError::ConsentMissing { expected: policy.consent_version.clone() });
     }
-    if command.attempt.get() > scene.attempts_max {
-        return Err(VerifyError::TooManyAttempts { max: scene.attempts_max });
+    let max = TransactionRule { faces_max: scene.attempts_max, time_out_ms: 0 }.attempt_max(way);
+    if command.attempt.get() > max {
+        return Err(VerifyError::TooManyAttempts { max });
     }
     Ok(())
 }
@@ -289,6 +384,9 @@ fn check_scene(command: &VerifyCommand, policy: Option<&DevicePolicy>, scene: Op
 /// The agent cannot be put together.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// The device's key cannot be used.
+    #[error("the device's key cannot be used")]
+    Key(#[source] IdentityError),
     /// The connection to the center.
     #[error("the client of the center cannot be made")]
     Client(#[source] SetUpError),
@@ -297,5 +395,5 @@ pub enum StartError {
     Rule(#[source] RuleError),
     /// The outbox.
     #[error("the outbox cannot be read")]
-    Outbox(#[source] OutboxError),
+    Outbox(#[source] SpoolError),
 }

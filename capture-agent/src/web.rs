@@ -27,7 +27,7 @@ pub use guard::Token;
 use crate::{
     config::ApiConfig,
     output::ErrorBody,
-    verify::{Verifier, VerifyError},
+    verify::{LineState, Verifier, VerifyError},
 };
 
 /// The largest body taken, in bytes.
@@ -97,18 +97,20 @@ struct Health {
     center_known: bool,
     policy_version: Option<String>,
     unanswered_envelopes: u32,
+    line: LineState,
 }
 
 async fn health(State(api): State<Api>) -> Response {
     let center = api.verifier.center();
-    match api.verifier.waiting().await {
-        Ok(unanswered_envelopes) => Json(Health {
+    match api.verifier.line_state().await {
+        Ok(line) => Json(Health {
             device: api.verifier.device().to_owned(),
             agent_version: env!("CARGO_PKG_VERSION"),
             camera: camera_word(api.verifier.camera_state()),
             center_known: center.is_some(),
             policy_version: center.map(|facts| facts.policy_version),
-            unanswered_envelopes,
+            unanswered_envelopes: line.waiting,
+            line,
         })
         .into_response(),
         Err(error) => {
@@ -146,6 +148,7 @@ fn status(error: &VerifyError) -> StatusCode {
         "camera_queue_full" => StatusCode::TOO_MANY_REQUESTS,
         "request_refused" | "consent_missing" | "attempts_spent" => StatusCode::UNPROCESSABLE_ENTITY,
         "device_refused" | "envelope_stale" | "center_failed" => StatusCode::BAD_GATEWAY,
+        "lease_missing" | "lease_used_up" | "lease_expired" | "clock_set_back" | "spool_too_old" => StatusCode::SERVICE_UNAVAILABLE,
         "center_unreachable" | "model_mismatch" | "outbox_full" => StatusCode::SERVICE_UNAVAILABLE,
         "camera_absent" | "camera_busy" | "camera_lost" | "camera_stalled" | "camera_failed" => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,

@@ -83,13 +83,13 @@ pub enum CasesCommand {
         #[arg(long)]
         reason: String,
     },
-    /// Matches drawn for a blind look, and how many of all matches are false by those judged
+    /// Matches drawn for a blind look, and how many of all matches are false by those judged; other ways drawn beside them
     Draws {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Write down what a blind look at a drawn match showed
+    /// Write down what a look at a draw showed: of a match one person or two, of another way in order or not
     Judge {
         /// Id of the drawn verification
         #[arg(value_parser = parse_id)]
@@ -106,9 +106,9 @@ pub enum CasesCommand {
 /// What a blind look showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Saw {
-    /// One person on both pictures.
+    /// One person on both pictures; of another way: it was in order.
     One,
-    /// Two people.
+    /// Two people; of another way: it was not in order, which opens a case.
     Two,
 }
 

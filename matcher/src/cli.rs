@@ -20,6 +20,7 @@ use crate::{
     listing::ListingArgs,
     plan::PlanArgs,
     policy::command::PolicyCommand,
+    proxies::ProxiesCommand,
     receipt_command::ReceiptCommand,
     reconcile::ReconcileArgs,
     references::ReferencesCommand,
@@ -117,6 +118,9 @@ pub enum Command {
     /// Show, export, forget or hold what is stored about a person
     #[command(subcommand)]
     Subject(SubjectCommand),
+    /// Who came in a holder's place: list, hand out the register
+    #[command(subcommand)]
+    Proxies(ProxiesCommand),
     /// Let people in to the review console: add, list, change, put out
     #[command(subcommand)]
     User(UserCommand),

@@ -24,6 +24,7 @@ mod identification;
 mod overload;
 mod receipts;
 mod store;
+mod tampering;
 
 pub use batch::BatchConfig;
 pub use cases::CasesConfig;
@@ -32,6 +33,7 @@ pub use identification::IdentificationConfig;
 pub use overload::OverloadConfig;
 pub use receipts::{PublishedConfig, ReceiptsConfig};
 pub use store::StoreConfig;
+pub use tampering::TamperingConfig;
 
 /// The shipped settings; `matcher init` writes them into the data folder.
 pub const SHIPPED: &str = include_str!("../config/matcher.toml");
@@ -78,6 +80,8 @@ pub struct Config {
     pub published: PublishedConfig,
     /// Captures that come late and re-comparisons.
     pub batch: BatchConfig,
+    /// Signs of tampering.
+    pub tampering: TamperingConfig,
     /// Evidence and cases.
     pub cases: CasesConfig,
     /// The review console.
@@ -365,6 +369,7 @@ impl Config {
         self.overload.check()?;
         self.receipts.check()?;
         self.published.check()?;
+        self.tampering.check()?;
         self.cases.settings()?;
         self.console.check()?;
         self.identification.check()?;

@@ -10,6 +10,7 @@ pub mod encode;
 pub mod enrolment;
 pub mod field;
 pub mod gate;
+pub mod lease;
 pub mod listener;
 pub mod receipt;
 pub mod status;

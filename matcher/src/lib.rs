@@ -34,6 +34,7 @@ pub mod overload;
 pub mod pki;
 pub mod plan;
 pub mod policy;
+pub mod proxies;
 pub mod receipt_command;
 pub mod receipt_keys;
 pub mod reconcile;

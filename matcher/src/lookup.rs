@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use matcher_core::{Identifier, LookupKey};
+use matcher_core::{DocumentNumber, Identifier, LookupKey};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -98,6 +98,18 @@ impl Lookup {
     #[must_use]
     pub fn rows(&self, identifier: &Identifier) -> Vec<(IdentifierKey, String)> {
         self.ring().finding().map(|key| (row(identifier, key), key.id())).collect()
+    }
+
+    /// Names the bearer of a document, under the newest key.
+    #[must_use]
+    pub fn document_hash(&self, document: &DocumentNumber) -> [u8; 32] {
+        self.ring().newest.document_hash(document)
+    }
+
+    /// Names a holder for one day, under the newest key.
+    #[must_use]
+    pub fn holder_of_day(&self, holder: &[u8], day: i32) -> [u8; 32] {
+        self.ring().newest.holder_of_day(holder, day)
     }
 
     /// What would be left of a number whose person was forgotten, under every key.

@@ -21,6 +21,7 @@ use matcher::{
     listing::{self, ListingArgs},
     networks, out, plan,
     policy::{self, command::PolicyCommand},
+    proxies,
     receipt_command::{self, ReceiptCommand},
     reconcile::{self, ReconcileArgs},
     references, retention,
@@ -32,6 +33,10 @@ use matcher::{
 use models::manifest::ManifestError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+
+/// Many small things are made and dropped by two threads for each verification; this allocator takes half the time for it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// `EX_USAGE` of sysexits.h: the configuration is not in order.
 const BAD_CONFIGURATION: u8 = 64;
@@ -79,6 +84,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Policy(command) => return block_on(policies(&load(cli)?, command)),
         Command::Law(command) => return block_on(law(&load(cli)?, command)),
         Command::Subject(command) => return block_on(async { Ok(subject::run(command, &load(cli)?.0).await?) }),
+        Command::Proxies(command) => block_on(async { Ok(proxies::run(command, &load(cli)?.0).await?) })?,
         Command::User(command) => block_on(async { Ok(user_command::run(&load(cli)?, command).await?) })?,
         Command::Index(command) => {
             let loaded = load(cli)?;

@@ -79,6 +79,12 @@ impl PolicyKey {
         proto::acknowledgement::sign(acknowledgement, &self.0)
     }
 
+    /// Signs a lease.
+    #[must_use]
+    pub fn lease(&self, lease: &proto::v1::Lease) -> proto::v1::SignedLease {
+        proto::lease::sign(lease, &self.0)
+    }
+
     /// A checked policy, signed, to be applied.
     #[must_use]
     pub fn sign(&self, policy: &Policy, text: &str, applied_at: TimeMs, applied_by: &str, reason: &str) -> NewPolicy {

@@ -14,8 +14,8 @@ use proto::{
     MESSAGE_LEN_MAX,
     v1::{
         deferred_service_server::DeferredServiceServer, device_service_server::DeviceServiceServer,
-        enrolment_service_server::EnrolmentServiceServer, receipt_service_server::ReceiptServiceServer,
-        verification_service_server::VerificationServiceServer,
+        enrolment_service_server::EnrolmentServiceServer, lease_service_server::LeaseServiceServer,
+        receipt_service_server::ReceiptServiceServer, verification_service_server::VerificationServiceServer,
     },
 };
 use thiserror::Error;
@@ -49,7 +49,7 @@ use crate::{
     durable,
     feature_models::{FeatureModels, FeatureModelsError},
     grpc::{
-        Gate, deferred::Deferrals, device::Devices, enrolment::Enrolments, listener::Listener, receipt::ReceiptFront,
+        Gate, deferred::Deferrals, device::Devices, enrolment::Enrolments, lease::LeaseFront, listener::Listener, receipt::ReceiptFront,
         verification::Verifications,
     },
     index_command::{self, IndexCommandError},
@@ -178,6 +178,7 @@ struct Services {
     verifications: Verifications,
     enrolments: Enrolments,
     deferrals: Deferrals,
+    leases: LeaseFront,
     devices: Devices,
     receipts: ReceiptFront,
     receipt_keys: Arc<ReceiptKeys>,
@@ -319,6 +320,7 @@ async fn serve(
     reporter.set_serving::<EnrolmentServiceServer<Enrolments>>().await;
     reporter.set_serving::<DeferredServiceServer<Deferrals>>().await;
     reporter.set_serving::<DeviceServiceServer<Devices>>().await;
+    reporter.set_serving::<LeaseServiceServer<LeaseFront>>().await;
     reporter.set_serving::<ReceiptServiceServer<ReceiptFront>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
@@ -330,6 +332,7 @@ async fn serve(
         .add_service(EnrolmentServiceServer::new(services.enrolments).max_decoding_message_size(MESSAGE_LEN_MAX))
         .add_service(DeferredServiceServer::new(services.deferrals).max_decoding_message_size(MESSAGE_LEN_MAX))
         .add_service(DeviceServiceServer::new(services.devices).max_decoding_message_size(MESSAGE_LEN_MAX))
+        .add_service(LeaseServiceServer::new(services.leases).max_decoding_message_size(RECEIPT_MESSAGE_LEN_MAX))
         .add_service(ReceiptServiceServer::new(services.receipts).max_decoding_message_size(RECEIPT_MESSAGE_LEN_MAX))
         .add_service(health)
         .add_service(reflection);
@@ -341,6 +344,7 @@ async fn serve(
         reporter.set_not_serving::<EnrolmentServiceServer<Enrolments>>().await;
         reporter.set_not_serving::<DeferredServiceServer<Deferrals>>().await;
         reporter.set_not_serving::<DeviceServiceServer<Devices>>().await;
+        reporter.set_not_serving::<LeaseServiceServer<LeaseFront>>().await;
         reporter.set_not_serving::<ReceiptServiceServer<ReceiptFront>>().await;
         stopping.notify_one();
     };
@@ -399,10 +403,11 @@ async fn services(dir: &DataDir, config: &Config, tls: Arc<ServerTls>) -> Result
     let (retention, surroundings) = (config.retention, Arc::new(System));
     let retaining = || Retainer { center: center.clone(), surroundings, rule: retention.rule(), every: retention.every() };
     let history = Arc::new(History::new(Arc::clone(&center.store), *center.policies.key()));
-    let deferrals = late::deferrals(dir, config, &center, &admission, &history, (&models, &gate))?;
+    let (deferrals, leases) = late::deferrals(dir, config, &center, &admission, &history, (&models, &gate))?;
     let batch = config.batch.here.then(|| runner(&center, config, history, pressure));
     let searcher = config.identification.here.then(|| index_command::searcher(center.clone(), dir, config));
     let jobs = Jobs {
+        watch: late::watch(&center, config),
         searcher: searcher.transpose().map_err(ServeError::Index)?,
         rechecker,
         batch,
@@ -427,6 +432,7 @@ async fn services(dir: &DataDir, config: &Config, tls: Arc<ServerTls>) -> Result
         verifications: Verifications { app: verifier, models, gate: gate.clone() },
         enrolments,
         deferrals,
+        leases,
         devices: Devices { app: health, gate },
         receipts,
         receipt_keys,

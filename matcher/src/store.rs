@@ -7,7 +7,9 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use matcher_core::{Decision, Disposition, FlagKind, IdentifierKind, Mode, RecheckOutcome, ReferenceFacts, Scene};
+use matcher_core::{
+    Decision, Disposition, FlagKind, IdentifierKind, Mode, NoDecision, RecheckOutcome, ReferenceFacts, Scene, decision::CHIP_REFERENCE,
+};
 use thiserror::Error;
 
 pub mod accounts;
@@ -22,8 +24,10 @@ pub mod extractions;
 pub mod feed;
 pub mod holdings;
 pub mod keys;
+pub mod leases;
 pub mod live;
 pub mod policies;
+pub mod proxies;
 pub mod receipts;
 pub mod retention;
 pub mod sql;
@@ -249,6 +253,26 @@ impl Verification {
     pub fn provisional(&self) -> bool {
         self.mode != Mode::Live
     }
+
+    /// Whether the probe was compared with a document's chip, and not with a reference of the store.
+    #[must_use]
+    pub fn is_of_chip(&self) -> bool {
+        is_of_chip(&self.reasons)
+    }
+
+    /// Whether somebody came in the holder's place: the face, if there is one, is not the holder's.
+    #[must_use]
+    pub fn is_of_proxy(&self) -> bool {
+        is_of_proxy(&self.reasons)
+    }
+}
+
+fn is_of_chip(reasons: &[String]) -> bool {
+    reasons.iter().any(|reason| reason == CHIP_REFERENCE)
+}
+
+fn is_of_proxy(reasons: &[String]) -> bool {
+    reasons.iter().any(|reason| reason == NoDecision::Proxy.word())
 }
 
 /// A flag to be written with a verification, or of its own.
@@ -270,6 +294,8 @@ pub struct Flag {
     pub transaction: String,
     /// The identifier, masked; empty where none was read.
     pub identifier_masked: String,
+    /// The closed word that says more than the kind does; empty where there is none.
+    pub reason: String,
 }
 
 /// A verification to be written with all that belongs to it, at once or not at all.
@@ -287,6 +313,8 @@ pub struct NewVerification {
     pub receipt: Option<receipts::Receipt>,
     /// What made the probe's template; only where there is a probe. With it the capture counts as evidence.
     pub made_by: Option<MadeBy>,
+    /// Who came in the holder's place.
+    pub proxy: Option<proxies::NewProxy>,
 }
 
 /// The ids of what made a template.
@@ -393,8 +421,10 @@ pub trait Store:
     + extractions::Extractions
     + feed::Feed
     + KeyStore
+    + leases::Leases
     + live::Live
     + Policies
+    + proxies::Proxies
     + receipts::Receipts
     + retention::Retention
     + Subjects

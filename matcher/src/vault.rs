@@ -124,6 +124,12 @@ impl<'a> RecordContext<'a> {
         Self { table: "deferred", column: "facts", subject, record, model: "" }
     }
 
+    /// Who came in a holder's place; the record is the verification's.
+    #[must_use]
+    pub fn proxy(subject: SubjectId, record: RecordId) -> Self {
+        Self { table: "proxy_register", column: "sealed", subject, record, model: "" }
+    }
+
     /// The day or year of birth.
     #[must_use]
     pub fn birth(subject: SubjectId) -> Self {

@@ -1,10 +1,12 @@
 //! The contract between counters and the center: `countersign.v1`, and the envelope that carries captures.
 //!
 //! Here: the messages and services generated from `proto/`, [`envelope`], which seals, signs, checks
-//! and opens, and [`acknowledgement`], the center's word on one that was spooled. Not here: what any of it means; both sides translate at their edge.
+//! and opens, [`acknowledgement`], the center's word on one that was spooled, and [`lease`], what a device may do without the
+//! center. Not here: what any of it means; both sides translate at their edge.
 
 pub mod acknowledgement;
 pub mod envelope;
+pub mod lease;
 mod redacted;
 
 /// Messages, clients and servers of `countersign.v1`; every field is documented in `proto/`.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::v1::{EnrolmentSubmission, Identifier, Sample, Template};
+use crate::v1::{EnrolmentSubmission, Identifier, Proxy, Sample, Template};
 
 impl fmt::Debug for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -26,6 +26,12 @@ impl fmt::Debug for Identifier {
     }
 }
 
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxy").field("document_kind", &self.document_kind).field("document_number", &"[redacted]").finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for EnrolmentSubmission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EnrolmentSubmission")
@@ -37,7 +43,7 @@ impl fmt::Debug for EnrolmentSubmission {
 
 #[cfg(test)]
 mod tests {
-    use crate::v1::{Capture, Identifier, ProbeSample, Sample, Template, capture::Outcome};
+    use crate::v1::{Capture, Identifier, ProbeSample, Proxy, Sample, Template, capture::Outcome};
 
     #[test]
     fn debug_of_a_capture_shows_neither_card_nor_face() {
@@ -48,10 +54,11 @@ mod tests {
                 sample: Some(Sample { jpeg: vec![77; 5], landmarks: vec![41.5], ..Default::default() }),
                 ..Default::default()
             })),
+            proxy: Some(Proxy { document_number: "E99887766".into(), name: "孙浩".into(), ..Default::default() }),
             ..Default::default()
         };
         let shown = format!("{capture:?}");
-        for secret in ["330203", "77", "41.5"] {
+        for secret in ["330203", "99887766", "孙浩", "[77", "41.5"] {
             assert!(!shown.contains(secret), "{shown}");
         }
         assert!(shown.contains("[4 bytes]") && shown.contains("[5 bytes]"), "{shown}");

@@ -104,6 +104,7 @@ fn capture(form: &Form, made_by: &MadeBy, person: u64, features_f16: Vec<u8>, ra
         notice: "N-1".into(),
         consent: String::new(),
         outcome: Some(v1::capture::Outcome::Sample(sample)),
+        ..v1::Capture::default()
     }
 }
 

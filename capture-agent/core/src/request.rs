@@ -105,8 +105,23 @@ text! {
     Consent, "consent", "at most 64 characters, none of them a control character",
     |text| text.chars().count() <= 64 && !text.chars().any(char::is_control)
 }
-shown!(TransactionId, Region, Notice, Consent);
-redacted!(IdentifierNumber, Operator);
+text! {
+    /// Number of an identity document, as typed or read. Never shown.
+    DocumentNumber, "document_number", "4 to 64 characters, none of them a control character",
+    |text| (4..=64).contains(&text.trim().chars().count()) && text.chars().count() <= 64 && !text.chars().any(char::is_control)
+}
+text! {
+    /// A name, as in a document; may be empty. Never shown.
+    PersonName, "name", "at most 64 characters, none of them a control character",
+    |text| text.chars().count() <= 64 && !text.chars().any(char::is_control)
+}
+text! {
+    /// The institution's name for a settlement.
+    Settlement, "settlement", "1 to 64 printable ASCII characters without spaces",
+    |text| (1..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic())
+}
+shown!(Settlement, TransactionId, Region, Notice, Consent);
+redacted!(IdentifierNumber, Operator, DocumentNumber, PersonName);
 
 /// Number of an attempt within its transaction, 1–99.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -215,6 +230,66 @@ impl FromStr for IdentifierKind {
     }
 }
 
+/// Which identity document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DocumentKind {
+    /// Resident identity card.
+    ResidentIdentity,
+    /// Social-security card.
+    SocialSecurityCard,
+    /// Passport.
+    Passport,
+    /// Travel or residence permit of residents of Hong Kong, Macao or Taiwan.
+    TravelPermit,
+    /// Permanent residence card of a foreigner.
+    PermanentResidence,
+    /// Household register, or birth certificate of a child.
+    HouseholdRegister,
+    /// Military or police document.
+    Service,
+    /// Another identity document.
+    Other,
+}
+
+impl DocumentKind {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::ResidentIdentity,
+        Self::SocialSecurityCard,
+        Self::Passport,
+        Self::TravelPermit,
+        Self::PermanentResidence,
+        Self::HouseholdRegister,
+        Self::Service,
+        Self::Other,
+    ];
+
+    /// The word for it in requests and records.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::ResidentIdentity => "resident_identity",
+            Self::SocialSecurityCard => "social_security_card",
+            Self::Passport => "passport",
+            Self::TravelPermit => "travel_permit",
+            Self::PermanentResidence => "permanent_residence",
+            Self::HouseholdRegister => "household_register",
+            Self::Service => "service",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl FromStr for DocumentKind {
+    type Err = FieldError;
+
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        let expected =
+            "resident_identity, social_security_card, passport, travel_permit, permanent_residence, household_register, service or other";
+        Self::ALL.into_iter().find(|kind| kind.word() == text).ok_or(FieldError { field: "document_kind", expected })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -247,12 +322,20 @@ mod tests {
         check::<Attempt>("one", Some("attempt"));
         check::<Scene>("ward", Some("scene"));
         check::<IdentifierKind>("passport", Some("id_kind"));
+        check::<DocumentKind>("library_card", Some("document_kind"));
+        check::<DocumentNumber>("E12345678", None);
+        check::<DocumentNumber>(" E1 ", Some("document_number"));
+        check::<PersonName>("", None);
+        check::<Settlement>("S 1", Some("settlement"));
     }
 
     #[test]
     fn words_are_read_back() {
         for scene in Scene::ALL {
             assert_eq!(scene.word().parse(), Ok(scene));
+        }
+        for kind in DocumentKind::ALL {
+            assert_eq!(kind.word().parse(), Ok(kind));
         }
         for kind in [IdentifierKind::SocialSecurityCard, IdentifierKind::ResidentIdentity] {
             assert_eq!(kind.word().parse(), Ok(kind));

@@ -13,7 +13,7 @@ use crate::{
     clock::Clock,
     config::{self, Config, ConfigError, LogConfig, LogFormat},
     identity::{self, Identity, IdentityError, REQUEST_FILE},
-    outbox::Outbox,
+    line::spool::Spool,
     output::{self, ErrorBody, exit},
     serve::{self, Lease, ServeError},
     verify::{Guide, Verifier},
@@ -87,8 +87,8 @@ fn install(dir: &Path, bundle: &Path) -> anyhow::Result<u8> {
     let config = config::load(dir)?;
     let registration = identity::install(dir, bundle)?;
     // What an earlier key of the center was is of no use beside the new bundle.
-    let identity = Identity::load(dir)?;
-    Outbox::open(dir, &identity.key, config.outbox)?.forget_center()?;
+    Identity::load(dir)?;
+    Spool::open(dir, config.outbox)?.forget_center()?;
     let (device, institution, counter) = (registration.device, registration.institution, registration.counter);
     output::line(&format!("device {device} of institution {institution}, counter {counter}, is ready"))?;
     Ok(exit::DONE)
@@ -131,7 +131,7 @@ impl Prepared {
         let Self { config, identity, clock } = self;
         let models = config.models.clone();
         let reader = tokio::task::spawn_blocking(move || vision::load(&models)).await??;
-        let outbox = Arc::new(Outbox::open(dir, &identity.key, config.outbox)?);
+        let outbox = Arc::new(Spool::open(dir, config.outbox)?);
         let camera = Camera::from_config(&config.camera, clock);
         let verifier = Verifier::new(&config, identity, outbox, camera, reader, clock)?;
         if let Err(error) = verifier.report_health().await {

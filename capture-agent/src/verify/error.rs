@@ -1,12 +1,15 @@
 //! Why a verification gave no answer, with the words of the local API for it.
 
+use capture_core::degraded::Denied;
 use thiserror::Error;
 
 use crate::{
     acquire::AcquireError,
     camera::CameraError,
-    client::{CallError, Refusal},
-    outbox::OutboxError,
+    line::{
+        client::{CallError, Refusal},
+        spool::SpoolError,
+    },
 };
 
 /// A verification gave no answer.
@@ -42,7 +45,10 @@ pub enum VerifyError {
     Acquire(AcquireError),
     /// The envelope could not be found or kept.
     #[error("{0}")]
-    Outbox(OutboxError),
+    Outbox(SpoolError),
+    /// The center did not answer, and this device may not answer by itself.
+    #[error("the center does not answer, and this counter may not answer by itself: {}", .0.word())]
+    Alone(Denied),
     /// The center did not answer, or refused.
     #[error("{0}")]
     Call(CallError),
@@ -66,6 +72,7 @@ impl VerifyError {
             Self::Acquire(AcquireError::Camera(error)) => camera_code(error),
             Self::Acquire(AcquireError::Vision(_)) => "models_failed",
             Self::Outbox(error) => outbox_code(error),
+            Self::Alone(denied) => denied.word(),
             Self::Call(CallError::Unreachable(_)) => "center_unreachable",
             Self::Call(CallError::Refused(refusal, _)) => refusal_code(*refusal),
             Self::Call(CallError::Failed(_)) | Self::Answer(_) => "center_failed",
@@ -90,6 +97,11 @@ impl VerifyError {
             "answer_expired" => "ask the center for the record of this transaction",
             "outbox_full" => "restore the line to the center; nothing is lost meanwhile",
             "center_unreachable" => "send the same request again: it is kept, and nothing is captured anew; or offer another way",
+            "lease_missing" | "lease_used_up" | "lease_expired" => {
+                "offer the other way; this counter answers by itself again when the center has answered"
+            }
+            "clock_set_back" => "offer the other way; set this machine's clock right, and restore the line to the center",
+            "spool_too_old" => "offer the other way; restore the line to the center: captures wait for it since days",
             "device_refused" => "ask the center's operator whether this device is registered and in force",
             "request_refused" => "correct the field named",
             "envelope_stale" => "check this machine's clock, then use another attempt",
@@ -109,12 +121,12 @@ fn camera_code(error: &CameraError) -> &'static str {
     }
 }
 
-fn outbox_code(error: &OutboxError) -> &'static str {
+fn outbox_code(error: &SpoolError) -> &'static str {
     match error {
-        OutboxError::AnotherRequest => "transaction_conflict",
-        OutboxError::Forgotten => "answer_expired",
-        OutboxError::Full(_) => "outbox_full",
-        OutboxError::Seal(_) | OutboxError::Version { .. } | OutboxError::Database(_) | OutboxError::File(_) | OutboxError::Interrupted => {
+        SpoolError::AnotherRequest => "transaction_conflict",
+        SpoolError::Forgotten => "answer_expired",
+        SpoolError::Full(_) | SpoolError::FullBytes(_) => "outbox_full",
+        SpoolError::Seal(_) | SpoolError::Version { .. } | SpoolError::Database(_) | SpoolError::File(_) | SpoolError::Interrupted => {
             "outbox_failed"
         }
     }

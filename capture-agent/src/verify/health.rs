@@ -12,8 +12,10 @@ use tracing::{info, warn};
 
 use super::{Verifier, VerifyError};
 use crate::{
-    client::CallError,
-    outbox::{CenterFacts, OutboxError},
+    line::{
+        client::CallError,
+        spool::{CenterFacts, SpoolError},
+    },
     policy::{DevicePolicy, PolicyError},
 };
 
@@ -33,7 +35,7 @@ pub enum HealthError {
     OpeningKey,
     /// The answer could not be kept.
     #[error("the center's answer could not be kept")]
-    Outbox(#[source] OutboxError),
+    Outbox(#[source] SpoolError),
     /// The center knows the device by another name.
     #[error("the center knows this device as {center}: expected {installed}, as installed")]
     OtherDevice {
@@ -75,6 +77,11 @@ impl Verifier {
         .await
         .map_err(HealthError::Outbox)?;
         *self.center.lock().unwrap_or_else(PoisonError::into_inner) = Some(facts.clone());
+        self.set_time().await;
+        self.refresh_lease(&facts.policy_version).await;
+        if let Some(forwarder) = &self.forwarder {
+            forwarder.wake();
+        }
         if let Err(error) = self.refresh_policy(&facts.policy_version).await {
             warn!(error = &error as &dyn std::error::Error, "the center's policy could not be taken; the last one stays");
         }
@@ -113,7 +120,18 @@ impl Verifier {
                     }
                 }
             }
+            if reachable == Some(false) {
+                self.note_time().await;
+            }
             self.prune().await;
+        }
+    }
+
+    /// Forwards what waits for as long as the agent runs.
+    pub async fn keep_forwarding(&self) {
+        match &self.forwarder {
+            Some(forwarder) => forwarder.run().await,
+            None => std::future::pending().await,
         }
     }
 

@@ -3,7 +3,7 @@
 use capture_core::{Attempt, Consent, IdentifierKind, Notice, Operator, Region};
 use serde::Deserialize;
 
-use crate::command::VerifyCommand;
+use crate::command::{By, VerifyCommand};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,6 +44,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<VerifyCommand, String> {
         operator: Operator::new(&request.operator).map_err(told)?,
         notice: Notice::new(&request.notice).map_err(told)?,
         consent: Consent::new(&request.consent).map_err(told)?,
+        by: By::Face,
+        proxy: None,
     })
 }
 

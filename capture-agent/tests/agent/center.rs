@@ -200,6 +200,18 @@ fn decide(capture: &Capture) -> VerifyResponse {
             reasons: vec![failure.reason().as_str_name().trim_start_matches("ACQUISITION_FAILURE_").to_lowercase()],
             ..base
         },
+        (Outcome::DocumentCheck(check), _) => VerifyResponse {
+            decision: Decision::NoDecision.into(),
+            disposition: if check.same_person { Disposition::Settle.into() } else { Disposition::Hold.into() },
+            reasons: vec![if check.same_person { "document_checked".into() } else { "document_not_the_person".into() }],
+            ..base
+        },
+        (Outcome::OtherWay(_), _) => VerifyResponse {
+            decision: Decision::NoDecision.into(),
+            disposition: Disposition::Settle.into(),
+            reasons: vec!["other_way".into()],
+            ..base
+        },
         (Outcome::Sample(_), "other") => compared(Decision::NonMatch, Disposition::DocumentCheck, 0.125),
         (Outcome::Sample(_), "unsure") => compared(Decision::Review, Disposition::SettleFlagged, 0.375),
         (Outcome::Sample(_), _) => compared(Decision::Match, Disposition::Settle, 0.75),

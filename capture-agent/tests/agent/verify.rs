@@ -6,8 +6,8 @@ use capture_agent::{
     answer::{Decision, Disposition, VerifyAnswer},
     camera::Camera,
     clock::Clock,
-    command::VerifyCommand,
-    outbox::Outbox,
+    command::{By, VerifyCommand},
+    line::spool::Spool,
     verify::{Verifier, VerifyError},
 };
 use capture_core::{Attempt, Consent, IdentifierKind, Instruction, Notice, Operator, Region, Scene};
@@ -30,6 +30,8 @@ pub(crate) fn command(transaction: &str, card: &str) -> VerifyCommand {
         operator: Operator::new("0417").unwrap(),
         notice: Notice::new("N1").unwrap(),
         consent: Consent::new("").unwrap(),
+        by: By::Face,
+        proxy: None,
     }
 }
 
@@ -37,7 +39,7 @@ pub(crate) fn command(transaction: &str, card: &str) -> VerifyCommand {
 pub(crate) fn agent(folder: &Folder, center: &str, more: &str) -> Verifier {
     let config = folder.configure(center, more);
     let (identity, clock) = (folder.identity(), Clock::start());
-    let outbox = Arc::new(Outbox::open(folder.path(), &identity.key, config.outbox).unwrap());
+    let outbox = Arc::new(Spool::open(folder.path(), config.outbox).unwrap());
     Verifier::new(&config, identity, outbox, Camera::from_config(&config.camera, clock), Arc::new(ColourEyes::new()), clock).unwrap()
 }
 

@@ -111,6 +111,8 @@ words! {
         BatchRetried = "batch_retried",
         /// All records were copied into another store.
         StoreCopied = "store_copied",
+        /// The register of proxies was handed out.
+        ProxiesExported = "proxies_exported",
         /// The audit log itself was handed out.
         AuditExported = "audit_exported",
     }

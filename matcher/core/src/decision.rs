@@ -70,6 +70,20 @@ words! {
 }
 
 words! {
+    /// How an attempt verifies.
+    Way {
+        /// A face, against the enrolled photo.
+        Face = "face",
+        /// A face, against the photo in a document's chip.
+        Chip = "chip",
+        /// The operator's eyes, on a document.
+        DocumentCheck = "document_check",
+        /// Another way, which the till and the store know.
+        Other = "other_way",
+    }
+}
+
+words! {
     /// Why nothing could be decided.
     NoDecision {
         /// There is no enrolment record for this identifier.
@@ -98,6 +112,20 @@ words! {
         ConsentWithdrawn = "consent_withdrawn",
         /// The center could not be asked; the counter says so by itself.
         CenterUnreachable = "center_unreachable",
+        /// Another way of verifying was taken.
+        OtherWay = "other_way",
+        /// The operator looked at a document and says that it is the same person.
+        DocumentChecked = "document_checked",
+        /// The operator looked at a document and says that it is not the person.
+        DocumentNotThePerson = "document_not_the_person",
+        /// Somebody came in the holder's place: their face is recorded, and there is nothing to compare it with.
+        Proxy = "proxy",
+        /// The scene's policy wants a proxy's face compared with their document's chip, and no chip was read.
+        ProxyNotCompared = "proxy_not_compared",
+        /// Nobody may come in the holder's place in this scene.
+        ProxyNotAllowed = "proxy_not_allowed",
+        /// The proxy has come for as many holders as the policy allows in a day, or stands in for two at a time.
+        ProxyLimit = "proxy_limit",
     }
 }
 
@@ -172,6 +200,18 @@ pub enum Evidence<'a> {
     FailureToAcquire(AcquisitionFailure, Option<Component>),
     /// The scene rests on consent and the capture names none: the face is not looked at.
     NoConsent,
+    /// A template, and a reference made on the spot from a document's chip.
+    Chip {
+        /// The probe.
+        template: &'a Template,
+        /// The attack model's score; nothing when it could assess no frame.
+        live: Option<f32>,
+        /// The chip's.
+        reference: &'a Template,
+    },
+    /// No face is compared, for this reason: another way was taken, the operator looked at a document, somebody came in
+    /// the holder's place.
+    Without(NoDecision),
 }
 
 /// What happened before within the same transaction.
@@ -240,6 +280,19 @@ pub enum Finding {
     Nothing(NoDecision),
 }
 
+impl Finding {
+    /// The way it came by.
+    #[must_use]
+    pub fn way(&self) -> Way {
+        match self {
+            Self::Compared(Compared { chip: true, .. }) => Way::Chip,
+            Self::Nothing(NoDecision::OtherWay) => Way::Other,
+            Self::Nothing(NoDecision::DocumentChecked | NoDecision::DocumentNotThePerson) => Way::DocumentCheck,
+            Self::Compared(_) | Self::FailureToAcquire(..) | Self::Nothing(_) => Way::Face,
+        }
+    }
+}
+
 /// Probe and reference, compared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Compared {
@@ -255,6 +308,8 @@ pub struct Compared {
     pub live: Option<f32>,
     /// What is known of that reference.
     pub facts: ReferenceFacts,
+    /// Whether the reference was made on the spot from a document's chip, which has thresholds of its own.
+    pub chip: bool,
 }
 
 /// A comparison that was made, and what it was measured against.
@@ -278,6 +333,9 @@ pub struct Verdict {
     /// What was compared, where anything was.
     pub comparison: Option<Comparison>,
 }
+
+/// Among the reasons of a verification whose probe was compared with a document's chip.
+pub const CHIP_REFERENCE: &str = "chip_reference";
 
 /// The reason a counter is given in shadow mode, with no decision.
 pub const SHADOW: &str = "shadow";

@@ -194,7 +194,7 @@ impl<'a> DryRun<'a> {
 
     fn replay(&mut self, past: &Past) -> Result<Decision, NotReplayed> {
         let finding = past.finding.as_ref().map_err(|reason| *reason)?;
-        if past.attempt > self.policy.scene(past.scene).attempts_max {
+        if past.attempt > self.policy.scene(past.scene).attempt_max(finding.way()) {
             return Err(NotReplayed::BeyondAttempts);
         }
         if let Finding::Compared(compared) = finding

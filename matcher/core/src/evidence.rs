@@ -21,5 +21,5 @@ pub use calibration::{Calibration, CalibrationError};
 pub use card::{CardFinding, CardRule, CardRuleError, Visit, VisitId, judge_card};
 pub use case::{Case, CaseError, CaseEvent, CaseKind, CaseState, CaseStep, CaseVerdict, Opening};
 pub use desk::{Candidate, DeskDay, fill_desk};
-pub use draws::{Draw, DrawKey, MissEstimate, Reviewed, draw, estimate_misses};
+pub use draws::{Draw, DrawKey, Drawn, MissEstimate, Reviewed, draw, estimate_misses};
 pub use file::{EvidenceFile, EvidenceModel};

@@ -27,6 +27,10 @@ words! {
         SameFaceSeveralCards = "same_face_several_cards",
         /// Several faces were seen with one card.
         ManyFacesOneCard = "many_faces_one_card",
+        /// An operator overruled more non-matches in a day, by looking at documents, than the policy takes for granted.
+        OverrideUsed = "override_used",
+        /// One person came for more holders than the policy allows, or for two at a time.
+        ProxyLimit = "proxy_limit",
     }
 }
 
@@ -34,7 +38,8 @@ words! {
 #[must_use]
 pub fn flags_for(decision: Decision, earlier: &[Decision]) -> Vec<FlagKind> {
     match decision {
-        Decision::NonMatch => vec![FlagKind::CardPersonMismatch],
+        Decision::NonMatch | Decision::NoDecision(NoDecision::DocumentNotThePerson) => vec![FlagKind::CardPersonMismatch],
+        Decision::NoDecision(NoDecision::ProxyLimit) => vec![FlagKind::ProxyLimit],
         Decision::Match if earlier.contains(&Decision::NonMatch) => vec![FlagKind::MatchAfterNonMatch],
         Decision::NoDecision(NoDecision::AttackSuspected) => vec![FlagKind::AttackSuspected],
         Decision::NoDecision(NoDecision::ReferenceUnreadable) => vec![FlagKind::TamperingSuspected],
@@ -50,7 +55,12 @@ pub fn flags_for(decision: Decision, earlier: &[Decision]) -> Vec<FlagKind> {
             | NoDecision::ModelMismatch
             | NoDecision::ConsentMissing
             | NoDecision::ConsentWithdrawn
-            | NoDecision::CenterUnreachable,
+            | NoDecision::CenterUnreachable
+            | NoDecision::OtherWay
+            | NoDecision::DocumentChecked
+            | NoDecision::Proxy
+            | NoDecision::ProxyNotCompared
+            | NoDecision::ProxyNotAllowed,
         ) => Vec::new(),
     }
 }
@@ -76,6 +86,16 @@ mod tests {
         check(Decision::NoDecision(NoDecision::AttackSuspected), &[], &[FlagKind::AttackSuspected]);
         check(Decision::NoDecision(NoDecision::ReferenceUnreadable), &[], &[FlagKind::TamperingSuspected]);
         check(Decision::NoDecision(NoDecision::ReferenceTooOld), &[], &[FlagKind::ReferenceTooOld]);
+    }
+
+    #[test]
+    fn what_an_operator_says_by_name_is_looked_at_and_another_way_is_not() {
+        let no = Decision::NoDecision;
+        check(no(NoDecision::DocumentNotThePerson), &[], &[FlagKind::CardPersonMismatch]);
+        check(no(NoDecision::ProxyLimit), &[], &[FlagKind::ProxyLimit]);
+        for reason in [NoDecision::OtherWay, NoDecision::DocumentChecked, NoDecision::Proxy] {
+            check(no(reason), &[Decision::NonMatch], &[]);
+        }
     }
 
     #[test]

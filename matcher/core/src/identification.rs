@@ -184,7 +184,7 @@ pub struct Sighting<P> {
     pub person: P,
     /// Whether the probe matched that card's reference: then the face may be the holder's.
     pub matched: bool,
-    /// Whether a recorded proxy explains another face than the holder's. Nobody records proxies yet.
+    /// Whether a recorded proxy explains another face than the holder's.
     pub proxy: bool,
 }
 

@@ -13,6 +13,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::{
     birth::Birth,
+    proxy::DocumentNumber,
     receipt::{CardMac, SettlementKey},
 };
 
@@ -109,6 +110,18 @@ impl LookupKey {
     pub fn tombstone(&self, hash: &[u8; 32]) -> [u8; 32] {
         parts_mac(&self.0, &[b"forgotten", hash])
     }
+
+    /// Names the bearer of a document over all stores, without saying who it is.
+    #[must_use]
+    pub fn document_hash(&self, document: &DocumentNumber) -> [u8; 32] {
+        parts_mac(&self.0, &[b"document", document.kind().word().as_bytes(), document.value().as_bytes()])
+    }
+
+    /// Names a holder for one day, so that a day's holders can be told apart and no two days be linked.
+    #[must_use]
+    pub fn holder_of_day(&self, holder: &[u8], day: i32) -> [u8; 32] {
+        parts_mac(&self.0, &[b"holder of day", holder, &day.to_be_bytes()])
+    }
 }
 
 impl fmt::Debug for LookupKey {
@@ -147,6 +160,12 @@ impl Identifier {
         // An identity number is the nation's; where its card was issued says nothing about who bears it.
         let region = if kind == IdentifierKind::ResidentIdentity { Region::default() } else { region };
         Ok(Self { kind, region, value })
+    }
+
+    /// The normalised number.
+    #[must_use]
+    pub(crate) fn value(&self) -> &str {
+        &self.value
     }
 
     /// Which kind of number it is.

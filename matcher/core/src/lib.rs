@@ -18,23 +18,26 @@ pub mod identifier;
 pub mod overload;
 pub mod plan;
 pub mod policy;
+pub mod proxy;
 pub mod receipt;
 pub mod recheck;
 pub mod reference;
 pub mod retention;
 pub mod statistics;
+pub mod tampering;
 mod words;
 
 pub use audit::AuditAction;
 pub use birth::{AgeBand, Birth, BirthError};
 pub use decision::{
     AcquisitionFailure, Compared, Comparison, Decision, Disposition, Earlier, Evidence, Finding, NoDecision, Reference, ReferenceFacts,
-    ReferenceState, Scene, Verdict, decide, judge, told,
+    ReferenceState, Scene, Verdict, Way, decide, judge, told,
 };
 pub use deferred::{Doubt, JobKind, JobState, RetryRule, UploadRefusal};
 pub use flag::{FlagKind, flags_for};
 pub use identifier::{Identifier, IdentifierError, IdentifierKind, LookupKey, Region};
 pub use policy::{AttackRule, Basis, Mode, Policy, PolicyError, ScenePolicy};
+pub use proxy::{DocumentKind, DocumentNumber, ProxyRefusal, Slot};
 pub use recheck::{RecheckOutcome, RecheckRule};
 pub use reference::{Life, PhotoState, REFERENCES_MAX, ReferenceSource};
 pub use retention::{RetentionKind, RetentionRule};

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use models_core::{Gate, ModelId, RecipeId, SimilarityScore};
 
 use crate::{
-    decision::{Decision, Disposition, Scene},
+    decision::{Decision, Disposition, Scene, Way},
     evidence::EvidenceModel,
     identification::FmrTable,
     words::words,
@@ -95,6 +95,8 @@ pub struct ProxyRule {
     pub allowed: bool,
     /// Different card holders one proxy may come for within a day, 1–20.
     pub principals_per_day_max: u32,
+    /// Whether their face is to be compared with their document's chip.
+    pub face_against_document: bool,
 }
 
 /// What an operator may do in the machine's place before somebody looks at it.
@@ -128,7 +130,23 @@ pub struct ScenePolicy {
     dispositions: BTreeMap<&'static str, Disposition>,
 }
 
+/// Attempts beyond the cap at which a document's chip may still be tried.
+const CHIP_ATTEMPTS: u32 = 2;
+/// Attempts beyond the cap at which a way without a face may still be taken.
+const FACELESS_ATTEMPTS: u32 = 16;
+
 impl ScenePolicy {
+    /// The highest number an attempt of a transaction may have. The cap is on faces; where it is reached, the document and
+    /// the other way stay open.
+    #[must_use]
+    pub fn attempt_max(&self, way: Way) -> u32 {
+        match way {
+            Way::Face => self.attempts_max,
+            Way::Chip => self.attempts_max + CHIP_ATTEMPTS,
+            Way::DocumentCheck | Way::Other => self.attempts_max + FACELESS_ATTEMPTS,
+        }
+    }
+
     /// What the till does after a decision.
     #[must_use]
     pub fn disposition(&self, decision: Decision) -> Disposition {
@@ -172,6 +190,7 @@ pub struct Policy {
     target: Target,
     accepted: Option<Acceptance>,
     thresholds: Vec<thresholds::Entry>,
+    chip_thresholds: Vec<thresholds::Entry>,
     notices: Notices,
     cross_card_search: CrossCardSearch,
     evidence: Vec<EvidenceModel>,
@@ -247,10 +266,13 @@ impl Policy {
     /// The bands of a model and recipe in a scene, when the policy has them: the scene's own before those for all.
     #[must_use]
     pub fn thresholds(&self, scene: Scene, model: &ModelId, recipe: &RecipeId) -> Option<Thresholds> {
-        let fits = |entry: &&thresholds::Entry| entry.model == *model && entry.recipe == *recipe;
-        let fitting = || self.thresholds.iter().filter(fits);
-        let own = fitting().find(|entry| entry.scenes.contains(&scene));
-        own.or_else(|| fitting().find(|entry| entry.scenes.is_empty())).map(|entry| entry.thresholds)
+        thresholds::of(&self.thresholds, scene, model, recipe)
+    }
+
+    /// The bands for a reference made on the spot from a document's chip, when the policy has them.
+    #[must_use]
+    pub fn chip_thresholds(&self, scene: Scene, model: &ModelId, recipe: &RecipeId) -> Option<Thresholds> {
+        thresholds::of(&self.chip_thresholds, scene, model, recipe)
     }
 
     /// The models and recipes the policy has thresholds for, each once.

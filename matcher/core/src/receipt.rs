@@ -6,15 +6,14 @@
 //! Here: claims, numbers, keys, the check and the life of a receipt. Not here: where they are kept and published.
 
 pub mod check;
-mod jws;
 pub mod keys;
 pub mod life;
-pub mod number;
 pub mod provisional;
 
 use std::fmt;
 
 use ed25519_dalek::SigningKey;
+use receipt_form::jws::{self, JwsError};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
@@ -26,7 +25,7 @@ use crate::{
 pub use check::{Burn, Burned, CheckError, Checker, Drill, Settlement, Take};
 pub use keys::{DatedKey, KeySet, KeySetError, Overlap, SigningKeys, key_id};
 pub use life::{Asking, Life, ReceiptState, ReceiptUse, Step, Terms};
-pub use number::{NumberError, ReceiptNumber};
+pub use receipt_form::number::{NumberError, ReceiptNumber};
 
 /// The `typ` of a receipt's header.
 pub const TYPE: &str = "countersign-receipt+jwt";
@@ -335,6 +334,16 @@ fn known<T>(word: Option<T>) -> Result<T, Refusal> {
 }
 
 /// A number as tokens write it: in its one form.
+impl From<JwsError> for Refusal {
+    fn from(error: JwsError) -> Self {
+        match error {
+            JwsError::Malformed => Self::Malformed,
+            JwsError::WrongAlgorithm => Self::WrongAlgorithm,
+            JwsError::BadSignature => Self::BadSignature,
+        }
+    }
+}
+
 fn number(text: &str) -> Result<ReceiptNumber, Refusal> {
     let number: ReceiptNumber = text.parse().map_err(|_| Refusal::Malformed)?;
     if number.to_string() == text { Ok(number) } else { Err(Refusal::Malformed) }

@@ -128,7 +128,10 @@ impl Admission {
         let (request, authentic) = authenticate(self.let_in(device)?, parsed)?;
         match answer {
             Some(record) if record.request_digest == request.digest => Ok(Admitted::Answered(Box::new(record))),
-            Some(record) => Err(self.request_reused(&request, &record).await),
+            Some(record) => {
+                self.note_refused(&request).await;
+                Err(self.request_reused(&request, &record).await)
+            }
             None => Ok(Admitted::New(Box::new(request), self.open(authentic)?)),
         }
     }
@@ -182,11 +185,14 @@ impl Admission {
 
     /// Writes a flag of its own; one that is there already (the same envelope came again) is left alone.
     pub(super) async fn raise(&self, flag: Flag) -> Result<(), StoreError> {
-        match self.store.record_flag(flag).await {
-            Ok(()) | Err(StoreError::Conflict(_)) => Ok(()),
-            Err(error @ (StoreError::Unavailable(_) | StoreError::Busy | StoreError::Corrupt { .. } | StoreError::TooNew { .. })) => {
-                Err(error)
-            }
+        raise(self.store.as_ref(), flag).await
+    }
+
+    /// Notes the number of an authentic envelope that is refused for good: it is not missing.
+    pub async fn note_refused(&self, request: &Request) {
+        let noted = self.store.take_sequence(&request.device.id, request.sequence, request.digest).await;
+        if let Err(error) = noted {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the number of a refused envelope could not be noted");
         }
     }
 
@@ -196,6 +202,14 @@ impl Admission {
         let unknown = || AdmissionError::Envelope(EnvelopeError::UnknownRecipient(name.clone()));
         let key = self.opening.find(name).ok_or_else(unknown)?;
         authentic.open(&key).map_err(AdmissionError::Envelope)
+    }
+}
+
+/// Writes a flag of its own; one that is there already is left alone.
+pub(super) async fn raise(store: &dyn Store, flag: Flag) -> Result<(), StoreError> {
+    match store.record_flag(flag).await {
+        Ok(()) | Err(StoreError::Conflict(_)) => Ok(()),
+        Err(error @ (StoreError::Unavailable(_) | StoreError::Busy | StoreError::Corrupt { .. } | StoreError::TooNew { .. })) => Err(error),
     }
 }
 

@@ -12,7 +12,7 @@ use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use matcher_core::{
     Mode,
     evidence::{
-        CardRule, DrawKey, EvidenceModel, Opening, VisitId, draw,
+        CardRule, DrawKey, Drawn, EvidenceModel, Opening, VisitId, draw,
         operators::{WatchRule, watch},
     },
 };
@@ -66,6 +66,8 @@ pub struct CaseSettings {
     pub desk_a_day: u32,
     /// Matches drawn a day.
     pub draws_a_day: u32,
+    /// Other ways drawn a day.
+    pub other_way_draws_a_day: u32,
     /// Days of visits that are looked at together.
     pub window_days: u32,
     /// A person with a case gets no other for as many days.
@@ -262,23 +264,16 @@ impl CaseRunner {
 
     async fn draw_day(&self, day: i32, from: TimeMs, to: TimeMs, now: TimeMs) -> Result<u64, CasesError> {
         let matches = self.center.store.matches_between(from, to).await.map_err(CasesError::Store)?;
-        let ids: Vec<VisitId> = matches.iter().map(|(_, id)| id.0).collect();
+        let other_ways = self.center.store.other_ways_between(from, to).await.map_err(CasesError::Store)?;
         let mut key = [0; 32];
         for (to, from) in key.iter_mut().zip([self.surroundings.random_id(), self.surroundings.random_id()].as_flattened()) {
             *to = *from;
         }
-        let drawn = draw(&DrawKey::new(key), day, &ids, self.settings.draws_a_day as usize);
-        let subjects: HashMap<VisitId, SubjectId> = matches.iter().map(|(subject, id)| (id.0, *subject)).collect();
-        let draws: Vec<BlindDraw> = drawn
-            .ids
-            .iter()
-            .filter_map(|id| {
-                let (verification, inclusion) = (RecordId(*id), drawn.inclusion);
-                Some(BlindDraw { subject: *subjects.get(id)?, verification, day, inclusion, two_people: None })
-            })
-            .collect();
+        let of = |drawn, from: &[(SubjectId, RecordId)], count: u32| draw_of(&DrawKey::new(key), day, (drawn, from), count as usize);
+        let mut draws = of(Drawn::Match, &matches, self.settings.draws_a_day);
+        draws.extend(of(Drawn::OtherWay, &other_ways, self.settings.other_way_draws_a_day));
         let count = draws.len() as u64;
-        let new = NewDraws { day, key, matches: drawn.matches as u64, drawn_at: now, draws };
+        let new = NewDraws { day, key, matches: matches.len() as u64, drawn_at: now, draws };
         let written = self.center.store.put_draws(new).await.map_err(CasesError::Store)?;
         Ok(if written { count } else { 0 })
     }
@@ -291,6 +286,18 @@ impl CaseRunner {
     fn day_start(&self, date: Date) -> Result<TimeMs, CasesError> {
         Ok(date.to_zoned(self.zone.clone()).map_err(CasesError::Time)?.timestamp().as_millisecond())
     }
+}
+
+/// A day's draw of one kind.
+fn draw_of(key: &DrawKey, day: i32, (drawn, from): (Drawn, &[(SubjectId, RecordId)]), count: usize) -> Vec<BlindDraw> {
+    let ids: Vec<VisitId> = from.iter().map(|(_, id)| id.0).collect();
+    let subjects: HashMap<VisitId, SubjectId> = from.iter().map(|(subject, id)| (id.0, *subject)).collect();
+    let draw = draw(key, day, &ids, count);
+    let inclusion = draw.inclusion;
+    let one = |id: &VisitId| {
+        Some(BlindDraw { subject: *subjects.get(id)?, verification: RecordId(*id), day, inclusion, two_people: None, drawn })
+    };
+    draw.ids.iter().filter_map(one).collect()
 }
 
 /// Days since 1970-01-01.

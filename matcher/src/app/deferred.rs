@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use matcher_core::{Decision, Doubt, UploadRefusal};
+use matcher_core::{Decision, Doubt, RecheckRule, UploadRefusal};
 use proto::{
     acknowledgement::digest,
     envelope::{Authentic, EnvelopeError, Opened, Parsed},
@@ -35,6 +35,7 @@ use super::{
     judging::{self, Against, Facts, Seen},
     person::{Met, Person},
     verify::{Capture, check_attempt},
+    ways,
 };
 
 mod sealed;
@@ -91,6 +92,8 @@ pub struct Intake {
     pub history: Arc<History>,
     /// How a body is read.
     pub reader: Arc<Reader>,
+    /// Which captures have their template made again, of those that are decided at once.
+    pub recheck: RecheckRule,
 }
 
 /// An envelope on its way.
@@ -112,7 +115,9 @@ fn refused(reason: UploadRefusal, detail: impl std::fmt::Display) -> Refused {
     Refused { reason, detail: detail.to_string() }
 }
 
-fn unavailable() -> Refused {
+/// The center cannot take it now.
+#[must_use]
+pub fn unavailable() -> Refused {
     refused(UploadRefusal::Unavailable, "the center cannot take it now; send it again later")
 }
 
@@ -206,7 +211,12 @@ impl Intake {
             let (request, capture) = read.as_ref();
             item.stage = match self.arrival(request, capture, ages).await {
                 Ok(arrival) => Stage::Arrived(Box::new((request.clone(), arrival))),
-                Err(refused) => Stage::Done(Taken::Refused(refused)),
+                Err(refused) => {
+                    if refused.reason.is_final() {
+                        self.admission.note_refused(request).await;
+                    }
+                    Stage::Done(Taken::Refused(refused))
+                }
             };
         }
     }
@@ -220,7 +230,7 @@ impl Intake {
         })?;
         let doubts = doubts(capture, ages);
         let (policy, _) = ages.at(capture.corrected_at());
-        check_attempt(policy, capture.scene, request.key.attempt).map_err(|error| refused(UploadRefusal::TooManyAttempts, error))?;
+        check_attempt(policy, capture, request.key.attempt).map_err(|error| refused(UploadRefusal::TooManyAttempts, error))?;
         let mut facts = Facts::of(surroundings.new_record(), request, capture, self.center.lookup.row(&capture.identifier));
         let known = self.known(request, capture).await.map_err(|_| unavailable())?;
         let open = |(stored, key)| {
@@ -232,15 +242,27 @@ impl Intake {
             facts.leave_number_out(surroundings);
         }
         let unwanted = policy.asks_consent(capture.scene) && capture.consent.is_empty();
-        if !unwanted && let Some(waiting) = waiting(request, capture, &facts, person.as_ref(), now) {
+        let of_holder = capture.proxy.is_none() && capture.chip.is_none();
+        if !unwanted
+            && of_holder
+            && let Some(waiting) = waiting(request, capture, &facts, person.as_ref(), now)
+        {
             return Ok(Arrival::Waiting(Box::new(waiting)));
         }
         let others = known.decisions.into_iter().filter(|(attempt, _)| *attempt != request.key.attempt);
         let earlier: Vec<Decision> = others.map(|(_, decision)| decision).collect();
         let against = Against { policy, person: person.as_ref(), earlier: &earlier, doubts: &doubts };
-        let verdict = judging::judge(&facts, Seen::from(&capture.outcome), against);
-        let (record, flags) = judging::record(facts, verdict, against, now, surroundings);
-        Ok(Arrival::Decided(Box::new(NewVerification { record, probe: None, flags, recheck: None, made_by: None, receipt: None })))
+        let subject = person.as_ref().and_then(Person::subject);
+        let proxied = ways::proxied(&self.center, capture, &facts, subject, policy).await.map_err(|_| unavailable())?;
+        let verdict = judging::judge(&facts, Seen::of(capture, proxied.as_ref()), against);
+        let (record, mut flags) = judging::record(facts, verdict, against, now, surroundings);
+        let over = ways::override_flag(&self.center, policy, &record, &earlier, surroundings).await.map_err(|_| unavailable())?;
+        flags.extend(over);
+        let probe = judging::seal_probe(&capture.outcome, person.as_ref(), record.id).filter(|_| judging::keeps_probe(&record));
+        let made_by = judging::made_by(&capture.outcome).filter(|_| probe.is_some());
+        let recheck = made_by.clone().filter(|_| judging::is_rechecked(&self.recheck, &record));
+        let proxy = proxied.and_then(|proxied| proxied.entry(&self.center.vault, capture, &record));
+        Ok(Arrival::Decided(Box::new(NewVerification { record, probe, flags, recheck, made_by, receipt: None, proxy })))
     }
 
     async fn known(&self, request: &Request, capture: &Capture) -> Result<Known, StoreError> {

@@ -1,6 +1,6 @@
 //! Flags as records.
 
-use matcher_core::{FlagKind, evidence::operators::Tally};
+use matcher_core::{FlagKind, evidence::operators::Tally, tampering::TamperingReason};
 use sha2::{Digest, Sha256};
 
 use crate::store::{Flag, RecordId, TimeMs, Verification};
@@ -18,6 +18,7 @@ pub(super) fn of_verification(kind: FlagKind, id: RecordId, record: &Verificatio
         device: record.device.clone(),
         transaction: record.request.transaction.clone(),
         identifier_masked: record.identifier_masked.clone(),
+        reason: String::new(),
     }
 }
 
@@ -35,7 +36,38 @@ pub(super) fn request_taken(request: &Request, verification: RecordId, identifie
 
 /// A device used a sequence number for a second envelope.
 pub(super) fn sequence_reused(request: &Request, identifier_masked: &str, now: TimeMs) -> Flag {
-    Flag { identifier_masked: identifier_masked.to_owned(), ..of_envelope(FlagKind::TamperingSuspected, request, now) }
+    let reason = TamperingReason::SequenceRepeated.word().to_owned();
+    Flag { identifier_masked: identifier_masked.to_owned(), reason, ..of_envelope(FlagKind::TamperingSuspected, request, now) }
+}
+
+/// What a sign of tampering is about.
+pub(super) struct Sign<'a> {
+    pub(super) reason: TamperingReason,
+    pub(super) institution: &'a str,
+    /// Empty where it is about all of the institution's.
+    pub(super) device: &'a str,
+    /// Empty where it is about none.
+    pub(super) transaction: &'a str,
+    /// Names the episode: the same reason, device and episode are one flag.
+    pub(super) episode: &'a [u8],
+}
+
+/// A sign that a counter is tampered with.
+pub(super) fn tampering(sign: &Sign<'_>, now: TimeMs) -> Flag {
+    let kind = FlagKind::TamperingSuspected;
+    let parts = [kind.word().as_bytes(), sign.reason.word().as_bytes(), sign.institution.as_bytes(), sign.device.as_bytes(), sign.episode];
+    let parts: Vec<u8> = parts.iter().flat_map(|part| [&(part.len() as u64).to_be_bytes(), *part].concat()).collect();
+    Flag {
+        id: id_of(&[&parts]),
+        kind,
+        raised_at: now,
+        verification: None,
+        institution: sign.institution.to_owned(),
+        device: sign.device.to_owned(),
+        transaction: sign.transaction.to_owned(),
+        identifier_masked: String::new(),
+        reason: sign.reason.word().to_owned(),
+    }
 }
 
 /// An operator or an institution works otherwise than its peers. The same one of a week is one flag; who and how is
@@ -56,6 +88,7 @@ pub(super) fn of_pattern(tally: &Tally, now: TimeMs) -> Flag {
         device: String::new(),
         transaction: String::new(),
         identifier_masked: String::new(),
+        reason: String::new(),
     }
 }
 
@@ -82,5 +115,6 @@ fn of_envelope(kind: FlagKind, request: &Request, now: TimeMs) -> Flag {
         device: request.device.id.clone(),
         transaction: request.key.transaction.clone(),
         identifier_masked: String::new(),
+        reason: String::new(),
     }
 }

@@ -12,6 +12,9 @@ use crate::{
 
 use super::admission::Admission;
 
+/// That a device was heard is not written more often than this, in milliseconds.
+const HEARD_EVERY_MS: TimeMs = 240_000;
+
 /// State of a counter's camera.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Camera {
@@ -73,6 +76,18 @@ pub struct Health {
 }
 
 impl Health {
+    /// Notes that a device was heard, where that says more than what is known.
+    async fn hear(&self, device: &Device, report: &Report, last_sequence: u64, now: TimeMs) -> Result<(), StoreError> {
+        let nothing_waits = (report.unanswered_envelopes == 0).then_some(last_sequence);
+        let lately = |at: TimeMs| now.saturating_sub(at) < HEARD_EVERY_MS;
+        let known = self.admission.store.last_heard(&device.id).await?;
+        let says_more = match known {
+            Some((heard_at, nothing_waited_at)) => !lately(heard_at) || (nothing_waits.is_some() && !nothing_waited_at.is_some_and(lately)),
+            None => true,
+        };
+        if says_more { self.admission.store.heard(&device.id, now, nothing_waits).await } else { Ok(()) }
+    }
+
     /// Takes a device's report and briefs it.
     ///
     /// # Errors
@@ -80,6 +95,7 @@ impl Health {
     pub async fn report(&self, device: Device, report: &Report) -> Result<Briefing, StoreError> {
         let last_sequence = self.admission.store.last_sequence(&device.id).await?;
         let center_clock = self.admission.surroundings.now_ms();
+        self.hear(&device, report, last_sequence, center_clock).await?;
         let in_force = self.policies.current();
         let policy = &in_force.policy;
         let clock_behind_ms = center_clock.saturating_sub(report.device_clock);

@@ -21,6 +21,7 @@ use super::{
     person::Person,
     sample::samples_to_bytes,
     verify::{Capture, Outcome},
+    ways::Proxied,
 };
 
 /// What is recorded of a capture, known before it is judged.
@@ -41,6 +42,8 @@ pub(super) struct Facts {
     /// By the center's clock, as far as the device knew it.
     pub(super) captured_at: TimeMs,
     pub(super) live: Option<f32>,
+    /// Whether somebody came in the holder's place.
+    pub(super) proxy: bool,
 }
 
 impl Facts {
@@ -61,6 +64,7 @@ impl Facts {
             identifier_masked: capture.identifier.masked(),
             captured_at: capture.corrected_at(),
             live: capture.outcome.live(),
+            proxy: capture.proxy.is_some(),
         }
     }
 
@@ -73,20 +77,62 @@ impl Facts {
     }
 }
 
+/// What a judgement asks about a capture beside what it shows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) scene: Scene,
+    pub(super) attempt: u32,
+    pub(super) consent: &'a str,
+    /// By the center's clock, as far as the device knew it.
+    pub(super) captured_at: TimeMs,
+    pub(super) live: Option<f32>,
+    /// Whether somebody came in the holder's place.
+    pub(super) proxy: bool,
+}
+
+impl<'a> From<&'a Facts> for Asked<'a> {
+    fn from(facts: &'a Facts) -> Self {
+        let Facts { scene, consent, captured_at, live, proxy, .. } = facts;
+        Self { scene: *scene, attempt: facts.request.attempt, consent, captured_at: *captured_at, live: *live, proxy: *proxy }
+    }
+}
+
 /// What was seen at the counter.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Seen<'a> {
     /// A face.
     Probe(&'a Template),
+    /// A face, and the template of a document's chip.
+    Chip {
+        /// The face.
+        probe: &'a Template,
+        /// The chip's.
+        chip: &'a Template,
+    },
+    /// A proxy's face, and nothing to compare it with.
+    Proxy(NoDecision),
     /// No usable face: why, and the component of quality that fell short where one did.
     Failure(AcquisitionFailure, Option<Component>),
+    /// No face is looked at, for this reason.
+    Without(NoDecision),
 }
 
-impl<'a> From<&'a Outcome> for Seen<'a> {
-    fn from(outcome: &'a Outcome) -> Self {
-        match outcome {
-            Outcome::Probe(probe) => Self::Probe(&probe.template),
-            Outcome::Failure(failure, component) => Self::Failure(*failure, *component),
+impl<'a> Seen<'a> {
+    /// What a capture shows. A proxy who may not come is told so whatever else it shows.
+    pub(super) fn of(capture: &'a Capture, proxied: Option<&Proxied>) -> Self {
+        if let Some(refusal) = proxied.and_then(Proxied::refusal) {
+            return Self::Without(refusal.into());
+        }
+        match (&capture.outcome, &capture.chip) {
+            (Outcome::Probe(probe), Some(chip)) => Self::Chip { probe: &probe.template, chip },
+            (Outcome::Probe(probe), None) => match proxied {
+                None => Self::Probe(&probe.template),
+                Some(proxied) => Self::Proxy(proxied.without_chip()),
+            },
+            (Outcome::Failure(failure, component), _) => Self::Failure(*failure, *component),
+            (Outcome::Document { same_person: true }, _) => Self::Without(NoDecision::DocumentChecked),
+            (Outcome::Document { same_person: false }, _) => Self::Without(NoDecision::DocumentNotThePerson),
+            (Outcome::OtherWay, _) => Self::Without(NoDecision::OtherWay),
         }
     }
 }
@@ -103,17 +149,25 @@ pub(super) struct Against<'a> {
 }
 
 /// The verdict on a capture.
-pub(super) fn judge(facts: &Facts, seen: Seen<'_>, against: Against<'_>) -> Verdict {
+pub(super) fn judge<'a>(about: impl Into<Asked<'a>>, seen: Seen<'_>, against: Against<'_>) -> Verdict {
+    let about = about.into();
     let Against { policy, person, earlier, doubts } = against;
+    let unwanted = policy.asks_consent(about.scene) && about.consent.is_empty();
     let evidence = match seen {
-        Seen::Probe(_) if policy.asks_consent(facts.scene) && facts.consent.is_empty() => Evidence::NoConsent,
-        Seen::Probe(template) => Evidence::Probe { template, live: facts.live },
+        Seen::Probe(_) | Seen::Chip { .. } | Seen::Proxy(_) if unwanted => Evidence::NoConsent,
+        Seen::Probe(template) => Evidence::Probe { template, live: about.live },
+        Seen::Chip { probe, chip } => Evidence::Chip { template: probe, live: about.live, reference: chip },
         Seen::Failure(failure, component) => Evidence::FailureToAcquire(failure, component),
+        Seen::Proxy(reason) | Seen::Without(reason) => Evidence::Without(reason),
     };
-    let references = person.map(|person| person.references(facts.captured_at)).unwrap_or_default();
+    let references = person.map(|person| person.references(about.captured_at)).unwrap_or_default();
     let state = person.map_or(ReferenceState::None, |person| person.state(&references));
-    let earlier = Earlier { attempt: facts.request.attempt, decisions: earlier };
-    doubted(decide(policy, facts.scene, evidence, state, earlier), policy, facts.scene, doubts)
+    let earlier = Earlier { attempt: about.attempt, decisions: earlier };
+    let mut verdict = doubted(decide(policy, about.scene, evidence, state, earlier), policy, about.scene, doubts);
+    if about.proxy && !verdict.reasons.contains(&NoDecision::Proxy.word()) {
+        verdict.reasons.push(NoDecision::Proxy.word());
+    }
+    verdict
 }
 
 /// The record of a verdict, and the flags it raises.
@@ -155,7 +209,7 @@ pub(super) fn record(
         live: facts.live,
         policy_version: policy.version().to_owned(),
         mode: policy.mode(),
-        reference: compared.and_then(|compared| person?.reference_id(compared.reference)),
+        reference: compared.filter(|compared| !compared.chip).and_then(|compared| person?.reference_id(compared.reference)),
     };
     let flag = |kind| flags::of_verification(kind, surroundings.new_record(), &record);
     let flags = flags_for(record.decision, earlier).into_iter().map(flag).collect();

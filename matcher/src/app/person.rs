@@ -63,10 +63,10 @@ impl Person {
         Self::opened_with(key.filter(|key| is_bound(key, stored, met.identifier, met.key)), stored, met.captured_at)
     }
 
-    /// Opens a person whom a capture met before: what was sealed under the person's key then says who it is.
+    /// A person whom a capture met before, by the data key: what was sealed under it then says who it is.
     #[must_use]
-    pub fn open_known(vault: &Vault, stored: &StoredSubject, references_of: TimeMs) -> Self {
-        Self::opened_with(vault.unwrap_data_key(stored.subject, &stored.data_key).ok(), stored, references_of)
+    pub fn of_key(key: DataKey, stored: &StoredSubject, references_of: TimeMs) -> Self {
+        Self::opened_with(Some(key), stored, references_of)
     }
 
     fn opened_with(key: Option<DataKey>, stored: &StoredSubject, references_of: TimeMs) -> Self {

@@ -12,16 +12,16 @@ use matcher_core::{Decision, Doubt, JobKind, RetryRule};
 use super::{
     deferred::{
         on_all_cores,
-        worker::{WorkError, decisions, open_template, persons},
+        worker::{WorkError, decisions, open_template},
     },
-    judging::{self, Against, Facts, Seen},
+    judging::{self, Against, Seen},
     person::Person,
 };
 use crate::{
     center::Center,
     policy::history::{Ages, History},
     store::{
-        RecordId, StoreError, StoredSubject, SubjectId, TimeMs, Verification,
+        RecordId, StoreError, StoredSubject, SubjectId, TimeMs,
         batch::{ChunkDone, NewJob, Recomparison, StoredProbe, TakenChunk, Tally},
     },
     surroundings::Surroundings,
@@ -108,10 +108,13 @@ impl Recomparer {
         let Some(chunk) = store.take_chunk(of, now, self.rule).await.map_err(WorkError::Store)? else { return Ok(None) };
         let probes = store.probes_between(chunk.from, chunk.until).await.map_err(WorkError::Store)?;
         let count = probes.len();
+        let persons = store.persons_between(chunk.from, chunk.until).await.map_err(WorkError::Store)?;
+        // Nothing comes before a first attempt.
+        let later = probes.iter().filter(|probe| probe.request.attempt > 1);
         let around = Arc::new(Around {
             kind: chunk.kind,
-            persons: persons(&self.center, probes.iter().map(|probe| probe.subject)).await.map_err(WorkError::Store)?,
-            decisions: decisions(&self.center, probes.iter().map(transaction)).await.map_err(WorkError::Store)?,
+            persons: persons.into_iter().map(|person| (person.subject, person)).collect(),
+            decisions: decisions(&self.center, later.map(transaction)).await.map_err(WorkError::Store)?,
             ages: self.history.ages().await.map_err(WorkError::Policy)?,
             now,
         });
@@ -129,28 +132,32 @@ impl Recomparer {
     }
 
     fn compare(&self, probe: &StoredProbe, around: &Around) -> Outcome {
-        let (record, subject) = (&probe.record, probe.subject);
+        // A proxy's face was never the holder's, and the chip's photo is gone.
+        if probe.is_of_other_faces() {
+            return Some(None);
+        }
+        let subject = probe.subject;
         let stored = around.persons.get(&subject)?;
         let key = self.center.vault.unwrap_data_key(subject, &stored.data_key).ok()?;
-        let template = open_template(&key, subject, record.id, probe.made_by.as_ref()?, &probe.template)?;
+        let template = open_template(&key, subject, probe.verification, probe.made_by.as_ref()?, &probe.template)?;
         let (policy, references_of) = match around.kind {
-            JobKind::Rematch => (around.ages.at(record.captured_at).0, around.now),
-            JobKind::Recompare => (around.ages.last(), record.captured_at),
+            JobKind::Rematch => (around.ages.at(probe.captured_at).0, around.now),
+            JobKind::Recompare => (around.ages.last(), probe.captured_at),
         };
-        let person = Person::open_known(&self.center.vault, stored, references_of);
+        let person = Person::of_key(key, stored, references_of);
         let earlier = around.decisions.get(&transaction(probe)).map(Vec::as_slice).unwrap_or_default();
-        let before = earlier.iter().filter(|(attempt, _)| *attempt < record.request.attempt);
+        let before = earlier.iter().filter(|(attempt, _)| *attempt < probe.request.attempt);
         let before: Vec<Decision> = before.map(|(_, decision)| *decision).collect();
-        let doubts = doubts(record, around.kind);
+        let doubts = doubts(&probe.reasons, around.kind);
         let against = Against { policy, person: Some(&person), earlier: &before, doubts: &doubts };
-        let verdict = judging::judge(&facts(record), Seen::Probe(&template), against);
-        if verdict.decision == record.decision {
+        let verdict = judging::judge(asked(probe), Seen::Probe(&template), against);
+        if verdict.decision == probe.decision {
             return Some(None);
         }
         let compared = verdict.comparison.as_ref().map(|comparison| &comparison.compared);
         Some(Some(Recomparison {
             subject,
-            verification: record.id,
+            verification: probe.verification,
             compared_at: around.now,
             policy_version: policy.version().to_owned(),
             model: compared.map(|compared| compared.model.to_string()).unwrap_or_default(),
@@ -162,8 +169,8 @@ impl Recomparer {
 }
 
 /// What was left open about the capture is left open again; which policy counted does not matter under another one.
-fn doubts(record: &Verification, kind: JobKind) -> Vec<Doubt> {
-    let open = |doubt: &Doubt| record.reasons.iter().any(|reason| reason == doubt.word());
+fn doubts(reasons: &[String], kind: JobKind) -> Vec<Doubt> {
+    let open = |doubt: &Doubt| reasons.iter().any(|reason| reason == doubt.word());
     let counts = |doubt: &Doubt| match (doubt, kind) {
         (Doubt::PolicyUnknown, JobKind::Recompare) => false,
         (Doubt::PolicyUnknown, JobKind::Rematch) | (Doubt::TimeUnknown, _) => true,
@@ -172,25 +179,17 @@ fn doubts(record: &Verification, kind: JobKind) -> Vec<Doubt> {
 }
 
 fn transaction(probe: &StoredProbe) -> (String, String) {
-    let request = &probe.record.request;
+    let request = &probe.request;
     (request.institution.clone(), request.transaction.clone())
 }
 
-fn facts(record: &Verification) -> Facts {
-    Facts {
-        id: record.id,
-        request: record.request.clone(),
-        digest: record.request_digest,
-        device: record.device.clone(),
-        counter: record.counter.clone(),
-        sequence: record.sequence,
-        scene: record.scene,
-        operator: record.operator.clone(),
-        notice: record.notice.clone(),
-        consent: record.consent.clone(),
-        identifier: record.identifier.clone(),
-        identifier_masked: record.identifier_masked.clone(),
-        captured_at: record.captured_at,
-        live: record.live,
+fn asked(probe: &StoredProbe) -> judging::Asked<'_> {
+    judging::Asked {
+        scene: probe.scene,
+        attempt: probe.request.attempt,
+        consent: &probe.consent,
+        captured_at: probe.captured_at,
+        live: probe.live,
+        proxy: false,
     }
 }

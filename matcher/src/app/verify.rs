@@ -4,7 +4,7 @@
 //! acquire is an answer; an error here means that nothing was decided and nothing was recorded but, perhaps,
 //! a flag. Not here: whether the envelope is authentic (`admission`), what a score means (`matcher-core`).
 
-use matcher_core::{AcquisitionFailure, Decision, Identifier, Policy, RecheckRule, Scene};
+use matcher_core::{AcquisitionFailure, Decision, DocumentNumber, Identifier, Policy, RecheckRule, Scene, Way};
 use models_core::{Component, Template};
 use thiserror::Error;
 
@@ -25,6 +25,7 @@ use super::{
     person::{Met, Person},
     receipts::Issuer,
     sample::Sample,
+    ways,
 };
 
 /// A capture that gave no answer. The message names the field and what was expected.
@@ -71,11 +72,35 @@ pub struct Capture {
     pub captured_at: TimeMs,
     /// The center's clock minus the device's.
     pub clock_offset_ms: i64,
-    /// What acquisition ended with.
+    /// What acquisition ended with, or which way was taken in its place.
     pub outcome: Outcome,
+    /// Who came in the holder's place.
+    pub proxy: Option<Proxy>,
+    /// The template of a document's chip, which the probe is compared with. Kept nowhere.
+    pub chip: Option<Template>,
+}
+
+/// Who came in a holder's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proxy {
+    /// By which document.
+    pub document: DocumentNumber,
+    /// The name in it; may be empty.
+    pub name: String,
 }
 
 impl Capture {
+    /// The way that was taken.
+    #[must_use]
+    pub fn way(&self) -> Way {
+        match &self.outcome {
+            Outcome::Probe(_) | Outcome::Failure(..) if self.chip.is_some() => Way::Chip,
+            Outcome::Probe(_) | Outcome::Failure(..) => Way::Face,
+            Outcome::Document { .. } => Way::DocumentCheck,
+            Outcome::OtherWay => Way::Other,
+        }
+    }
+
     /// When the frame was taken, by the center's clock as far as the device knew it.
     #[must_use]
     pub fn corrected_at(&self) -> TimeMs {
@@ -90,6 +115,13 @@ pub enum Outcome {
     Probe(Box<Probe>),
     /// No usable face: why, and the component of quality that fell short where one did.
     Failure(AcquisitionFailure, Option<Component>),
+    /// The operator looked at a document: whether it is the same person.
+    Document {
+        /// What the operator says.
+        same_person: bool,
+    },
+    /// Another way.
+    OtherWay,
 }
 
 impl Outcome {
@@ -98,7 +130,7 @@ impl Outcome {
     pub fn template(&self) -> Option<&Template> {
         match self {
             Self::Probe(probe) => Some(&probe.template),
-            Self::Failure(..) => None,
+            Self::Failure(..) | Self::Document { .. } | Self::OtherWay => None,
         }
     }
 
@@ -107,7 +139,7 @@ impl Outcome {
     pub fn live(&self) -> Option<f32> {
         match self {
             Self::Probe(probe) => probe.live,
-            Self::Failure(..) => None,
+            Self::Failure(..) | Self::Document { .. } | Self::OtherWay => None,
         }
     }
 }
@@ -157,9 +189,12 @@ impl Verifier {
     /// store fails.
     pub async fn verify(&self, request: Request, capture: Capture) -> Result<Answer, VerifyError> {
         let now = self.admission.surroundings.now_ms();
-        self.freshness.check("capture.captured_at_ms", capture.corrected_at(), now).map_err(VerifyError::Age)?;
         let in_force = self.center.policies.current();
-        check_attempt(&in_force.policy, capture.scene, request.key.attempt)?;
+        let fresh = self.freshness.check("capture.captured_at_ms", capture.corrected_at(), now).map_err(VerifyError::Age);
+        if let Err(error) = fresh.and_then(|()| check_attempt(&in_force.policy, &capture, request.key.attempt)) {
+            self.admission.note_refused(&request).await;
+            return Err(error);
+        }
         // Somebody may be forgotten, or withdraw consent, between the look-up and the record: then once more.
         match self.answer(&in_force.policy, &request, &capture, now).await {
             Err(VerifyError::Store(StoreError::Conflict("person"))) => self.answer(&in_force.policy, &request, &capture, now).await,
@@ -183,14 +218,19 @@ impl Verifier {
         let others = decisions.into_iter().filter(|(attempt, _)| *attempt != request.key.attempt);
         let earlier: Vec<Decision> = others.map(|(_, decision)| decision).collect();
         let against = Against { policy, person: person.as_ref(), earlier: &earlier, doubts: &[] };
-        let verdict = judging::judge(&facts, Seen::from(&capture.outcome), against);
-        let (record, flags) = judging::record(facts, verdict, against, now, surroundings);
+        let subject = person.as_ref().and_then(Person::subject);
+        let proxied = ways::proxied(&self.center, capture, &facts, subject, policy).await.map_err(VerifyError::Store)?;
+        let verdict = judging::judge(&facts, Seen::of(capture, proxied.as_ref()), against);
+        let (record, mut flags) = judging::record(facts, verdict, against, now, surroundings);
+        let over = ways::override_flag(&self.center, policy, &record, &earlier, surroundings).await.map_err(VerifyError::Store)?;
+        flags.extend(over);
+        let proxy = proxied.and_then(|proxied| proxied.entry(&self.center.vault, capture, &record));
         let probe = judging::seal_probe(&capture.outcome, person.as_ref(), record.id).filter(|_| judging::keeps_probe(&record));
         let made_by = judging::made_by(&capture.outcome).filter(|_| probe.is_some());
         let recheck = made_by.clone().filter(|_| judging::is_rechecked(&self.recheck, &record));
         let rule = &policy.scene(record.scene).receipt;
         let receipt = self.issuer.issue(&record, rule, &capture.identifier, surroundings.random_id());
-        self.store(request, NewVerification { record, probe, flags, recheck, made_by, receipt: Some(receipt) }).await
+        self.store(request, NewVerification { record, probe, flags, recheck, made_by, receipt: Some(receipt), proxy }).await
     }
 
     /// Gives an answer again, with the receipt it had.
@@ -227,7 +267,8 @@ impl Verifier {
     }
 }
 
-pub(super) fn check_attempt(policy: &Policy, scene: Scene, got: u32) -> Result<(), VerifyError> {
-    let max = policy.scene(scene).attempts_max;
+pub(super) fn check_attempt(policy: &Policy, capture: &Capture, got: u32) -> Result<(), VerifyError> {
+    let scene = capture.scene;
+    let max = policy.scene(scene).attempt_max(capture.way());
     if got <= max { Ok(()) } else { Err(VerifyError::TooManyAttempts { scene, max, got }) }
 }

@@ -42,7 +42,8 @@ fn head(view: &CaseView) -> Value {
 /// Draws, and the estimate.
 pub(super) fn draws(draws: &[BlindDraw], misses: &MissEstimate) -> Result<String> {
     let rows = draws.iter().map(|draw| {
-        json!({ "verification": draw.verification.to_string(), "day": draw.day, "inclusion": draw.inclusion, "two_people": draw.two_people })
+        json!({ "verification": draw.verification.to_string(), "day": draw.day, "drawn": draw.drawn.word(),
+            "inclusion": draw.inclusion, "two_people": draw.two_people })
     });
     to_string_pretty(&json!({
         "draws": rows.collect::<Vec<_>>(),

@@ -2,7 +2,7 @@
 
 use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 use jiff::{Timestamp, tz::TimeZone};
-use matcher_core::evidence::{CaseVerdict, MissEstimate, card::probability, interval::Share, operators::Watched};
+use matcher_core::evidence::{CaseVerdict, Drawn, MissEstimate, card::probability, interval::Share, operators::Watched};
 
 use crate::{
     app::cases::{CaseRunSummary, desk::CaseView},
@@ -95,10 +95,15 @@ pub(super) fn case(view: &CaseView, zone: &TimeZone) -> String {
 
 /// Draws, one a row, and the estimate.
 pub(super) fn draws(draws: &[BlindDraw], misses: &MissEstimate) -> String {
-    let mut table = table(["verification", "chance", "seen"]);
+    let mut table = table(["verification", "drawn", "chance", "seen"]);
     for draw in draws {
-        let seen = draw.two_people.map_or("", |two| if two { "two people" } else { "one person" });
-        table.add_row([draw.verification.to_string(), percent(draw.inclusion), seen.to_owned()]);
+        let seen = draw.two_people.map_or("", |wrong| match (draw.drawn, wrong) {
+            (Drawn::Match, true) => "two people",
+            (Drawn::Match, false) => "one person",
+            (Drawn::OtherWay, true) => "not in order",
+            (Drawn::OtherWay, false) => "in order",
+        });
+        table.add_row([draw.verification.to_string(), draw.drawn.word().to_owned(), percent(draw.inclusion), seen.to_owned()]);
     }
     format!(
         "{table}\n{} judged, {} with two people: about {:.0} false matches of {:.0}, {}",

@@ -20,6 +20,8 @@ pub struct CasesConfig {
     desk_a_day: u32,
     /// Matches drawn a day.
     draws_a_day: u32,
+    /// Other ways drawn a day.
+    other_way_draws_a_day: u32,
     /// Share of cards somebody else uses, as the center believes before it looks.
     pub prevalence: f64,
     /// How alike two days' evidence of one face is, 0–1.
@@ -43,6 +45,7 @@ impl CasesConfig {
         within("cases.every_minutes", self.every_minutes, 1..=1_440)?;
         within("cases.desk_a_day", self.desk_a_day, 0..=100_000)?;
         within("cases.draws_a_day", self.draws_a_day, 0..=100_000)?;
+        within("cases.other_way_draws_a_day", self.other_way_draws_a_day, 0..=100_000)?;
         within("cases.window_days", self.window_days, 2..=366)?;
         within("cases.quiet_days", self.quiet_days, 0..=366)?;
         let rule = CardRule::new(self.prevalence, self.correlation, self.posterior_min).map_err(|error| ConfigError::Field {
@@ -57,6 +60,7 @@ impl CasesConfig {
             rule,
             desk_a_day: self.desk_a_day,
             draws_a_day: self.draws_a_day,
+            other_way_draws_a_day: self.other_way_draws_a_day,
             window_days: self.window_days,
             quiet_days: self.quiet_days,
             open_in_shadow: self.open_in_shadow,

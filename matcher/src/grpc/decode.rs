@@ -4,7 +4,7 @@
 //! here: the envelope's own fields (`proto::envelope`), and rules that need the store or the clock.
 
 use jiff::civil::Date;
-use matcher_core::{AcquisitionFailure, Identifier, IdentifierError, IdentifierKind, Region, Scene};
+use matcher_core::{AcquisitionFailure, DocumentKind, DocumentNumber, Identifier, IdentifierError, IdentifierKind, Region, Scene, Way};
 use models_core::{Component, ModelId, Quality, Template, TemplateError, template::LENGTH_TOLERANCE};
 use proto::{SAMPLE_LEN_MAX, v1};
 
@@ -13,7 +13,7 @@ use crate::{
         enrol::{EnrolCommand, IDENTIFIERS_MAX, PhotoFacts},
         health::{Camera, Report},
         sample::Sample,
-        verify::{Capture, Outcome, Probe},
+        verify::{Capture, Outcome, Probe, Proxy},
     },
     feature_models::{FeatureModel, FeatureModels},
     store::TimeMs,
@@ -44,10 +44,10 @@ pub fn envelope(envelope: Option<v1::Envelope>) -> Result<v1::Envelope, FieldErr
 /// With the field and what was expected of it.
 pub fn capture(message: v1::Capture, models: &FeatureModels) -> Result<Capture, FieldError> {
     text("capture.policy_version", message.policy_version, 64)?;
-    Ok(Capture {
+    let operator = text("capture.operator", message.operator, 64)?;
+    let capture = Capture {
         scene: scene(message.scene)?,
         identifier: identifier("capture.identifier", message.identifier)?,
-        operator: text("capture.operator", message.operator, 64)?,
         notice: text("capture.notice", message.notice, 128)?,
         consent: text("capture.consent", message.consent, 64)?,
         captured_at: message.captured_at_ms,
@@ -58,9 +58,51 @@ pub fn capture(message: v1::Capture, models: &FeatureModels) -> Result<Capture, 
                 acquisition_failure(failure.reason)?,
                 component("capture.failure_to_acquire.component", &failure.component)?,
             ),
-            None => return Err(wrong("capture.outcome", "a sample or a failure to acquire")),
+            Some(v1::capture::Outcome::DocumentCheck(check)) => {
+                document_kind("capture.document_check.document_kind", check.document_kind)?;
+                if operator.is_empty() {
+                    return Err(wrong("capture.operator", "the name of the operator who looked at the document"));
+                }
+                Outcome::Document { same_person: check.same_person }
+            }
+            Some(v1::capture::Outcome::OtherWay(_)) => Outcome::OtherWay,
+            None => return Err(wrong("capture.outcome", "a sample, a failure to acquire, a document check or another way")),
         },
-    })
+        proxy: message.proxy.map(proxy).transpose()?,
+        chip: message.chip.map(|chip| chip_reference(chip, models)).transpose()?,
+        operator,
+    };
+    if capture.chip.is_some() && matches!(capture.way(), Way::DocumentCheck | Way::Other) {
+        return Err(wrong("capture.chip", "nothing where no face was captured"));
+    }
+    Ok(capture)
+}
+
+fn proxy(message: v1::Proxy) -> Result<Proxy, FieldError> {
+    let kind = document_kind("capture.proxy.document_kind", message.document_kind)?;
+    let document = DocumentNumber::new(kind, &message.document_number)
+        .map_err(|error| wrong("capture.proxy.document_number", error.to_string().trim_start_matches("expected ").to_owned()))?;
+    Ok(Proxy { document, name: text("capture.proxy.name", message.name, 64)? })
+}
+
+fn chip_reference(message: v1::ChipReference, models: &FeatureModels) -> Result<Template, FieldError> {
+    document_kind("capture.chip.document_kind", message.document_kind)?;
+    template("capture.chip.template", message.template, models)
+}
+
+fn document_kind(field: &str, value: i32) -> Result<DocumentKind, FieldError> {
+    const KINDS: &str = "DOCUMENT_KIND_RESIDENT_IDENTITY, _SOCIAL_SECURITY_CARD, _PASSPORT, _TRAVEL_PERMIT, _PERMANENT_RESIDENCE, _HOUSEHOLD_REGISTER, _SERVICE, _OTHER";
+    match known(field, value, KINDS)? {
+        v1::DocumentKind::ResidentIdentity => Ok(DocumentKind::ResidentIdentity),
+        v1::DocumentKind::SocialSecurityCard => Ok(DocumentKind::SocialSecurityCard),
+        v1::DocumentKind::Passport => Ok(DocumentKind::Passport),
+        v1::DocumentKind::TravelPermit => Ok(DocumentKind::TravelPermit),
+        v1::DocumentKind::PermanentResidence => Ok(DocumentKind::PermanentResidence),
+        v1::DocumentKind::HouseholdRegister => Ok(DocumentKind::HouseholdRegister),
+        v1::DocumentKind::Service => Ok(DocumentKind::Service),
+        v1::DocumentKind::Other => Ok(DocumentKind::Other),
+        v1::DocumentKind::Unspecified => Err(wrong(field, format!("one of {KINDS}"))),
+    }
 }
 
 /// A submission for enrolment, and when it was made by the device's clock.
@@ -203,36 +245,35 @@ fn probe(message: v1::ProbeSample, models: &FeatureModels) -> Result<Probe, Fiel
         samples.push(sample(&format!("capture.sample.further_samples[{i}]"), further)?);
     }
     Ok(Probe {
-        template: template(message.template, models)?,
+        template: template("capture.sample.template", message.template, models)?,
         samples,
         live: message.attack.map(|attack| live(&attack, models)).transpose()?,
     })
 }
 
-fn template(message: Option<v1::Template>, models: &FeatureModels) -> Result<Template, FieldError> {
-    const AT: &str = "capture.sample.template";
-    let message = message.ok_or_else(|| wrong(AT, "a template"))?;
+fn template(at: &str, message: Option<v1::Template>, models: &FeatureModels) -> Result<Template, FieldError> {
+    let message = message.ok_or_else(|| wrong(at, "a template"))?;
     let mut named = models.named(&message.model_id).peekable();
     if named.peek().is_none() {
-        return Err(wrong(format!("{AT}.model_id"), format!("a model the center understands: {}", models.ids())));
+        return Err(wrong(format!("{at}.model_id"), format!("a model the center understands: {}", models.ids())));
     }
     let recipes: Vec<&FeatureModel> = named.collect();
     let Some(model) = recipes.iter().find(|model| model.recipe.as_str() == message.recipe_id) else {
         let recipes: Vec<&str> = recipes.iter().map(|model| model.recipe.as_str()).collect();
-        return Err(wrong(format!("{AT}.recipe_id"), recipes.join(" or ")));
+        return Err(wrong(format!("{at}.recipe_id"), recipes.join(" or ")));
     };
     Template::from_f16_le_bytes(model.model.clone(), model.recipe.clone(), model.dimension, &message.features_f16)
-        .map_err(|error| template_error(model.dimension, &error))
+        .map_err(|error| template_error(at, model.dimension, &error))
 }
 
-fn template_error(dimension: usize, error: &TemplateError) -> FieldError {
+fn template_error(at: &str, dimension: usize, error: &TemplateError) -> FieldError {
     let expected = match error {
         TemplateError::Dimension { expected, got } => format!("{expected} half-precision numbers, got {got}"),
         TemplateError::OddLength(got) => format!("{dimension} half-precision numbers of two bytes each, got {got} bytes"),
         TemplateError::NotFinite { index } => format!("finite numbers, number {index} is not"),
         TemplateError::NotUnit(got) => format!("Euclidean length 1 within {LENGTH_TOLERANCE}, got {got}"),
     };
-    wrong("capture.sample.template.features_f16", expected)
+    wrong(format!("{at}.features_f16"), expected)
 }
 
 fn sample(at: &str, message: v1::Sample) -> Result<Sample, FieldError> {

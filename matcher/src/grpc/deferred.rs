@@ -10,16 +10,18 @@ use proto::v1::{self, BodyKind, UploadOutcome, deferred_service_server::Deferred
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
-use tracing::{info, instrument};
+use tracing::{info, instrument, warn};
 
 use crate::{
     app::{
         admission::AdmissionError,
         deferred::{self, Answered, Intake, Reader, Taken},
+        leases::Leases,
     },
     feature_models::FeatureModels,
     overload::{Busy, Refused},
     policy::PolicyKey,
+    store::Device,
 };
 
 use super::{Gate, Peer, decode, gate::peer, status::Failure};
@@ -41,6 +43,7 @@ const DETAIL_LEN_MAX: usize = 200;
 #[derive(Clone)]
 pub struct Deferrals {
     app: Intake,
+    leases: Leases,
     key: Arc<PolicyKey>,
     streams: Arc<Semaphore>,
     gate: Gate,
@@ -61,8 +64,9 @@ impl Deferrals {
     /// With room for so many streams, each of which ends when nothing comes for a while. Acknowledgements are signed by
     /// the key that signs policies.
     #[must_use]
-    pub fn new(app: Intake, key: Arc<PolicyKey>, gate: Gate, streams_max: usize, timeout: Duration) -> Self {
-        Self { app, key, streams: Arc::new(Semaphore::new(streams_max)), gate, timeout }
+    pub fn new(app: Intake, leases: Leases, gate: Gate, streams_max: usize, timeout: Duration) -> Self {
+        let key = Arc::clone(&leases.key);
+        Self { app, leases, key, streams: Arc::new(Semaphore::new(streams_max)), gate, timeout }
     }
 }
 
@@ -116,15 +120,31 @@ impl Deferrals {
         Ok(())
     }
 
-    async fn answer(&self, peer: Peer, batch: Vec<v1::Envelope>) -> Result<Vec<v1::SignedAcknowledgement>, Status> {
+    /// Takes the provisional receipt of a stored capture; where that fails, the device is to send both again.
+    async fn announced(&self, device: &Device, answered: &mut Answered, header: &[u8], receipt: &str) {
+        let stored = matches!(answered.taken, Taken::Stored | Taken::StoredBefore);
+        if !stored || receipt.is_empty() {
+            return;
+        }
+        if let Err(error) = self.leases.announced(device, header, receipt).await {
+            warn!(error = &error as &dyn std::error::Error, "a provisional receipt could not be kept");
+            answered.taken = Taken::Refused(deferred::unavailable());
+        }
+    }
+
+    async fn answer(&self, peer: Peer, batch: Vec<v1::DeferredEnvelope>) -> Result<Vec<v1::SignedAcknowledgement>, Status> {
         // Live calls go first, and institutions take turns.
         let _place = self.gate.place(Class::Deferred, &peer).await.map_err(Failure::into_status)?;
         // Each time: a device may be revoked while it sends.
         let device = self.app.admission.device(peer).await.map_err(|error| Failure::Admission(error).into_status())?;
         let sent = batch.len();
-        let answered = self.app.take(&device, batch).await;
+        let (envelopes, announced) = apart(batch);
+        let mut answered = self.app.take(&device, envelopes).await;
         if answered.len() != sent {
             return Err(Status::unavailable("the work broke off; send again what has no acknowledgement"));
+        }
+        for (answered, (header, receipt)) in answered.iter_mut().zip(&announced) {
+            self.announced(&device, answered, header, receipt).await;
         }
         let stored = answered.iter().filter(|answered| answered.taken == Taken::Stored).count();
         info!(device.id, envelopes = sent, envelopes.stored = stored, "captures that came late taken");
@@ -132,15 +152,24 @@ impl Deferrals {
     }
 }
 
+/// Envelopes, and beside them header and provisional receipt of each.
+fn apart(batch: Vec<v1::DeferredEnvelope>) -> (Vec<v1::Envelope>, Vec<(Vec<u8>, String)>) {
+    let one = |message: v1::DeferredEnvelope| {
+        let envelope = message.envelope.unwrap_or_default();
+        let header = if message.provisional_receipt.is_empty() { Vec::new() } else { envelope.header.clone() };
+        (envelope, (header, message.provisional_receipt))
+    };
+    batch.into_iter().map(one).unzip()
+}
+
 /// The envelopes that are there, at least one while the stream goes on; none when it has ended or nothing comes.
-async fn next_batch(stream: &mut Streaming<v1::DeferredEnvelope>, timeout: Duration) -> Result<Vec<v1::Envelope>, Status> {
+async fn next_batch(stream: &mut Streaming<v1::DeferredEnvelope>, timeout: Duration) -> Result<Vec<v1::DeferredEnvelope>, Status> {
     let (mut batch, mut bytes, mut wait) = (Vec::new(), 0, timeout);
     while batch.len() < BATCH_LEN_MAX && bytes < BATCH_BYTES_MAX {
         match tokio::time::timeout(wait, stream.message()).await {
             Ok(Ok(Some(message))) => {
-                let envelope = message.envelope.unwrap_or_default();
-                bytes += envelope.ciphertext.len();
-                batch.push(envelope);
+                bytes += message.envelope.as_ref().map_or(0, |envelope| envelope.ciphertext.len());
+                batch.push(message);
             }
             Ok(Ok(None)) | Err(_) => break,
             // What was read before the stream broke is answered, if anybody still listens.

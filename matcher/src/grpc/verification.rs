@@ -46,9 +46,15 @@ impl Verifications {
                 Span::current().record("device.id", &request.device.id);
                 Span::current().record("verification.transaction", &request.key.transaction);
                 Span::current().record("verification.attempt", request.key.attempt);
-                let capture = opened.message(BodyKind::Capture).map_err(Failure::Body)?;
-                let capture = decode::capture(capture, &self.models).map_err(Failure::Field)?;
-                self.app.verify(*request, capture).await.map_err(Failure::Verify)?
+                let capture = opened.message(BodyKind::Capture).map_err(Failure::Body);
+                let capture = capture.and_then(|capture| decode::capture(capture, &self.models).map_err(Failure::Field));
+                match capture {
+                    Ok(capture) => self.app.verify(*request, capture).await.map_err(Failure::Verify)?,
+                    Err(failure) => {
+                        self.app.admission.note_refused(&request).await;
+                        return Err(failure);
+                    }
+                }
             }
         };
         let record = &answer.record;

@@ -99,9 +99,11 @@ impl Searcher {
             }
             sightings.retain(|record| record.record != own.record);
             sightings.push(&own);
-            // Nobody records proxies yet; an explained visit is left out above.
-            let judged: Vec<Sighting<SubjectId>> =
-                sightings.iter().map(|record| Sighting { person: record.subject, matched: record.matched, proxy: false }).collect();
+            // Visits of proxies are explained when they are written, and left out above.
+            let judged: Vec<Sighting<SubjectId>> = sightings
+                .iter()
+                .map(|record| Sighting { person: record.subject, matched: record.matched, proxy: record.explained })
+                .collect();
             if rule.flags(&judged) {
                 let best = found.iter().filter(|found| found.record.subject != own.subject).map(|found| found.score).reduce(f32::max);
                 raised += u64::from(self.raise_same_face(&own, &sightings, best).await?);
@@ -197,6 +199,7 @@ impl Searcher {
 
     fn flag(&self, kind: FlagKind, verification: Option<RecordId>, institution: String, now: TimeMs) -> Flag {
         Flag {
+            reason: String::new(),
             id: self.surroundings.new_record(),
             kind,
             raised_at: now,

@@ -15,6 +15,7 @@ struct FlagJson<'a> {
     transaction: &'a str,
     verification: Option<String>,
     identifier_masked: &'a str,
+    reason: &'a str,
 }
 
 #[derive(Serialize)]
@@ -68,6 +69,7 @@ fn flag(record: &Flag) -> FlagJson<'_> {
         transaction: &record.transaction,
         verification: record.verification.as_ref().map(ToString::to_string),
         identifier_masked: &record.identifier_masked,
+        reason: &record.reason,
     }
 }
 

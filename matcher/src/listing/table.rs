@@ -12,7 +12,8 @@ pub(super) fn flags(flags: &[Flag], zone: &TimeZone) -> String {
     let mut table = table(["time", "flag", "institution", "device", "transaction", "card"]);
     for flag in flags {
         let time = local(flag.raised_at, zone);
-        table.add_row([&time, flag.kind.word(), &flag.institution, &flag.device, &flag.transaction, &short(&flag.identifier_masked)]);
+        let kind = [flag.kind.word(), flag.reason.as_str()].join(" ");
+        table.add_row([&time, kind.trim_end(), &flag.institution, &flag.device, &flag.transaction, &short(&flag.identifier_masked)]);
     }
     format!("{table}\n{}", footer(flags.len(), "flag", zone))
 }
@@ -72,7 +73,7 @@ fn footer(count: usize, what: &str, zone: &TimeZone) -> String {
     format!("{count} {what}{plural}, newest first; times in {zone}")
 }
 
-fn local(time: TimeMs, zone: &TimeZone) -> String {
+pub(crate) fn local(time: TimeMs, zone: &TimeZone) -> String {
     let time = Timestamp::from_millisecond(time).unwrap_or(if time < 0 { Timestamp::MIN } else { Timestamp::MAX });
     time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }

@@ -35,6 +35,7 @@ fn of_scene(scene: Scene, rules: &ScenePolicy) -> v1::DeviceScene {
         degraded_hours_max: rules.degraded.hours_max,
         proxy_allowed: rules.proxy.allowed,
         proxy_principals_per_day_max: rules.proxy.principals_per_day_max,
+        proxy_face_against_document: rules.proxy.face_against_document,
     }
 }
 

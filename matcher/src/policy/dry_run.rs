@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use matcher_core::{
     AcquisitionFailure, Compared, Decision, Finding, NoDecision, Policy,
     dry_run::{DryRun, NotReplayed, Outcome, Past, Reviewed},
-    evidence::{Case, CaseVerdict},
+    evidence::{Case, CaseVerdict, Drawn},
 };
 use models_core::{Component, ModelId, RecipeId, SimilarityScore};
 
@@ -54,7 +54,7 @@ async fn truths(store: &dyn Store, since: TimeMs) -> Result<HashMap<RecordId, Re
     }
     let day = i32::try_from(since.div_euclid(DAY_MS)).unwrap_or(i32::MIN);
     for draw in store.draws(day).await? {
-        if let Some(two_people) = draw.two_people {
+        if let (Some(two_people), Drawn::Match) = (draw.two_people, draw.drawn) {
             truths.insert(draw.verification, Reviewed { mated: !two_people, inclusion: draw.inclusion });
         }
     }
@@ -86,6 +86,7 @@ fn finding(record: &Verification) -> Result<Finding, NotReplayed> {
                 recipe: RecipeId::new(&record.recipe).ok()?,
                 live: record.live,
                 facts: record.facts,
+                chip: record.is_of_chip(),
             })
         };
         return compared().map(Finding::Compared).ok_or(NotReplayed::TooLittleKept);
@@ -97,8 +98,17 @@ fn finding(record: &Verification) -> Result<Finding, NotReplayed> {
             Ok(Finding::FailureToAcquire(failure, component))
         }
         Decision::NoDecision(
-            reason
-            @ (NoDecision::NoReference | NoDecision::ReferenceUnreadable | NoDecision::ConsentMissing | NoDecision::ConsentWithdrawn),
+            reason @ (NoDecision::NoReference
+            | NoDecision::ReferenceUnreadable
+            | NoDecision::ConsentMissing
+            | NoDecision::ConsentWithdrawn
+            | NoDecision::OtherWay
+            | NoDecision::DocumentChecked
+            | NoDecision::DocumentNotThePerson
+            | NoDecision::Proxy
+            | NoDecision::ProxyNotCompared
+            | NoDecision::ProxyNotAllowed
+            | NoDecision::ProxyLimit),
         ) => Ok(Finding::Nothing(reason)),
         Decision::NoDecision(_) | Decision::Match | Decision::Review | Decision::NonMatch => Err(NotReplayed::NotCompared),
     }

@@ -193,6 +193,7 @@ async fn a_provisional_receipt_waits_for_the_center_but_not_for_ever() {
         attempt: 1,
         scene: Scene::Settlement,
         disposition: Disposition::SettleFlagged,
+        lease: "L-1".into(),
         policy: "test-1".into(),
         capture_sha256: [1; 32],
         sequence: 1,

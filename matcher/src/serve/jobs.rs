@@ -1,6 +1,6 @@
 //! What a server does beside answering: looks for new policies and keys, compares captures that
 //! came late, gathers evidence, makes templates again, deletes
-//! what is over, signs the audit log's heads, counts faces.
+//! what is over, looks for signs of tampering, signs the audit log's heads, counts faces.
 //!
 //! All of it ends with the server; what a job had in hand stays due. Not here: what the jobs do (`crate::app`).
 
@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use tracing::warn;
 
 use crate::{
-    app::{batch::Runner, cases::CaseRunner, recheck::Rechecker, retention::Retainer},
+    app::{batch::Runner, cases::CaseRunner, recheck::Rechecker, retention::Retainer, tampering::Watch},
     audit::Sealer,
     identify::role::Searcher,
     keys::OpeningKeys,
@@ -35,6 +35,7 @@ pub(super) struct Jobs {
     pub(super) cases: Option<CaseRunner>,
     pub(super) retainer: Option<Retainer>,
     pub(super) searcher: Option<Searcher>,
+    pub(super) watch: Option<Watch>,
     pub(super) sealer: Sealer,
     pub(super) policies: Arc<Policies>,
     pub(super) vault: Arc<Vault>,
@@ -48,8 +49,22 @@ pub(super) struct Jobs {
 impl Jobs {
     /// Works until it is dropped.
     pub(super) async fn run(self) {
-        let Self { rechecker, batch, cases, retainer, searcher, sealer, policies, vault, lookup, opening, tls, store, filing_threshold } =
-            self;
+        let Self {
+            rechecker,
+            batch,
+            cases,
+            retainer,
+            searcher,
+            watch,
+            sealer,
+            policies,
+            vault,
+            lookup,
+            opening,
+            tls,
+            store,
+            filing_threshold,
+        } = self;
         tokio::join!(
             async {
                 if let Some(rechecker) = rechecker {
@@ -74,6 +89,11 @@ impl Jobs {
             async {
                 if let Some(searcher) = searcher {
                     searcher.run().await;
+                }
+            },
+            async {
+                if let Some(watch) = watch {
+                    watch.run().await;
                 }
             },
             sealer.run(),

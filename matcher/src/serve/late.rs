@@ -9,7 +9,9 @@ use crate::{
         batch::{Pressure, Runner},
         deferred::{Intake, worker::Worker},
         freshness::Freshness,
+        leases::Leases,
         recompare::Recomparer,
+        tampering::Watch,
     },
     center::Center,
     config::Config,
@@ -18,6 +20,7 @@ use crate::{
     grpc::{
         Gate,
         deferred::{Deferrals, reader},
+        lease::LeaseFront,
     },
     policy::{PolicyKey, history::History},
     surroundings::System,
@@ -33,16 +36,33 @@ pub(super) fn deferrals(
     admission: &Admission,
     history: &Arc<History>,
     (models, gate): (&Arc<FeatureModels>, &Gate),
-) -> Result<Deferrals, ServeError> {
+) -> Result<(Deferrals, LeaseFront), ServeError> {
     let intake = Intake {
         center: center.clone(),
         admission: admission.clone(),
         freshness: Freshness { past_max_ms: i64::from(config.keys.spool_days) * DAY_MS, ..freshness(config.freshness) },
         history: Arc::clone(history),
         reader: reader(Arc::clone(models)),
+        recheck: config.recheck.rule(),
     };
     let key = Arc::new(PolicyKey::load(&dir.policy_key()).map_err(ServeError::Key)?);
-    Ok(Deferrals::new(intake, key, gate.clone(), config.batch.uploads_max as usize, config.server.request_timeout()))
+    let (policies, audience) = (Arc::clone(&center.policies), config.receipts.audience.clone());
+    let leases = Leases { admission: admission.clone(), policies, key, audience };
+    let front = LeaseFront { app: leases.clone(), gate: gate.clone() };
+    Ok((Deferrals::new(intake, leases, gate.clone(), config.batch.uploads_max as usize, config.server.request_timeout()), front))
+}
+
+/// Looks for signs of tampering, under the settings.
+pub(super) fn watch(center: &Center, config: &Config) -> Option<Watch> {
+    let tampering = &config.tampering;
+    let watch = || Watch {
+        store: Arc::clone(&center.store),
+        surroundings: Arc::new(System),
+        rule: tampering.rule(i64::from(config.keys.spool_days) * DAY_MS),
+        neighbours_share: tampering.neighbours_share as usize,
+        every: tampering.every(),
+    };
+    tampering.here.then(watch)
 }
 
 /// Works on what waits, under the settings.

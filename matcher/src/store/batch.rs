@@ -5,9 +5,9 @@
 //! the outcome differs, and numbers for the rest. Not here: how captures are judged.
 
 use async_trait::async_trait;
-use matcher_core::{Decision, JobKind, JobState, RetryRule};
+use matcher_core::{Decision, JobKind, JobState, RetryRule, Scene};
 
-use super::{MadeBy, RecordId, Sealed, StoreError, SubjectId, TimeMs, Verification};
+use super::{MadeBy, RecordId, RequestKey, Sealed, StoreError, StoredSubject, SubjectId, TimeMs, is_of_chip, is_of_proxy};
 
 /// A span of time and the probes that were decided in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,17 +104,39 @@ pub struct TakenChunk {
     pub taken: u32,
 }
 
-/// A probe with its record.
+/// A probe, with what it takes of its record to compare it again: this is read a million times a night.
 #[derive(Debug, Clone)]
 pub struct StoredProbe {
     /// Whose.
     pub subject: SubjectId,
-    /// The record.
-    pub record: Verification,
+    /// The verification.
+    pub verification: RecordId,
+    /// Institution, transaction and attempt.
+    pub request: RequestKey,
+    /// Where in the visit.
+    pub scene: Scene,
+    /// Version of the consent given; may be empty.
+    pub consent: String,
+    /// When, by the center's clock as far as the device knew it.
+    pub captured_at: TimeMs,
+    /// The attack model's score, where there is one.
+    pub live: Option<f32>,
+    /// The decision that is recorded.
+    pub decision: Decision,
+    /// Its reasons.
+    pub reasons: Vec<String>,
     /// The template, sealed.
     pub template: Sealed,
     /// What made it, where that is recorded.
     pub made_by: Option<MadeBy>,
+}
+
+impl StoredProbe {
+    /// Whether the face is not the holder's, or was compared with what is gone: a proxy's, or one beside a chip's photo.
+    #[must_use]
+    pub fn is_of_other_faces(&self) -> bool {
+        is_of_proxy(&self.reasons) || is_of_chip(&self.reasons)
+    }
 }
 
 /// An outcome that differs from the one that is recorded.
@@ -162,6 +184,8 @@ pub trait Batch: Send + Sync {
     async fn take_chunk(&self, of: Option<RecordId>, now: TimeMs, rule: RetryRule) -> Result<Option<TakenChunk>, StoreError>;
     /// The probes of a chunk, with their records.
     async fn probes_between(&self, from: TimeMs, until: TimeMs) -> Result<Vec<StoredProbe>, StoreError>;
+    /// The persons of the probes of a chunk, with the references of photos that are not revoked.
+    async fn persons_between(&self, from: TimeMs, until: TimeMs) -> Result<Vec<StoredSubject>, StoreError>;
     /// Writes what came of a chunk; false, and nothing written, where somebody else took it meanwhile or its job ended.
     async fn finish_chunk(&self, done: ChunkDone) -> Result<bool, StoreError>;
     /// Jobs, newest first.

@@ -3,7 +3,7 @@
 //! Not here: what visits say (`matcher_core::evidence`), and who gathers them (`crate::app::cases`).
 
 use async_trait::async_trait;
-use matcher_core::evidence::{CaseKind, CaseStep, Opening, operators::Tally};
+use matcher_core::evidence::{CaseKind, CaseStep, Drawn, Opening, operators::Tally};
 
 use super::{MadeBy, RecordId, Sealed, StoreError, SubjectId, TimeMs};
 
@@ -138,8 +138,11 @@ pub struct BlindDraw {
     pub day: i32,
     /// Its chance to be drawn.
     pub inclusion: f64,
-    /// What the reviewer saw, once somebody looked.
+    /// What the reviewer saw, once somebody looked: two people on the pictures; of another way, that something was not in
+    /// order.
     pub two_people: Option<bool>,
+    /// What was drawn.
+    pub drawn: Drawn,
 }
 
 /// A day's draw to be written.

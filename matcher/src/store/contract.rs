@@ -138,7 +138,7 @@ pub(crate) fn verification(transaction: &str, envelope: u8) -> NewVerification {
         reference: Some(RecordId([envelope; 16])),
     };
 
-    NewVerification { record, probe: None, flags: Vec::new(), recheck: None, made_by: None, receipt: None }
+    NewVerification { record, probe: None, flags: Vec::new(), recheck: None, made_by: None, receipt: None, proxy: None }
 }
 
 /// A flag of an id, raised at a time.
@@ -152,6 +152,7 @@ pub(crate) fn flag(id: u8, raised_at: i64) -> Flag {
         device: "counter-1".into(),
         transaction: "T1".into(),
         identifier_masked: "*****1234".into(),
+        reason: String::new(),
     }
 }
 

@@ -11,7 +11,7 @@ use matcher::{
 };
 use matcher_core::{
     Policy,
-    evidence::{CaseKind, CaseState, CaseVerdict, EvidenceFile},
+    evidence::{CaseKind, CaseState, CaseVerdict, Drawn, EvidenceFile},
 };
 use models_core::{ModelId, RecipeId, Template};
 use proto::v1::{self, capture::Outcome};
@@ -260,6 +260,26 @@ async fn yesterdays_matches_are_drawn_once_and_a_doubted_one_becomes_a_case() {
     assert!(desk::judge_draw(store, &System, RecordId([9; 16]), ("ben", false), 0.005).await.is_err());
     let misses = desk::misses(store, 0).await.unwrap();
     assert!((misses.false_matches - 2.5).abs() < 1e-9 && (misses.stands_for - 5.0).abs() < 1e-9, "{misses:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_ways_are_drawn_by_chance_and_one_that_was_not_in_order_becomes_a_case() {
+    let mut town = Town::new().await;
+    town.center.enrol("A10020001").await;
+    for _ in 0..4 {
+        town.visit("A10020001", HOLDER, 1).await;
+    }
+    town.center.meddle("UPDATE verification SET decision = 'other_way', reasons = '[\"other_way\"]'");
+    town.runner.settings.other_way_draws_a_day = 1;
+    assert_eq!([town.run().await.drawn, town.run().await.drawn], [1, 0]);
+    let store = town.center.center.store.as_ref();
+    let draws = store.draws(0).await.unwrap();
+    assert_eq!((draws[0].drawn, draws[0].inclusion), (Drawn::OtherWay, 0.25));
+    let opened = desk::judge_draw(store, &System, draws[0].verification, ("anna", true), 0.005).await.unwrap().unwrap();
+    assert_eq!(opened.stored.case.kind, CaseKind::RandomAudit);
+    let misses = desk::misses(store, 0).await.unwrap();
+    assert_eq!(misses.reviewed, 0, "another way says nothing about false matches");
+    assert_eq!(town.center.flag_words().await, [] as [&str; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

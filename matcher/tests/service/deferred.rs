@@ -196,7 +196,7 @@ async fn a_device_that_is_revoked_while_it_uploads_is_heard_no_further() {
     let (sender, envelopes) = tokio::sync::mpsc::channel(1);
     let send = async |transaction| {
         let envelope = seal(&device, transaction, &ago(0, capture(CARD, 0.8)));
-        sender.send(v1::DeferredEnvelope { envelope: Some(envelope) }).await.unwrap();
+        sender.send(v1::DeferredEnvelope { envelope: Some(envelope), ..v1::DeferredEnvelope::default() }).await.unwrap();
     };
     send("T-1").await;
     let mut client = DeferredServiceClient::new(device.channel());

@@ -164,6 +164,7 @@ fn knows_what_is_no_receipt_of_ours(side: &Side, claims: &Claims) {
         attempt: 1,
         scene: Scene::Settlement,
         disposition: Disposition::SettleFlagged,
+        lease: "L-1".into(),
         policy: "p".into(),
         capture_sha256: [0; 32],
         sequence: 1,

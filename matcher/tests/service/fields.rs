@@ -43,7 +43,7 @@ const CASES: &[(&str, Spoil)] = &[
     ("capture.operator: expected text without control characters", |c| c.operator = "04\n17".into()),
     ("capture.notice: expected at most 128 characters", |c| c.notice = "x".repeat(129)),
     ("capture.policy_version: expected at most 64 characters", |c| c.policy_version = "x".repeat(65)),
-    ("capture.outcome: expected a sample or a failure to acquire", |c| c.outcome = None),
+    ("capture.outcome: expected a sample, a failure to acquire, a document check or another way", |c| c.outcome = None),
     ("capture.failure_to_acquire.reason: expected one of", |c| {
         c.outcome = Some(Outcome::FailureToAcquire(v1::FailureToAcquire::default()));
     }),

@@ -26,3 +26,4 @@ mod rotation;
 mod shared;
 mod support;
 mod tampering;
+mod ways;

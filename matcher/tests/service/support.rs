@@ -324,12 +324,14 @@ pub(crate) struct Bystander {
 pub(crate) fn live() -> String {
     let shipped = "trials = { source = \"public\", nonmated = 19420, nonmated_errors = 1, mated = 281, mated_errors = 0 }";
     let local = "trials = { source = \"local\", nonmated = 100000, nonmated_errors = 33, mated = 40000, mated_errors = 40 }";
+    let chips = "trials = { source = \"public\", nonmated = 0, nonmated_errors = 0, mated = 0, mated_errors = 0 }";
     let accepted = "[accepted]\nby = \"a test\"\non = \"2026-11-22\"";
     Policy::demonstration()
         .replacen("demonstration-1", "live-1", 1)
         .replacen("mode = \"demonstration\"", "mode = \"live\"", 1)
         .replacen("# [accepted]\n# by = \"name\"\n# on = \"2026-11-22\"", accepted, 1)
         .replacen(shipped, local, 1)
+        .replacen(chips, local, 1)
 }
 
 /// The number of a card.

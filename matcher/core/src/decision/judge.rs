@@ -3,10 +3,10 @@
 use models_core::{Template, compare};
 
 use super::{
-    AcquisitionFailure, Compared, Comparison, Decision, Disposition, Earlier, Evidence, Finding, Leniency, NoDecision, Reference,
-    ReferenceState, Scene, Verdict,
+    AcquisitionFailure, CHIP_REFERENCE, Compared, Comparison, Decision, Disposition, Earlier, Evidence, Finding, Leniency, NoDecision,
+    Reference, ReferenceFacts, ReferenceState, Scene, Verdict,
 };
-use crate::policy::{AttackRule, Policy, ScenePolicy};
+use crate::policy::{AttackRule, Policy, ScenePolicy, Thresholds};
 
 /// Decides one verification under a policy.
 #[must_use]
@@ -23,7 +23,7 @@ pub fn judge(policy: &Policy, scene: Scene, finding: &Finding, earlier: Earlier<
         Finding::FailureToAcquire(AcquisitionFailure::SeveralFaces, _) => no(NoDecision::SeveralFaces),
         Finding::FailureToAcquire(..) => no(NoDecision::FailureToAcquire),
         Finding::Nothing(reason) => no(*reason),
-        Finding::Compared(compared) => match policy.thresholds(scene, &compared.model, &compared.recipe) {
+        Finding::Compared(compared) => match thresholds(policy, scene, compared) {
             None => no(NoDecision::ModelMismatch),
             Some(thresholds) => {
                 let (decision, leniency) = presentation(rules.attack, compared.live, earlier).map_or_else(
@@ -37,8 +37,20 @@ pub fn judge(policy: &Policy, scene: Scene, finding: &Finding, earlier: Earlier<
     Verdict { decision, reasons: reasons(decision, leniency, finding), disposition: disposition(rules, decision, earlier), comparison }
 }
 
+fn thresholds(policy: &Policy, scene: Scene, compared: &Compared) -> Option<Thresholds> {
+    let Compared { model, recipe, chip, .. } = compared;
+    if *chip { policy.chip_thresholds(scene, model, recipe) } else { policy.thresholds(scene, model, recipe) }
+}
+
 fn find(evidence: Evidence<'_>, reference: ReferenceState<'_>) -> Finding {
     let (probe, live) = match evidence {
+        Evidence::Without(reason) => return Finding::Nothing(reason),
+        Evidence::Chip { template, live, reference } => {
+            return match best(template, live, &[Reference { template: reference, facts: ReferenceFacts::default() }]) {
+                Finding::Compared(compared) => Finding::Compared(Compared { chip: true, ..compared }),
+                other @ (Finding::FailureToAcquire(..) | Finding::Nothing(_)) => other,
+            };
+        }
         Evidence::NoConsent => return Finding::Nothing(NoDecision::ConsentMissing),
         Evidence::FailureToAcquire(failure, component) => return Finding::FailureToAcquire(failure, component),
         Evidence::Probe { template, live } => (template, live),
@@ -58,7 +70,7 @@ fn best(probe: &Template, live: Option<f32>, references: &[Reference<'_>]) -> Fi
     let best = scored.max_by(|(a, i, _), (b, j, _)| a.get().total_cmp(&b.get()).then(j.cmp(i)));
     best.map_or(Finding::Nothing(NoDecision::ModelMismatch), |(score, at, reference)| {
         let (model, recipe) = (probe.model().clone(), probe.recipe().clone());
-        Finding::Compared(Compared { score, reference: at, model, recipe, live, facts: reference.facts })
+        Finding::Compared(Compared { score, reference: at, model, recipe, live, facts: reference.facts, chip: false })
     })
 }
 
@@ -94,6 +106,9 @@ fn reasons(decision: Decision, leniency: Option<Leniency>, finding: &Finding) ->
         reasons.push(reason.word());
     }
     reasons.extend(leniency.map(Leniency::word));
+    if matches!(finding, Finding::Compared(Compared { chip: true, .. })) {
+        reasons.push(CHIP_REFERENCE);
+    }
     if let Finding::FailureToAcquire(failure, component) = finding {
         reasons.push(failure.word());
         reasons.extend(component.map(models_core::Component::word));

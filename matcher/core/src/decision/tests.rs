@@ -170,7 +170,7 @@ proptest! {
     fn nobody_under_sixteen_is_ever_flagged_as_a_mismatch(score in -1.0_f32..=1.0, live in proptest::option::of(0.0_f32..=1.0), facts in any_facts()) {
         let (model, recipe) = (ModelId::new("m@1").unwrap(), RecipeId::new("r@1").unwrap());
         let score = SimilarityScore::new(score).unwrap();
-        let finding = Finding::Compared(Compared { score, reference: 0, model, recipe, live, facts });
+        let finding = Finding::Compared(Compared { score, reference: 0, model, recipe, live, facts, chip: false });
         let verdict = judge(&policy(), Scene::Settlement, &finding, Earlier::NOTHING);
         if facts.leniency().is_some() {
             prop_assert_ne!(verdict.decision, Decision::NonMatch);
@@ -189,8 +189,62 @@ proptest! {
         let earlier: Vec<Decision> = (1..attempt).map(|_| Decision::NoDecision(NoDecision::LiveNotAssessed)).collect();
         let (model, recipe) = (ModelId::new("m@1").unwrap(), RecipeId::new("r@1").unwrap());
         let (score, live) = (SimilarityScore::new(0.9).unwrap(), unclear.then_some(0.1));
-        let finding = Finding::Compared(Compared { score, reference: 0, model, recipe, live, facts: ReferenceFacts::default() });
+        let finding = Finding::Compared(Compared { score, reference: 0, model, recipe, live, facts: ReferenceFacts::default(), chip: false });
         let verdict = judge(&policy, Scene::Settlement, &finding, Earlier { attempt, decisions: &earlier });
         prop_assert_eq!(verdict.disposition, if attempt == 1 { Disposition::Retry } else { Disposition::DocumentCheck });
     }
+}
+
+/// A face compared with a document's chip, under a policy with these lines in its table of chips.
+#[track_caller]
+fn check_chip(cosine: f32, table: &str, decision: Decision, reasons: &[&str]) {
+    let text = crate::policy::tests::text("m@1", "r@1");
+    let (before, after) = text.split_once("[[chip_thresholds]]").unwrap();
+    let rest = after.split_once("# Score of the attack model").unwrap().1;
+    let policy = Policy::from_toml(&format!("{before}{table}\n#{rest}")).unwrap();
+    let (probe, reference) = (template("m@1", [cosine, (1.0 - cosine * cosine).sqrt()]), template("m@1", [1.0, 0.0]));
+    let evidence = Evidence::Chip { template: &probe, live: Some(0.9), reference: &reference };
+    let verdict = decide(&policy, Scene::Settlement, evidence, ReferenceState::None, Earlier::NOTHING);
+    assert_eq!((verdict.decision, verdict.reasons.as_slice()), (decision, reasons));
+}
+
+#[test]
+fn a_chip_has_thresholds_of_its_own_and_needs_no_enrolment() {
+    let trials = "trials = { source = \"public\", nonmated = 0, nonmated_errors = 0, mated = 0, mated_errors = 0 }";
+    let table = format!("[[chip_thresholds]]\nmodel = \"m@1\"\nrecipe = \"r@1\"\nmatch_at_least = 0.7\nnon_match_below = 0.4\n{trials}");
+    check_chip(0.8, &table, Decision::Match, &["chip_reference"]);
+    check_chip(0.6, &table, Decision::Review, &["chip_reference"]);
+    check_chip(0.3, &table, Decision::NonMatch, &["chip_reference"]);
+    check_chip(0.8, "", Decision::NoDecision(NoDecision::ModelMismatch), &["model_mismatch", "chip_reference"]);
+}
+
+#[test]
+fn a_chip_of_another_model_is_not_compared() {
+    let (probe, reference) = (template("m@1", [1.0, 0.0]), template("m@2", [1.0, 0.0]));
+    check_none(Evidence::Chip { template: &probe, live: None, reference: &reference }, ReferenceState::None, &["model_mismatch"]);
+}
+
+#[test]
+fn ways_without_a_face_are_answers_of_their_own() {
+    for (reason, disposition) in [
+        (NoDecision::OtherWay, Disposition::Settle),
+        (NoDecision::DocumentChecked, Disposition::Settle),
+        (NoDecision::DocumentNotThePerson, Disposition::Hold),
+        (NoDecision::Proxy, Disposition::Settle),
+        (NoDecision::ProxyLimit, Disposition::Hold),
+    ] {
+        let verdict = decide(&policy(), Scene::Settlement, Evidence::Without(reason), ReferenceState::Withdrawn, Earlier::NOTHING);
+        assert_eq!(
+            (verdict.decision, verdict.disposition, verdict.reasons.as_slice()),
+            (Decision::NoDecision(reason), disposition, [reason.word()].as_slice())
+        );
+    }
+}
+
+#[test]
+fn attempts_with_a_face_are_capped_and_a_way_without_one_stays_open() {
+    let policy = policy();
+    let rules = policy.scene(Scene::Settlement);
+    let max = |way| rules.attempt_max(way);
+    assert_eq!([Way::Face, Way::Chip, Way::DocumentCheck, Way::Other].map(max), [3, 5, 19, 19]);
 }

@@ -12,7 +12,7 @@ use crate::{
 fn compared(score: f32, live: Option<f32>) -> Finding {
     let (model, recipe) = (ModelId::new("m@1").unwrap(), RecipeId::new("r@1").unwrap());
     let score = SimilarityScore::new(score).unwrap();
-    Finding::Compared(Compared { score, reference: 0, model, recipe, live, facts: ReferenceFacts::default() })
+    Finding::Compared(Compared { score, reference: 0, model, recipe, live, facts: ReferenceFacts::default(), chip: false })
 }
 
 fn past(number: u8, score: f32, decision: Decision) -> Past {

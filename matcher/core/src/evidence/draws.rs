@@ -13,6 +13,17 @@ use super::{
     card::VisitId,
     interval::{Share, wilson},
 };
+use crate::words::words;
+
+words! {
+    /// What is drawn for a look.
+    Drawn {
+        /// A match: is it one person?
+        Match = "match",
+        /// Another way that was taken: was it in order?
+        OtherWay = "other_way",
+    }
+}
 
 /// The key of the ranking; secret, so that nobody can choose an id that is never drawn.
 #[derive(Clone)]

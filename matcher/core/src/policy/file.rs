@@ -12,7 +12,9 @@ use thiserror::Error;
 
 use super::{
     Acceptance, AttackRule, Basis, CrossCardSearch, DegradedRule, Mode, Notices, OverrideRule, Policy, ProbeRule, ProxyRule, ReceiptRule,
-    ScenePolicy, Source, Target, Thresholds, Trials, dispositions::allowed, thresholds,
+    ScenePolicy, Source, Target, Thresholds, Trials,
+    dispositions::{allowed, of_older},
+    thresholds,
 };
 use crate::{
     decision::{Decision, Disposition, Scene},
@@ -68,6 +70,8 @@ struct PolicyFile {
     accepted: Option<AcceptedFile>,
     target: TargetFile,
     thresholds: Vec<ThresholdsFile>,
+    #[serde(default)]
+    chip_thresholds: Vec<ThresholdsFile>,
     #[serde(default)]
     attack: AttackFile,
     #[serde(default)]
@@ -186,6 +190,8 @@ struct DegradedFile {
 struct ProxyFile {
     allowed: bool,
     principals_per_day_max: u32,
+    #[serde(default)]
+    face_against_document: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -207,8 +213,12 @@ pub(super) fn read(text: &str) -> Result<Policy, PolicyError> {
     }
     let scenes = file.all_scenes()?;
     let attempts_max = scenes.values().map(|scene| scene.attempts_max).max().unwrap_or(1);
-    let table = |(i, file): (usize, &ThresholdsFile)| file.check(i, mode, target, attempts_max);
-    let thresholds = file.thresholds.iter().enumerate().map(table).collect::<Result<Vec<_>, _>>()?;
+    let tables = |name: &str, files: &[ThresholdsFile]| {
+        let table = |(i, file): (usize, &ThresholdsFile)| file.check(&format!("{name}[{i}]"), mode, target, attempts_max);
+        files.iter().enumerate().map(table).collect::<Result<Vec<_>, _>>()
+    };
+    let thresholds = tables("thresholds", &file.thresholds)?;
+    let chip_thresholds = tables("chip_thresholds", &file.chip_thresholds)?;
     if !thresholds.iter().any(|entry| entry.model == model && entry.recipe == recipe && entry.scenes.is_empty()) {
         return Err(wrong("thresholds", format!("a [[thresholds]] table for model {model} and recipe {recipe}, for all scenes")));
     }
@@ -230,6 +240,7 @@ pub(super) fn read(text: &str) -> Result<Policy, PolicyError> {
         target,
         accepted,
         thresholds,
+        chip_thresholds,
         notices,
         cross_card_search,
         evidence,
@@ -275,8 +286,8 @@ impl TargetFile {
 }
 
 impl ThresholdsFile {
-    fn check(&self, index: usize, mode: Mode, target: Target, attempts_max: u32) -> Result<thresholds::Entry, PolicyError> {
-        let at = |field: &str| format!("thresholds[{index}].{field}");
+    fn check(&self, table: &str, mode: Mode, target: Target, attempts_max: u32) -> Result<thresholds::Entry, PolicyError> {
+        let at = |field: &str| format!("{table}.{field}");
         let (model, recipe) = ids(&at(""), &self.model, &self.recipe)?;
         let scenes = scene_list(&at("scenes"), &self.scenes)?;
         if !(-1.0..=1.0).contains(&self.match_at_least) {
@@ -431,6 +442,7 @@ impl PolicyFile {
             proxy: ProxyRule {
                 allowed: file.proxy.allowed,
                 principals_per_day_max: number("proxy.principals_per_day_max", file.proxy.principals_per_day_max, 1, 20)?,
+                face_against_document: file.proxy.face_against_document,
             },
             overrides: OverrideRule {
                 per_operator_per_day_max: number("overrides.per_operator_per_day_max", file.overrides.per_operator_per_day_max, 0, 1_000)?,
@@ -455,7 +467,8 @@ impl PolicyFile {
             };
             let allowed = allowed(decision);
             let known = allowed.iter().map(|disposition| disposition.word()).collect::<Vec<_>>().join(", ");
-            let found = text.and_then(|text| Disposition::from_word(text)).filter(|disposition| allowed.contains(disposition));
+            let found = text.map_or_else(|| of_older(decision), |text| Disposition::from_word(text));
+            let found = found.filter(|disposition| allowed.contains(disposition));
             found.map(|disposition| (key, disposition)).ok_or_else(|| wrong(field, format!("one of {known}")))
         };
         Decision::all().map(row).collect()

@@ -99,7 +99,36 @@ fn with(trials: &str, non_match: bool, mode: &str, accepted: bool) -> Result<Pol
     if accepted {
         text = text.replacen("# [accepted]\n# by = \"name\"\n# on = \"2026-11-22\"", "[accepted]\nby = \"陈静\"\non = \"2026-11-22\"", 1);
     }
-    Policy::from_toml(&text)
+    Policy::from_toml(&text.replacen(UNCALIBRATED, trials, 1))
+}
+
+/// What the shipped thresholds of chips rest on.
+const UNCALIBRATED: &str = "trials = { source = \"public\", nonmated = 0, nonmated_errors = 0, mated = 0, mated_errors = 0 }";
+
+#[test]
+fn thresholds_of_chips_are_held_to_the_same() {
+    let text = text("m@1", "r@1").replacen("# non_match_below = 0.30", "", 1);
+    let chips = text.replacen("[[chip_thresholds]]", "[[chip_thresholds]]\nmatch_at_most = 1.0", 1);
+    assert!(Policy::from_toml(&chips).unwrap_err().to_string().contains("unknown field `match_at_most`"));
+    let shadow = Policy::SHIPPED.replacen(UNCALIBRATED, &format!("non_match_below = 0.1\n{UNCALIBRATED}"), 1);
+    let error = Policy::from_toml(&shadow).unwrap_err().to_string();
+    assert!(error.contains("chip_thresholds[0].non_match_below: expected to be left out"), "{error}");
+    let without = text.split("[[chip_thresholds]]").next().unwrap().to_owned() + "[attack]\n" + text.split_once("[attack]\n").unwrap().1;
+    let policy = Policy::from_toml(&without).unwrap();
+    assert_eq!(policy.chip_thresholds(Scene::Settlement, policy.model(), policy.recipe()), None);
+}
+
+#[test]
+fn a_policy_that_is_older_than_the_ways_has_their_dispositions() {
+    let rows =
+        ["other_way", "document_checked", "document_not_the_person", "proxy", "proxy_not_compared", "proxy_not_allowed", "proxy_limit"];
+    let older = |line: &&str| !rows.iter().any(|row| line.starts_with(&format!("{row} = ")));
+    let text: String = text("m@1", "r@1").lines().filter(older).map(|line| format!("{line}\n")).collect();
+    let (older, newer) = (Policy::from_toml(&text).unwrap(), Policy::from_toml(Policy::SHIPPED).unwrap());
+    for decision in Decision::all() {
+        let of = |policy: &Policy| policy.scene(Scene::Settlement).disposition(decision);
+        assert_eq!(of(&older), of(&newer), "{decision:?}");
+    }
 }
 
 #[test]
@@ -217,9 +246,9 @@ fn a_scene_may_have_rules_of_its_own() {
 /// Every decision and reason in every scene and mode, as the shipped policy has it.
 #[test]
 fn every_decision_of_every_scene_and_mode_has_a_disposition() {
-    use Disposition::{DocumentCheck, OtherWay, Retry, Settle, SettleFlagged};
+    use Disposition::{DocumentCheck, Hold, OtherWay, Retry, Settle, SettleFlagged};
     use NoDecision as No;
-    let rows: [(Decision, Disposition); 15] = [
+    let rows: [(Decision, Disposition); 22] = [
         (Decision::Match, Settle),
         (Decision::Review, SettleFlagged),
         (Decision::NonMatch, DocumentCheck),
@@ -235,6 +264,13 @@ fn every_decision_of_every_scene_and_mode_has_a_disposition() {
         (Decision::NoDecision(No::ConsentMissing), OtherWay),
         (Decision::NoDecision(No::ConsentWithdrawn), OtherWay),
         (Decision::NoDecision(No::CenterUnreachable), SettleFlagged),
+        (Decision::NoDecision(No::OtherWay), Settle),
+        (Decision::NoDecision(No::DocumentChecked), Settle),
+        (Decision::NoDecision(No::DocumentNotThePerson), Hold),
+        (Decision::NoDecision(No::Proxy), Settle),
+        (Decision::NoDecision(No::ProxyNotCompared), DocumentCheck),
+        (Decision::NoDecision(No::ProxyNotAllowed), Hold),
+        (Decision::NoDecision(No::ProxyLimit), Hold),
     ];
     assert!(Decision::all().eq(rows.iter().map(|(decision, _)| *decision)), "a decision without a row");
     let modes = [(Mode::Shadow, Policy::SHIPPED.to_owned()), (Mode::Demonstration, Policy::demonstration())];

@@ -89,6 +89,13 @@ pub(super) struct Entry {
     pub(super) thresholds: Thresholds,
 }
 
+/// The bands of a model and recipe in a scene: the scene's own before those for all.
+pub(super) fn of(entries: &[Entry], scene: Scene, model: &ModelId, recipe: &RecipeId) -> Option<Thresholds> {
+    let fitting = || entries.iter().filter(|entry| entry.model == *model && entry.recipe == *recipe);
+    let own = fitting().find(|entry| entry.scenes.contains(&scene));
+    own.or_else(|| fitting().find(|entry| entry.scenes.is_empty())).map(|entry| entry.thresholds)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

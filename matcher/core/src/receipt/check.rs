@@ -5,7 +5,9 @@
 
 use crate::decision::Scene;
 
-use super::{CardMac, Claims, ClaimsFile, KeySet, ReceiptNumber, Refusal, VALID_SECONDS_MAX, jws, life, receipt_key};
+use receipt_form::jws;
+
+use super::{CardMac, Claims, ClaimsFile, KeySet, ReceiptNumber, Refusal, VALID_SECONDS_MAX, life, receipt_key};
 
 /// How far ahead of the checker's clock a receipt may have been made, in seconds.
 const CLOCK_AHEAD_MAX: i64 = 60;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::jws;
+use receipt_form::jws;
 
 /// A text that is no key set for receipts.
 #[derive(Debug, Error)]

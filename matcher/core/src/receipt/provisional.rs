@@ -1,20 +1,21 @@
 //! Provisional receipts: signed by a device while the line is down, until the center has answered.
 //!
 //! They have a `typ` of their own, so that no check takes one for a receipt. Each names the capture behind it (its
-//! digest and the device's sequence number), and brings the device's certificate. Here: reading and checking. Agents
-//! do not issue them yet.
+//! digest and the device's sequence number), and brings the device's certificate. Here: reading and checking; how they
+//! are written is `receipt-form`'s, and when, the counter's.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ed25519_dalek::{SigningKey, VerifyingKey};
-use serde::{Deserialize, Serialize};
+pub use receipt_form::provisional::TYPE;
+use receipt_form::{
+    jws,
+    provisional::{self as form, ProvisionalForm},
+};
 use sha2::{Digest, Sha256};
 
 use crate::decision::{Disposition, Scene};
 
-use super::{ATTEMPT_MAX, ReceiptNumber, Refusal, VALID_SECONDS_MAX, is_name, jws, known, number};
-
-/// The `typ` of a provisional receipt's header.
-pub const TYPE: &str = "countersign-provisional-receipt+jwt";
+use super::{ATTEMPT_MAX, ReceiptNumber, Refusal, VALID_SECONDS_MAX, is_name, known, number};
 
 /// What a provisional receipt says. Nothing was decided: there is no decision, and no card that the settlement side
 /// could compare.
@@ -42,28 +43,12 @@ pub struct ProvisionalClaims {
     pub disposition: Disposition,
     /// The policy that allowed it.
     pub policy: String,
+    /// The lease that allowed it.
+    pub lease: String,
     /// `capture`: SHA-256 of the envelope's plaintext, as in its header.
     pub capture_sha256: [u8; 32],
     /// The envelope's sequence number on that device.
     pub sequence: u64,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ProvisionalFile {
-    iss: String,
-    aud: String,
-    jti: String,
-    iat: i64,
-    exp: i64,
-    institution: String,
-    transaction: String,
-    attempt: u32,
-    scene: String,
-    disposition: String,
-    policy: String,
-    capture: String,
-    sequence: u64,
 }
 
 /// What the registry has for a certificate.
@@ -81,8 +66,7 @@ impl ProvisionalClaims {
     /// Signs the claims with a device's key, beside its certificate in DER form.
     #[must_use]
     pub fn sign(&self, key: &SigningKey, certificate: &[u8]) -> String {
-        let header = jws::Header::new(TYPE, None, Some([STANDARD.encode(certificate)]));
-        let file = ProvisionalFile {
+        let form = ProvisionalForm {
             iss: self.device.clone(),
             aud: self.audience.clone(),
             jti: self.number.to_string(),
@@ -94,10 +78,11 @@ impl ProvisionalClaims {
             scene: self.scene.word().to_owned(),
             disposition: self.disposition.word().to_owned(),
             policy: self.policy.clone(),
+            lease: self.lease.clone(),
             capture: jws::encode(&self.capture_sha256),
             sequence: self.sequence,
         };
-        jws::sign(&header, &file, key)
+        form::sign(&form, key, certificate)
     }
 
     /// Whether a token calls itself a provisional receipt.
@@ -121,7 +106,7 @@ impl ProvisionalClaims {
         };
         let certificate = STANDARD.decode(certificate).map_err(|_| Refusal::Malformed)?;
         let device = device_of(&Sha256::digest(certificate).into()).ok_or(Refusal::UnknownKey)?;
-        let claims = parts.claims::<ProvisionalFile>(&device.key)?.check()?;
+        let claims = checked(parts.claims::<ProvisionalForm>(&device.key)?)?;
         if claims.device != device.device {
             return Err(Refusal::ForeignIssuer);
         }
@@ -138,32 +123,27 @@ impl ProvisionalClaims {
     }
 }
 
-impl ProvisionalFile {
-    fn check(self) -> Result<ProvisionalClaims, Refusal> {
-        let names = [&self.iss, &self.aud, &self.institution, &self.transaction, &self.policy];
-        if !names.iter().all(|name| is_name(name))
-            || !(1..=ATTEMPT_MAX).contains(&self.attempt)
-            || self.exp <= self.iat
-            || self.sequence == 0
-        {
-            return Err(Refusal::Malformed);
-        }
-        Ok(ProvisionalClaims {
-            number: number(&self.jti)?,
-            issued_at: self.iat,
-            expires_at: self.exp,
-            attempt: self.attempt,
-            scene: known(Scene::from_word(&self.scene))?,
-            disposition: known(Disposition::from_word(&self.disposition))?,
-            capture_sha256: <[u8; 32]>::try_from(jws::decode(&self.capture)?).map_err(|_| Refusal::Malformed)?,
-            sequence: self.sequence,
-            device: self.iss,
-            audience: self.aud,
-            institution: self.institution,
-            transaction: self.transaction,
-            policy: self.policy,
-        })
+fn checked(form: ProvisionalForm) -> Result<ProvisionalClaims, Refusal> {
+    let names = [&form.iss, &form.aud, &form.institution, &form.transaction, &form.policy, &form.lease];
+    if !names.iter().all(|name| is_name(name)) || !(1..=ATTEMPT_MAX).contains(&form.attempt) || form.exp <= form.iat || form.sequence == 0 {
+        return Err(Refusal::Malformed);
     }
+    Ok(ProvisionalClaims {
+        number: number(&form.jti)?,
+        issued_at: form.iat,
+        expires_at: form.exp,
+        attempt: form.attempt,
+        scene: known(Scene::from_word(&form.scene))?,
+        disposition: known(Disposition::from_word(&form.disposition))?,
+        capture_sha256: <[u8; 32]>::try_from(jws::decode(&form.capture)?).map_err(|_| Refusal::Malformed)?,
+        sequence: form.sequence,
+        device: form.iss,
+        audience: form.aud,
+        institution: form.institution,
+        transaction: form.transaction,
+        policy: form.policy,
+        lease: form.lease,
+    })
 }
 
 #[cfg(test)]
@@ -190,6 +170,7 @@ mod tests {
             scene: Scene::Settlement,
             disposition: Disposition::SettleFlagged,
             policy: "test-1".into(),
+            lease: "L-1".into(),
             capture_sha256: [9; 32],
             sequence: 41,
         }

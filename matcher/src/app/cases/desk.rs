@@ -2,7 +2,7 @@
 
 use matcher_core::console::{Hearing, HearingError};
 use matcher_core::evidence::{
-    Case, CaseError, CaseEvent, CaseKind, CaseState, CaseStep, CaseVerdict, MissEstimate, Opening, Reviewed,
+    Case, CaseError, CaseEvent, CaseKind, CaseState, CaseStep, CaseVerdict, Drawn, MissEstimate, Opening, Reviewed,
     card::log_odds,
     estimate_misses,
     operators::{WatchRule, Watched, watch},
@@ -215,7 +215,10 @@ pub async fn judge_draw(
 /// When the store fails.
 pub async fn misses(store: &dyn Store, from_day: i32) -> Result<MissEstimate, DeskError> {
     let draws = store.draws(from_day).await.map_err(DeskError::Store)?;
-    let judged = draws.iter().filter_map(|draw| Some(Reviewed { inclusion: draw.inclusion, two_people: draw.two_people? }));
+    let judged = draws
+        .iter()
+        .filter(|draw| draw.drawn == Drawn::Match)
+        .filter_map(|draw| Some(Reviewed { inclusion: draw.inclusion, two_people: draw.two_people? }));
     Ok(estimate_misses(&judged.collect::<Vec<_>>()))
 }
 

@@ -60,6 +60,8 @@ impl SealedFacts {
             identifier_masked,
             captured_at,
             live,
+            // Who came in the holder's place is decided when the capture comes.
+            proxy: _,
         } = self.facts.clone();
         let form = Form {
             id: id.0,
@@ -107,6 +109,7 @@ impl SealedFacts {
             identifier_masked: form.identifier_masked,
             captured_at: form.captured_at,
             live: form.live,
+            proxy: false,
         };
         Some(Self { facts, clock_known: form.clock_known })
     }
@@ -139,6 +142,7 @@ mod tests {
                 identifier_masked: text,
                 captured_at: numbers.2,
                 live,
+                proxy: false,
             };
             let sealed = SealedFacts { facts, clock_known };
             prop_assert_eq!(SealedFacts::from_bytes(&sealed.to_bytes()), Some(sealed));

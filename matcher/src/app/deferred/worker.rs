@@ -134,45 +134,40 @@ impl Worker {
     fn judge(&self, taken: &TakenDeferred, around: &Around) -> Option<DoneDeferred> {
         let stored = around.persons.get(&taken.subject)?;
         let outcome = match self.open(stored, taken) {
-            Some((sealed, template)) => DeferredOutcome::Decided(Box::new(self.decide(stored, taken, sealed, &template, around))),
+            Some((key, sealed, template)) => {
+                let person = Person::of_key(key, stored, sealed.facts.captured_at);
+                DeferredOutcome::Decided(Box::new(self.decide(&person, taken, sealed, &template, around)))
+            }
             None => DeferredOutcome::Parked(UNREADABLE),
         };
         Some(DoneDeferred { subject: taken.subject, id: taken.id, taken: taken.taken, outcome, at: around.now })
     }
 
-    /// Facts and template, when they open as this person's and this capture's.
-    fn open(&self, stored: &StoredSubject, taken: &TakenDeferred) -> Option<(SealedFacts, Template)> {
+    /// The data key, facts and template, when they open as this person's and this capture's.
+    fn open(&self, stored: &StoredSubject, taken: &TakenDeferred) -> Option<(DataKey, SealedFacts, Template)> {
         let key = self.center.vault.unwrap_data_key(taken.subject, &stored.data_key).ok()?;
         let bytes = key.open(&RecordContext::deferred_facts(taken.subject, taken.id), &taken.facts).ok()?;
         let sealed = SealedFacts::from_bytes(&bytes)?;
         let Facts { id, request, captured_at, .. } = &sealed.facts;
         let fits = (*id, request, *captured_at) == (taken.id, &taken.request, taken.captured_at);
         let template = open_template(&key, taken.subject, taken.id, &taken.made_by, &taken.template)?;
-        fits.then_some((sealed, template))
+        fits.then_some((key, sealed, template))
     }
 
-    fn decide(
-        &self,
-        stored: &StoredSubject,
-        taken: &TakenDeferred,
-        sealed: SealedFacts,
-        template: &Template,
-        around: &Around,
-    ) -> NewVerification {
+    fn decide(&self, person: &Person, taken: &TakenDeferred, sealed: SealedFacts, template: &Template, around: &Around) -> NewVerification {
         let SealedFacts { facts, clock_known } = sealed;
-        let person = Person::open_known(&self.center.vault, stored, facts.captured_at);
         let (policy, doubt) = around.ages.at(facts.captured_at);
         let doubts: Vec<Doubt> = doubt.into_iter().chain((!clock_known).then_some(Doubt::TimeUnknown)).collect();
         let transaction = (facts.request.institution.clone(), facts.request.transaction.clone());
         let earlier = around.earlier.get(&transaction).map(Vec::as_slice).unwrap_or_default();
         let others: Vec<Decision> =
             earlier.iter().filter(|(attempt, _)| *attempt != facts.request.attempt).map(|(_, decision)| *decision).collect();
-        let against = Against { policy, person: Some(&person), earlier: &others, doubts: &doubts };
+        let against = Against { policy, person: Some(person), earlier: &others, doubts: &doubts };
         let verdict = judging::judge(&facts, Seen::Probe(template), against);
         let (record, flags) = judging::record(facts, verdict, against, around.now, self.surroundings.as_ref());
         let made_by = judging::keeps_probe(&record).then(|| taken.made_by.clone());
         let recheck = made_by.clone().filter(|_| judging::is_rechecked(&self.recheck, &record));
-        NewVerification { record, probe: None, flags, recheck, made_by, receipt: None }
+        NewVerification { record, probe: None, flags, recheck, made_by, receipt: None, proxy: None }
     }
 }
 

@@ -255,6 +255,9 @@ pub(crate) fn flag_digest(flag: &Flag) -> String {
     covered.bytes(&flag.id.0).text(flag.kind.word()).number(flag.raised_at);
     covered.bytes(flag.verification.as_ref().map_or(&[][..], |id| &id.0));
     covered.text(&flag.institution).text(&flag.device).text(&flag.transaction);
+    if !flag.reason.is_empty() {
+        covered.text(&flag.reason);
+    }
     covered.done()
 }
 

@@ -71,7 +71,7 @@ async fn a_plan_covers_every_probe_once(store: Arc<dyn Store>) {
     for span in &spans {
         found.extend(store.probes_between(span.from, span.until).await.unwrap());
     }
-    assert_eq!(found.iter().map(|probe| probe.record.id.0[0]).collect::<Vec<_>>(), [2, 3, 4, 5, 6, 7]);
+    assert_eq!(found.iter().map(|probe| probe.verification.0[0]).collect::<Vec<_>>(), [2, 3, 4, 5, 6, 7]);
     let first = &found[0];
     assert_eq!((first.subject, &first.template), (SubjectId([1; 16]), &Sealed(vec![2; 1053])));
     assert_eq!(first.made_by, Some(MadeBy { model: "m@2".into(), recipe: "r@2".into() }));

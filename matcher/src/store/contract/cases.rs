@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc};
 use matcher_core::{
     Decision, Disposition, NoDecision,
     evidence::{
-        CaseEvent, CaseKind, CaseStep, CaseVerdict, Opening,
+        CaseEvent, CaseKind, CaseStep, CaseVerdict, Drawn, Opening,
         operators::{Measure, Tally},
     },
 };
@@ -179,7 +179,7 @@ async fn a_day_is_drawn_once_and_a_draw_judged_once(store: Arc<dyn Store>) {
     assert_eq!(store.matches_between(1_001, 1_003).await.unwrap(), [of(1), of(2)]);
     assert_eq!(store.matches_between(1_002, 1_004).await.unwrap(), [of(2)]);
     assert_eq!(store.matches_between(1_001, 1_002).await.unwrap(), [of(1)]);
-    let draw = BlindDraw { subject: of(1).0, verification: of(1).1, day: 5, inclusion: 0.5, two_people: None };
+    let draw = BlindDraw { subject: of(1).0, verification: of(1).1, day: 5, inclusion: 0.5, two_people: None, drawn: Drawn::Match };
     let draws = NewDraws { day: 5, key: [1; 32], matches: 2, drawn_at: 9, draws: vec![draw.clone()] };
     assert!(!store.is_drawn(5).await.unwrap());
     assert!(store.put_draws(draws.clone()).await.unwrap());

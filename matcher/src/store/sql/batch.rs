@@ -6,10 +6,10 @@ use matcher_core::{Decision, JobKind, JobState, RetryRule};
 use super::{
     Connection, SqlStore, audit,
     columns::{Columns, execute, query, query_one},
-    params, verifications,
+    enrolments, params, verifications,
 };
 use crate::store::{
-    RecordId, StoreError, SubjectId, TimeMs,
+    RecordId, StoreError, StoredSubject, SubjectId, TimeMs,
     audit::events,
     batch::{Batch, ChunkDone, Job, NewJob, Recomparison, Span, StoredProbe, TakenChunk, Tally},
 };
@@ -37,6 +37,10 @@ impl Batch for SqlStore {
 
     async fn probes_between(&self, from: TimeMs, until: TimeMs) -> Result<Vec<StoredProbe>, StoreError> {
         self.readers.read(move |connection| verifications::probes_between(connection, from, until)).await
+    }
+
+    async fn persons_between(&self, from: TimeMs, until: TimeMs) -> Result<Vec<StoredSubject>, StoreError> {
+        self.readers.read(move |connection| enrolments::probed_between(connection, from, until)).await
     }
 
     async fn finish_chunk(&self, done: ChunkDone) -> Result<bool, StoreError> {

@@ -4,7 +4,7 @@ use super::{Connection, columns::query, connection::Kind, params};
 use crate::store::StoreError;
 
 /// All tables, in an order in which each refers only to earlier ones.
-pub(super) const TABLES: [&str; 46] = [
+pub(super) const TABLES: [&str; 51] = [
     "device",
     "device_authority",
     "device_sequence",
@@ -21,6 +21,8 @@ pub(super) const TABLES: [&str; 46] = [
     "extraction_failure",
     "verification",
     "request",
+    "proxy_register",
+    "proxy_slot",
     "probe",
     "recheck",
     "visit",
@@ -29,6 +31,9 @@ pub(super) const TABLES: [&str; 46] = [
     "flag",
     "receipt",
     "receipt_use",
+    "lease",
+    "provisional",
+    "device_heard",
     "case_file",
     "case_member",
     "case_event",

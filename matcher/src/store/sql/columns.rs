@@ -1,5 +1,7 @@
 //! Rows into records: a column that is not in the form this version writes is named, never guessed at.
 
+use std::cell::Cell;
+
 use matcher_core::IdentifierKind;
 
 use super::{
@@ -12,12 +14,16 @@ use crate::store::{IdentifierKey, Listing, StoreError};
 pub(super) struct Columns<'a> {
     row: &'a Row<'a>,
     table: &'static str,
+    /// After the last value that was read: records are mostly read in the order of their columns.
+    next: Cell<usize>,
 }
 
 impl Columns<'_> {
     /// A column's value.
     pub(super) fn get<T: FromCell>(&self, field: &'static str) -> Result<T, StoreError> {
-        self.row.cell(field).and_then(T::from_cell).ok_or_else(|| self.corrupt(field))
+        let place = self.row.place(field, self.next.get()).ok_or_else(|| self.corrupt(field))?;
+        self.next.set(place + 1);
+        self.row.cell_at(place).and_then(T::from_cell).ok_or_else(|| self.corrupt(field))
     }
 
     /// A column of closed words.
@@ -52,7 +58,7 @@ pub(super) fn query<T>(
 ) -> Result<Vec<T>, StoreError> {
     let mut records = Vec::new();
     connection.rows(sql, &parameters.values(), &mut |row| {
-        records.push(decode(&Columns { row: &row, table })?);
+        records.push(decode(&Columns { row: &row, table, next: Cell::new(0) })?);
         Ok(())
     })?;
     Ok(records)

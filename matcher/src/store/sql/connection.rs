@@ -37,9 +37,31 @@ pub(super) enum Row<'a> {
 impl Row<'_> {
     /// A column's value; nothing when there is no such column, or it is of a kind that no column has.
     pub(super) fn cell(&self, name: &str) -> Option<Cell<'_>> {
+        self.cell_at(self.place(name, 0)?)
+    }
+
+    /// The value of the column at a place.
+    pub(super) fn cell_at(&self, place: usize) -> Option<Cell<'_>> {
         match self {
-            Self::Sqlite(row) => Cell::of(row.get_ref(name).ok()?),
-            Self::Postgres(row) => row.try_get(name).ok(),
+            Self::Sqlite(row) => Cell::of(row.get_ref(place).ok()?),
+            Self::Postgres(row) => row.try_get(place).ok(),
+        }
+    }
+
+    /// Where a column is; nothing when there is no such column. It is looked for at `guess` first: names are compared for
+    /// every value that is read.
+    pub(super) fn place(&self, name: &str, guess: usize) -> Option<usize> {
+        match self {
+            Self::Sqlite(row) => {
+                let statement: &rusqlite::Statement<'_> = row.as_ref();
+                let is_there = statement.column_name(guess).is_ok_and(|there| there == name);
+                if is_there { Some(guess) } else { statement.column_index(name).ok() }
+            }
+            Self::Postgres(row) => {
+                let columns = row.columns();
+                let is_there = columns.get(guess).is_some_and(|there| there.name() == name);
+                if is_there { Some(guess) } else { columns.iter().position(|column| column.name() == name) }
+            }
         }
     }
 }
@@ -83,6 +105,20 @@ impl Connection {
         match &self.engine {
             Engine::Sqlite(connection) => sqlite::rows(connection, sql, values, each),
             Engine::Postgres(session) => session.rows(sql, values, each),
+        }
+    }
+
+    /// Runs queries that see one state of a file; each sees the latest of a database on a server.
+    pub(super) fn in_one_state<T>(&self, queries: impl FnOnce(&Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        match &self.engine {
+            Engine::Sqlite(connection) => {
+                // A lock and an emptied cache for all of them, not for each.
+                sqlite::step(connection, "BEGIN")?;
+                let answer = queries(self);
+                sqlite::step(connection, "COMMIT")?;
+                answer
+            }
+            Engine::Postgres(_) => queries(self),
         }
     }
 

@@ -44,7 +44,7 @@ pub(super) fn in_use(connection: &Connection, subjects: &[SubjectId]) -> Result<
     // An empty id is nobody's.
     let ids: Vec<Vec<u8>> = subjects.iter().map(|subject| subject.0.to_vec()).collect();
     let places = |count: usize| (1..=count).map(|place| format!("?{place}")).collect::<Vec<_>>().join(", ");
-    let mut found = query_many(&ids, &Vec::new(), |ids| {
+    let found = query_many(&ids, &Vec::new(), |ids| {
         let sql = format!(
             "SELECT subject_id, wrapped, birth, withdrawn_at, NULL AS number FROM subject JOIN data_key USING (subject_id)
              WHERE subject_id IN ({})",
@@ -52,19 +52,34 @@ pub(super) fn in_use(connection: &Connection, subjects: &[SubjectId]) -> Result<
         );
         query(connection, &sql, ids.to_vec(), "subject", decode)
     })?;
-    let mut of_all: HashMap<SubjectId, Vec<StoredReference>> = HashMap::new();
     let references = query_many(&ids, &Vec::new(), |ids| {
         let sql =
             format!("{REFERENCES} WHERE subject_id IN ({}) AND state <> 'revoked' ORDER BY enrolled_at, record_id", places(ids.len()));
         query(connection, &sql, ids.to_vec(), "reference", decode_reference)
     })?;
+    Ok(with_references(found, references))
+}
+
+/// The persons whose probes were decided in a span, with the references of photos that are not revoked.
+pub(super) fn probed_between(connection: &Connection, from: TimeMs, until: TimeMs) -> Result<Vec<StoredSubject>, StoreError> {
+    let of_probes = "subject_id IN (SELECT subject_id FROM probe WHERE decided_at >= ?1 AND decided_at < ?2)";
+    let sql = format!(
+        "SELECT subject_id, wrapped, birth, withdrawn_at, NULL AS number FROM subject JOIN data_key USING (subject_id) WHERE {of_probes}"
+    );
+    let found = query(connection, &sql, [from, until], "subject", decode)?;
+    let sql = format!("{REFERENCES} WHERE {of_probes} AND state <> 'revoked' ORDER BY enrolled_at, record_id");
+    Ok(with_references(found, query(connection, &sql, [from, until], "reference", decode_reference)?))
+}
+
+fn with_references(mut persons: Vec<StoredSubject>, references: Vec<StoredReference>) -> Vec<StoredSubject> {
+    let mut of_all: HashMap<SubjectId, Vec<StoredReference>> = HashMap::new();
     for reference in references {
         of_all.entry(reference.subject).or_default().push(reference);
     }
-    for person in &mut found {
+    for person in &mut persons {
         person.references = of_all.remove(&person.subject).unwrap_or_default();
     }
-    Ok(found)
+    persons
 }
 
 /// All numbers of a person.

@@ -11,7 +11,7 @@ use crate::store::{Flag, Listing, RecordId, StoreError, audit::events};
 
 /// All columns.
 pub(super) const SELECT: &str =
-    "SELECT id, kind, raised_at, verification_id, institution, device_id, transaction_id, identifier_masked FROM flag";
+    "SELECT id, kind, raised_at, verification_id, institution, device_id, transaction_id, identifier_masked, reason FROM flag";
 
 /// Writes a flag.
 pub(super) fn put(connection: &Connection, flag: &Flag) -> Result<(), StoreError> {
@@ -24,9 +24,10 @@ pub(super) fn put(connection: &Connection, flag: &Flag) -> Result<(), StoreError
         flag.device,
         flag.transaction,
         flag.identifier_masked,
+        flag.reason,
     ];
-    let sql = "INSERT INTO flag (id, kind, raised_at, verification_id, institution, device_id, transaction_id, identifier_masked)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let sql = "INSERT INTO flag (id, kind, raised_at, verification_id, institution, device_id, transaction_id, identifier_masked, reason)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     execute(connection, sql, values, "flag")?;
     audit::append(connection, &events::flag_raised(flag))
 }
@@ -53,5 +54,6 @@ pub(super) fn decode(columns: &Columns<'_>) -> Result<Flag, StoreError> {
         device: columns.get("device_id")?,
         transaction: columns.get("transaction_id")?,
         identifier_masked: columns.get("identifier_masked")?,
+        reason: columns.get("reason")?,
     })
 }

@@ -18,7 +18,8 @@ use crate::store::{
 };
 
 /// Tables whose rows about a person are deleted, in this order; what hangs on a row goes with it.
-const DELETED: [&str; 17] = [
+const DELETED: [&str; 18] = [
+    "proxy_register",
     "deferred_sample",
     "deferred",
     "recomparison",

@@ -26,7 +26,9 @@ impl KeyStore for SqlStore {
     async fn data_key_counts(&self) -> Result<Vec<(Option<WrappedPrefix>, u64)>, StoreError> {
         let read = |connection: &Connection| {
             let sql = "SELECT CASE WHEN substr(wrapped, 1, 1) = ?1 THEN substr(wrapped, 1, 9) END AS prefix, count(*) AS count
-                 FROM (SELECT wrapped FROM data_key UNION ALL SELECT wrapped FROM console_user) AS k GROUP BY 1 ORDER BY 1 NULLS FIRST";
+                 FROM (SELECT wrapped FROM data_key UNION ALL SELECT wrapped FROM proxy_register
+                     UNION ALL SELECT wrapped FROM console_user) AS keys
+                 GROUP BY 1 ORDER BY 1 NULLS FIRST";
             let decode = |columns: &Columns<'_>| Ok((columns.get("prefix")?, columns.unsigned("count")?));
             query(connection, sql, [[0x80_u8]], TABLE, decode)
         };
@@ -40,9 +42,10 @@ impl KeyStore for SqlStore {
         limit: u32,
     ) -> Result<Vec<(SubjectId, Sealed)>, StoreError> {
         let read = move |connection: &Connection| {
-            let sql = "SELECT subject_id, wrapped FROM data_key WHERE substr(wrapped, 1, 9) <> ?1 AND subject_id > ?2
-                 UNION ALL SELECT id, wrapped FROM console_user WHERE substr(wrapped, 1, 9) <> ?1 AND id > ?2
-                 ORDER BY subject_id LIMIT ?3";
+            let sql = "SELECT subject_id, wrapped FROM
+                     (SELECT subject_id, wrapped FROM data_key UNION ALL SELECT subject_id, wrapped FROM proxy_register
+                      UNION ALL SELECT id, wrapped FROM console_user) AS keys
+                 WHERE substr(wrapped, 1, 9) <> ?1 AND subject_id > ?2 ORDER BY subject_id LIMIT ?3";
             let after = after.map(|subject| subject.0.to_vec()).unwrap_or_default();
             let decode = |columns: &Columns<'_>| Ok((SubjectId(columns.get("subject_id")?), Sealed(columns.get("wrapped")?)));
             query(connection, sql, params![prefix, after, limit], TABLE, decode)
@@ -52,13 +55,12 @@ impl KeyStore for SqlStore {
 
     async fn rewrap_data_keys(&self, keys: Vec<Rewrap>) -> Result<u64, StoreError> {
         let write = move |connection: &Connection| {
-            let sql = "UPDATE data_key SET wrapped = ?3 WHERE subject_id = ?1 AND wrapped = ?2";
             let mut changed = 0;
             for Rewrap { subject, from, to } in &keys {
-                let of_person = execute(connection, sql, params![subject.0, from.0, to.0], "data key")?;
-                let sql = "UPDATE console_user SET wrapped = ?3 WHERE id = ?1 AND wrapped = ?2";
-                let of_user = execute(connection, sql, params![subject.0, from.0, to.0], "user")?;
-                changed += (of_person + of_user) as u64;
+                for (table, key) in [(TABLE, "subject_id"), ("proxy_register", "subject_id"), ("console_user", "id")] {
+                    let sql = format!("UPDATE {table} SET wrapped = ?3 WHERE {key} = ?1 AND wrapped = ?2");
+                    changed += execute(connection, &sql, params![subject.0, from.0, to.0], "data key")? as u64;
+                }
             }
             Ok(changed)
         };
@@ -89,8 +91,9 @@ impl KeyStore for SqlStore {
 }
 
 fn retire(connection: &Connection, newest: &WrappedPrefix, retired: &[WrappedPrefix], at: TimeMs) -> Result<u64, StoreError> {
-    let sql = "SELECT count(*) AS count FROM (SELECT wrapped FROM data_key UNION ALL SELECT wrapped FROM console_user) AS k
-         WHERE substr(wrapped, 1, 9) <> ?1";
+    let sql = "SELECT (SELECT count(*) FROM data_key WHERE substr(wrapped, 1, 9) <> ?1)
+             + (SELECT count(*) FROM proxy_register WHERE substr(wrapped, 1, 9) <> ?1)
+             + (SELECT count(*) FROM console_user WHERE substr(wrapped, 1, 9) <> ?1) AS count";
     let left = query_one(connection, sql, [newest], TABLE, |columns| columns.unsigned("count"))?.unwrap_or_default();
     if left > 0 {
         return Ok(left);

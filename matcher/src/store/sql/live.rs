@@ -23,7 +23,7 @@ impl Live for SqlStore {
             let answer = verifications::answer(connection, &request)?;
             Ok(Some((device, answer)))
         };
-        self.readers.read(read).await
+        self.readers.look(read).await
     }
 
     async fn circumstances(&self, about: Circumstances) -> Result<Known, StoreError> {
@@ -33,7 +33,7 @@ impl Live for SqlStore {
             let decisions = verifications::decisions_of(connection, &about.request.institution, &about.request.transaction)?;
             Ok(Known { subject, forgotten, decisions })
         };
-        self.readers.read(read).await
+        self.readers.look(read).await
     }
 }
 

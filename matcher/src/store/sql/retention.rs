@@ -138,6 +138,10 @@ fn retain(connection: &Connection, batch: &Batch) -> Result<Option<u64>, StoreEr
                 "DELETE FROM request WHERE (institution, transaction_id, attempt) IN
                      (SELECT institution, transaction_id, attempt FROM verification WHERE (subject_id, id, decided_at) IN ({due}))"
             ))?;
+            change(&format!(
+                "DELETE FROM proxy_register WHERE (subject_id, verification_id) IN
+                     (SELECT subject_id, id FROM verification WHERE (subject_id, id, decided_at) IN ({due}))"
+            ))?;
             let deleted = change(&format!("DELETE FROM verification WHERE (subject_id, id, decided_at) IN ({due})"))?;
             // Flags about envelopes that were never answered.
             change(

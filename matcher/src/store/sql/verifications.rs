@@ -7,7 +7,7 @@ use matcher_core::{Decision, Disposition, Mode, ReferenceFacts, Scene};
 use super::{
     Connection, audit, cases,
     columns::{self, Columns, execute, execute_later, insert, query, query_many, query_one},
-    deferred, devices, flags, params, receipts, rechecks,
+    deferred, devices, flags, params, proxies, receipts, rechecks,
 };
 use crate::store::{
     Listing, MadeBy, NewVerification, RecordId, Recorded, RequestKey, Sealed, SealedProbe, StoreError, SubjectId, TimeMs, Verification,
@@ -96,27 +96,39 @@ pub(super) fn from(
     query(connection, &sql, params![at, id, limit.clamp(1, 10_000)], TABLE, decode)
 }
 
-/// The probes decided in a span, with their records.
+/// The probes decided in a span.
 pub(super) fn probes_between(connection: &Connection, from: TimeMs, until: TimeMs) -> Result<Vec<StoredProbe>, StoreError> {
-    let sql = format!(
-        "SELECT p.template AS probe_template, m.model AS made_model, m.recipe AS made_recipe, {}
+    // The span stands there for each, so that no table is looked into beyond it.
+    let sql = "SELECT p.subject_id, p.verification_id, p.template, v.institution, v.transaction_id, v.attempt, v.scene, v.consent, v.captured_at,
+             v.live, v.decision, v.reasons, v.model AS compared_model, v.recipe AS compared_recipe, m.model AS made_model, m.recipe AS made_recipe
+         FROM verification AS v
          JOIN probe AS p ON p.subject_id = v.subject_id AND p.verification_id = v.id AND p.decided_at = v.decided_at
          LEFT JOIN visit AS m ON m.subject_id = p.subject_id AND m.verification_id = p.verification_id
-         WHERE p.decided_at >= ?1 AND p.decided_at < ?2 ORDER BY p.decided_at, p.verification_id",
-        SELECT.trim_start_matches("SELECT ")
-    );
-    let decode = |columns: &Columns<'_>| {
-        let record = decode(columns)?;
-        let made: Option<String> = columns.get("made_model")?;
-        let made_by = match made.zip(columns.get("made_recipe")?) {
-            Some((model, recipe)) => Some(MadeBy { model, recipe }),
-            None if record.model.is_empty() => None,
-            None => Some(MadeBy { model: record.model.clone(), recipe: record.recipe.clone() }),
-        };
-        let subject = record.subject.ok_or_else(|| columns.corrupt("known"))?;
-        Ok(StoredProbe { subject, template: Sealed(columns.get("probe_template")?), made_by, record })
+             AND m.decided_at >= ?1 AND m.decided_at < ?2
+         WHERE p.decided_at >= ?1 AND p.decided_at < ?2 AND v.decided_at >= ?1 AND v.decided_at < ?2
+         ORDER BY p.decided_at, p.verification_id";
+    query(connection, sql, [from, until], TABLE, decode_probe)
+}
+
+fn decode_probe(columns: &Columns<'_>) -> Result<StoredProbe, StoreError> {
+    let (subject, verification) = (SubjectId(columns.get("subject_id")?), RecordId(columns.get("verification_id")?));
+    let template = Sealed(columns.get("template")?);
+    let request = RequestKey {
+        institution: columns.get("institution")?,
+        transaction: columns.get("transaction_id")?,
+        attempt: columns.unsigned("attempt")?,
     };
-    query(connection, &sql, [from, until], TABLE, decode)
+    let (scene, consent) = (columns.word("scene", Scene::from_word)?, columns.get("consent")?);
+    let (captured_at, live) = (columns.get("captured_at")?, columns.single("live")?);
+    let (decision, reasons) = (columns.word("decision", Decision::from_policy_key)?, columns.get::<String>("reasons")?);
+    let reasons = serde_json::from_str(&reasons).map_err(|_| columns.corrupt("reasons"))?;
+    let compared: (String, String) = (columns.get("compared_model")?, columns.get("compared_recipe")?);
+    let made: Option<String> = columns.get("made_model")?;
+    let made_by = match made.zip(columns.get("made_recipe")?) {
+        Some((model, recipe)) => Some(MadeBy { model, recipe }),
+        None => Some(compared).filter(|(model, _)| !model.is_empty()).map(|(model, recipe)| MadeBy { model, recipe }),
+    };
+    Ok(StoredProbe { subject, verification, request, scene, consent, captured_at, live, decision, reasons, template, made_by })
 }
 
 /// Writes a verification with all that belongs to it, unless its request or sequence number is taken. Runs in
@@ -185,6 +197,9 @@ pub(super) fn answer_waiting(connection: &Connection, new: &NewVerification) -> 
 fn put_rest(connection: &Connection, new: &NewVerification) -> Result<(), StoreError> {
     for flag in &new.flags {
         flags::put(connection, flag)?;
+    }
+    if let Some(proxy) = &new.proxy {
+        proxies::put(connection, &new.record, proxy)?;
     }
     audit::append(connection, &events::verified(&new.record))?;
     if let Some(receipt) = &new.receipt {

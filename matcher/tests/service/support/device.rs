@@ -190,7 +190,8 @@ impl TestDevice {
 
     /// Uploads envelopes in one stream; gives what came back.
     pub(crate) async fn upload_raw(&self, envelopes: Vec<v1::Envelope>) -> Result<Vec<v1::SignedAcknowledgement>, Status> {
-        let messages = envelopes.into_iter().map(|envelope| v1::DeferredEnvelope { envelope: Some(envelope) });
+        let messages =
+            envelopes.into_iter().map(|envelope| v1::DeferredEnvelope { envelope: Some(envelope), ..v1::DeferredEnvelope::default() });
         let stream = tokio_stream::iter(messages.collect::<Vec<_>>());
         let mut answers = DeferredServiceClient::new(self.channel()).upload(stream).await?.into_inner();
         let mut signed = Vec::new();
@@ -243,6 +244,7 @@ pub(crate) fn attempt(card: &str, outcome: v1::capture::Outcome) -> v1::Capture 
         notice: "N-1".into(),
         consent: String::new(),
         outcome: Some(outcome),
+        ..v1::Capture::default()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Matches drawn for a blind look.
 
-use matcher_core::AuditAction;
+use matcher_core::{AuditAction, evidence::Drawn};
 use serde_json::json;
 
 use super::super::{
@@ -19,9 +19,10 @@ const DAY: &str = "draw_day";
 
 /// Matches with a probe of a span of time.
 pub(super) fn matches_between(connection: &Connection, from: TimeMs, to: TimeMs) -> Result<Vec<(SubjectId, RecordId)>, StoreError> {
-    let sql = "SELECT v.subject_id, v.id FROM verification AS v
+    let sql = r#"SELECT v.subject_id, v.id FROM verification AS v
          JOIN probe AS p ON p.subject_id = v.subject_id AND p.verification_id = v.id
-         WHERE v.decided_at >= ?1 AND v.decided_at < ?2 AND v.decision = 'match' ORDER BY v.subject_id, v.id";
+         WHERE v.decided_at >= ?1 AND v.decided_at < ?2 AND v.decision = 'match'
+             AND v.reasons NOT LIKE '%"chip_reference"%' ORDER BY v.subject_id, v.id"#;
     let decode = |columns: &Columns<'_>| Ok((SubjectId(columns.get("subject_id")?), RecordId(columns.get("id")?)));
     query(connection, sql, params![from, to], "verification", decode)
 }
@@ -41,17 +42,16 @@ pub(super) fn put(connection: &Connection, new: &NewDraws) -> Result<bool, Store
     let matches = i64::try_from(new.matches).map_err(|_| StoreError::Corrupt { table: DAY, field: "matches" })?;
     let sql = "INSERT INTO draw_day (day, key, matches, drawn, drawn_at) VALUES (?1, ?2, ?3, ?4, ?5)";
     execute(connection, sql, params![new.day, new.key, matches, count("drawn", new.draws.len())?, new.drawn_at], DAY)?;
-    let sql = "INSERT INTO blind_draw (subject_id, verification_id, day, inclusion) VALUES (?1, ?2, ?3, ?4)";
+    let sql = "INSERT INTO blind_draw (subject_id, verification_id, day, inclusion, drawn) VALUES (?1, ?2, ?3, ?4, ?5)";
     for draw in &new.draws {
-        execute(connection, sql, params![draw.subject.0, draw.verification.0, draw.day, draw.inclusion], TABLE)?;
+        execute(connection, sql, params![draw.subject.0, draw.verification.0, draw.day, draw.inclusion, draw.drawn.word()], TABLE)?;
     }
     Ok(true)
 }
 
 /// Draws of the days from one on.
 pub(super) fn list(connection: &Connection, from_day: i32) -> Result<Vec<BlindDraw>, StoreError> {
-    let sql =
-        "SELECT subject_id, verification_id, day, inclusion, two_people FROM blind_draw WHERE day >= ?1 ORDER BY day, verification_id";
+    let sql = "SELECT subject_id, verification_id, day, inclusion, two_people, drawn FROM blind_draw WHERE day >= ?1 ORDER BY day, verification_id";
     let decode = |columns: &Columns<'_>| {
         Ok(BlindDraw {
             subject: SubjectId(columns.get("subject_id")?),
@@ -59,6 +59,7 @@ pub(super) fn list(connection: &Connection, from_day: i32) -> Result<Vec<BlindDr
             day: columns.get("day")?,
             inclusion: columns.get("inclusion")?,
             two_people: columns.get("two_people")?,
+            drawn: columns.word("drawn", Drawn::from_word)?,
         })
     };
     query(connection, sql, [from_day], TABLE, decode)

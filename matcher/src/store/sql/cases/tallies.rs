@@ -20,15 +20,21 @@ pub(super) fn since(connection: &Connection, since: TimeMs) -> Result<Vec<Tally>
 fn decided(connection: &Connection, since: TimeMs, (operator, whose): (&str, &str)) -> Result<Vec<Tally>, StoreError> {
     let sql = format!(
         "SELECT institution, {operator} AS who, count(*) AS trials,
-             count(*) FILTER (WHERE disposition = 'other_way') AS other_way,
-             count(*) FILTER (WHERE disposition = 'document_check') AS document_checked,
+             count(*) FILTER (WHERE disposition = 'other_way' OR decision = 'other_way') AS other_way,
+             count(*) FILTER (WHERE disposition = 'document_check' OR decision IN ('document_checked', 'document_not_the_person')) AS document_checked,
+             count(*) FILTER (WHERE reasons LIKE '%\"proxy\"%') AS proxy,
              count(*) FILTER (WHERE decision IN ('failure_to_acquire', 'several_faces')) AS no_face
          FROM verification WHERE decided_at >= ?1 AND {whose} GROUP BY institution, who ORDER BY institution, who"
     );
     let decode = |columns: &Columns<'_>| {
         let who = Who { institution: columns.get("institution")?, operator: columns.get("who")? };
         let trials = columns.unsigned("trials")?;
-        let counted = [(Measure::OtherWay, "other_way"), (Measure::DocumentChecked, "document_checked"), (Measure::NoFace, "no_face")];
+        let counted = [
+            (Measure::OtherWay, "other_way"),
+            (Measure::DocumentChecked, "document_checked"),
+            (Measure::NoFace, "no_face"),
+            (Measure::Proxy, "proxy"),
+        ];
         let tally = |(measure, column)| Ok(Tally { who: who.clone(), measure, events: columns.unsigned(column)?, trials });
         counted.into_iter().map(tally).collect::<Result<Vec<_>, StoreError>>()
     };

@@ -1,6 +1,6 @@
 //! Visits that speak, what they say together, and whose turn it is to gather them.
 
-use matcher_core::evidence::CaseKind;
+use matcher_core::{decision::CHIP_REFERENCE, evidence::CaseKind};
 
 use super::super::{
     Connection,
@@ -19,8 +19,10 @@ const FINDING: &str = "finding";
 /// Notes a visit with a probe; written with its verification, so that none is forgotten.
 pub(in crate::store::sql) fn put_visit(connection: &Connection, record: &Verification, made_by: &MadeBy) -> Result<(), StoreError> {
     let subject = record.subject.ok_or(StoreError::Corrupt { table: VISIT, field: "subject_id" })?;
-    let sql = "INSERT INTO visit (subject_id, verification_id, model, recipe, decided_at) VALUES (?1, ?2, ?3, ?4, ?5)";
-    insert(connection, sql, params![subject.0, record.id.0, made_by.model, made_by.recipe, record.decided_at], VISIT)
+    // Who came in the holder's place explains another face than the holder's.
+    let explained = record.is_of_proxy();
+    let sql = "INSERT INTO visit (subject_id, verification_id, model, recipe, decided_at, explained) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    insert(connection, sql, params![subject.0, record.id.0, made_by.model, made_by.recipe, record.decided_at, explained], VISIT)
 }
 
 /// The visits that spoke against the holder in a case are no evidence again.
@@ -69,16 +71,18 @@ pub(super) fn of(connection: &Connection, subject: SubjectId, since: TimeMs) -> 
     let sql = "SELECT wrapped FROM data_key WHERE subject_id = ?1";
     let key = query_one(connection, sql, [subject.0], "data_key", |columns| Ok(Sealed(columns.get("wrapped")?)))?;
     let Some(data_key) = key else { return Ok(None) };
-    let sql = "SELECT i.verification_id, v.captured_at, i.decided_at, v.score, i.model, i.recipe, i.explained, p.template FROM visit AS i
+    let sql = "SELECT i.verification_id, v.captured_at, i.decided_at, v.score, v.reasons, i.model, i.recipe, i.explained, p.template FROM visit AS i
          JOIN verification AS v ON v.subject_id = i.subject_id AND v.id = i.verification_id AND v.decided_at = i.decided_at
          JOIN probe AS p ON p.subject_id = i.subject_id AND p.verification_id = i.verification_id
          WHERE i.subject_id = ?1 AND i.decided_at >= ?2 ORDER BY v.captured_at, i.verification_id";
     let decode = |columns: &Columns<'_>| {
+        let of_chip = columns.get::<String>("reasons")?.contains(&format!("\"{CHIP_REFERENCE}\""));
         Ok(StoredVisit {
             verification: RecordId(columns.get("verification_id")?),
             captured_at: columns.get("captured_at")?,
             decided_at: columns.get("decided_at")?,
-            score: columns.single("score")?,
+            // A chip is no reference of the store: its score says nothing beside theirs.
+            score: columns.single("score")?.filter(|_| !of_chip),
             made_by: MadeBy { model: columns.get("model")?, recipe: columns.get("recipe")? },
             explained: columns.get("explained")?,
             template: Sealed(columns.get("template")?),

@@ -15,6 +15,8 @@ const FILES: &[&str] = &[
     include_str!("schema/0001_first.sql"),
     include_str!("schema/0012_deferred.sql"),
     include_str!("schema/0013_identification.sql"),
+    include_str!("schema/0014_ways.sql"),
+    include_str!("schema/0015_leases.sql"),
     include_str!("schema/0017_console.sql"),
 ];
 /// Version of this program's schema.

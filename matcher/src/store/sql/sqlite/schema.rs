@@ -22,6 +22,8 @@ const FILES: &[&str] = &[
     include_str!("schema/0011_request_time.sql"),
     include_str!("schema/0012_deferred.sql"),
     include_str!("schema/0013_identification.sql"),
+    include_str!("schema/0014_ways.sql"),
+    include_str!("schema/0015_leases.sql"),
     include_str!("schema/0017_console.sql"),
 ];
 
@@ -94,7 +96,7 @@ mod tests {
             of_persons += 1;
             assert!(columns.contains(&("subject_id".to_owned(), 1)), "{name}: its primary key does not lead with subject_id");
         }
-        assert_eq!(of_persons, 25);
+        assert_eq!(of_persons, 26);
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! What the center last said about itself, kept over restarts, and the numbers it has seen.
 
+use capture_core::degraded::KnownTime;
 use proto::{
     envelope::OpeningPublicKey,
-    v1::{ReportHealthResponse, SignedPolicy},
+    v1::{ReportHealthResponse, SignedLease, SignedPolicy},
 };
 use rusqlite::{OptionalExtension, params};
 
-use super::{Outbox, OutboxError};
+use super::{Spool, SpoolError};
 
 /// What the device must know of the center to work; from its last health report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,12 +45,12 @@ impl CenterFacts {
     }
 }
 
-impl Outbox {
+impl Spool {
     /// What the center last said; nothing when it never did since the last [`forget_center`](Self::forget_center).
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn center(&self) -> Result<Option<CenterFacts>, OutboxError> {
+    pub fn center(&self) -> Result<Option<CenterFacts>, SpoolError> {
         let row = self
             .lock()
             .query_row("SELECT opening_key, clock_offset_ms, feature_model, recipe, policy_version FROM center", [], |row| {
@@ -66,7 +67,7 @@ impl Outbox {
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn remember_center(&self, facts: &CenterFacts) -> Result<(), OutboxError> {
+    pub fn remember_center(&self, facts: &CenterFacts) -> Result<(), SpoolError> {
         self.lock().execute(
             "INSERT OR REPLACE INTO center (one, opening_key, clock_offset_ms, feature_model, recipe, policy_version) VALUES (1, ?1, ?2, ?3, ?4, ?5)",
             params![facts.opening_key.as_bytes(), facts.clock_offset_ms, facts.feature_model, facts.recipe, facts.policy_version],
@@ -78,7 +79,7 @@ impl Outbox {
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn forget_center(&self) -> Result<(), OutboxError> {
+    pub fn forget_center(&self) -> Result<(), SpoolError> {
         self.lock().execute("DELETE FROM center", [])?;
         Ok(())
     }
@@ -87,7 +88,7 @@ impl Outbox {
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn policy(&self) -> Result<Option<SignedPolicy>, OutboxError> {
+    pub fn policy(&self) -> Result<Option<SignedPolicy>, SpoolError> {
         let row = |row: &rusqlite::Row<'_>| Ok(SignedPolicy { policy: row.get(0)?, signature: row.get(1)?, key_id: row.get(2)? });
         Ok(self.lock().query_row("SELECT policy, signature, key_id FROM policy", [], row).optional()?)
     }
@@ -96,7 +97,7 @@ impl Outbox {
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn remember_policy(&self, policy: &SignedPolicy) -> Result<(), OutboxError> {
+    pub fn remember_policy(&self, policy: &SignedPolicy) -> Result<(), SpoolError> {
         let values = params![policy.policy, policy.signature, policy.key_id];
         self.lock().execute("INSERT OR REPLACE INTO policy (one, policy, signature, key_id) VALUES (1, ?1, ?2, ?3)", values)?;
         Ok(())
@@ -107,9 +108,59 @@ impl Outbox {
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn advance_to(&self, next_sequence: u64) -> Result<(), OutboxError> {
+    pub fn advance_to(&self, next_sequence: u64) -> Result<(), SpoolError> {
         let next = i64::try_from(next_sequence).unwrap_or(i64::MAX);
         self.lock().execute("UPDATE numbering SET next_sequence = max(next_sequence, ?1)", [next])?;
+        Ok(())
+    }
+
+    /// The lease the center signed last, as it came.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn lease(&self) -> Result<Option<SignedLease>, SpoolError> {
+        let row = |row: &rusqlite::Row<'_>| Ok(SignedLease { lease: row.get(0)?, signature: row.get(1)?, key_id: row.get(2)? });
+        Ok(self.lock().query_row("SELECT lease, signature, key_id FROM lease", [], row).optional()?)
+    }
+
+    /// Keeps a lease, in place of the one before.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn remember_lease(&self, lease: &SignedLease) -> Result<(), SpoolError> {
+        let values = params![lease.lease, lease.signature, lease.key_id];
+        self.lock().execute("INSERT OR REPLACE INTO lease (one, lease, signature, key_id) VALUES (1, ?1, ?2, ?3)", values)?;
+        Ok(())
+    }
+
+    /// Forgets the lease: the center gives none any more.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn forget_lease(&self) -> Result<(), SpoolError> {
+        self.lock().execute("DELETE FROM lease", [])?;
+        Ok(())
+    }
+
+    /// The latest time this device knows of; nothing when it never did.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn latest(&self) -> Result<Option<KnownTime>, SpoolError> {
+        let row = |row: &rusqlite::Row<'_>| {
+            let uptime_ms = row.get::<_, i64>(2)?.cast_unsigned();
+            Ok(KnownTime { date_ms: row.get(0)?, boot: row.get(1)?, uptime_ms })
+        };
+        Ok(self.lock().query_row("SELECT date_ms, boot, uptime_ms FROM latest", [], row).optional()?)
+    }
+
+    /// Keeps the latest time, in place of the one before.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn remember_latest(&self, time: &KnownTime) -> Result<(), SpoolError> {
+        let values = params![time.date_ms, time.boot, time.uptime_ms.cast_signed()];
+        self.lock().execute("INSERT OR REPLACE INTO latest (one, date_ms, boot, uptime_ms) VALUES (1, ?1, ?2, ?3)", values)?;
         Ok(())
     }
 }

@@ -4,12 +4,12 @@ use std::{fs, path::Path, time::Duration};
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::OutboxError;
+use super::SpoolError;
 use crate::durable;
 
 /// Name of the database in the state folder.
 const FILE: &str = "state.db";
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 const TABLES: &str = "
 CREATE TABLE numbering (
@@ -56,9 +56,38 @@ CREATE TABLE policy (
 PRAGMA user_version = 2;
 ";
 
+/// What a device does on its own while the line is down: its lease, what it answered under it, and the latest time it
+/// knows of (`boot` names the run of the system that `uptime_ms` counts from; empty where that cannot be told).
+const DEGRADED: &str = "
+CREATE TABLE provisional (
+    sequence INTEGER PRIMARY KEY,
+    lease_serial TEXT NOT NULL,
+    scene TEXT NOT NULL,
+    disposition TEXT NOT NULL,
+    receipt TEXT NOT NULL,
+    receipt_number TEXT NOT NULL,
+    answered_at_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX provisional_by_lease ON provisional (lease_serial, scene);
+CREATE TABLE lease (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    lease BLOB NOT NULL,
+    signature BLOB NOT NULL,
+    key_id TEXT NOT NULL
+) STRICT;
+CREATE TABLE latest (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    date_ms INTEGER NOT NULL,
+    boot TEXT NOT NULL,
+    uptime_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX envelope_waiting_bytes ON envelope (sequence, length(body)) WHERE settled_at_ms IS NULL;
+PRAGMA user_version = 3;
+";
+
 /// Opens the database, making it where there is none.
-pub(super) fn open(dir: &Path) -> Result<Connection, OutboxError> {
-    make_file(&dir.join(FILE)).map_err(OutboxError::File)?;
+pub(super) fn open(dir: &Path) -> Result<Connection, SpoolError> {
+    make_file(&dir.join(FILE)).map_err(SpoolError::File)?;
     let mut connection = Connection::open(dir.join(FILE))?;
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "wal")?;
@@ -66,13 +95,14 @@ pub(super) fn open(dir: &Path) -> Result<Connection, OutboxError> {
     connection.pragma_update(None, "secure_delete", "on")?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     match transaction.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? {
-        0 => transaction.execute_batch(&[TABLES, POLICY].concat())?,
-        1 => transaction.execute_batch(POLICY)?,
+        0 => transaction.execute_batch(&[TABLES, POLICY, DEGRADED].concat())?,
+        1 => transaction.execute_batch(&[POLICY, DEGRADED].concat())?,
+        2 => transaction.execute_batch(DEGRADED)?,
         VERSION => {}
-        got => return Err(OutboxError::Version { expected: VERSION, got }),
+        got => return Err(SpoolError::Version { expected: VERSION, got }),
     }
     transaction.commit()?;
-    durable::sync_folder(dir).map_err(OutboxError::File)?;
+    durable::sync_folder(dir).map_err(SpoolError::File)?;
     Ok(connection)
 }
 
