@@ -3,6 +3,7 @@
 //! Between the fronts (`crate::grpc`, commands) and the ports (`crate::store`); rules are in `matcher-core`.
 //! Nothing here knows the wire, apart from the envelope, whose three states are the protocol itself.
 
+pub mod accounts;
 pub mod admission;
 pub mod batch;
 pub mod callers;
@@ -22,6 +23,7 @@ pub mod recheck;
 pub mod recompare;
 pub mod reextract;
 pub mod retention;
+pub mod review;
 pub mod sample;
 pub mod subjects;
 pub mod tampering;

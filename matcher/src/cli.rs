@@ -27,6 +27,7 @@ use crate::{
     retention::RetentionCommand,
     store_command::StoreCommand,
     subject::SubjectCommand,
+    user_command::UserCommand,
 };
 
 /// The center of Countersign: enrols references, verifies captures, flags mismatches.
@@ -120,6 +121,9 @@ pub enum Command {
     /// Who came in a holder's place: list, hand out the register
     #[command(subcommand)]
     Proxies(ProxiesCommand),
+    /// Let people in to the review console: add, list, change, put out
+    #[command(subcommand)]
+    User(UserCommand),
     /// Indexes of faces: show them, build them again, list what searches found
     #[command(subcommand)]
     Index(IndexCommand),

@@ -19,6 +19,7 @@ use crate::{data_dir::DataDir, keys::source::KeySource};
 
 mod batch;
 mod cases;
+mod console;
 mod identification;
 mod joining;
 mod overload;
@@ -28,6 +29,7 @@ mod tampering;
 
 pub use batch::BatchConfig;
 pub use cases::CasesConfig;
+pub use console::ConsoleConfig;
 pub use identification::IdentificationConfig;
 pub use joining::JoiningConfig;
 pub use overload::OverloadConfig;
@@ -86,6 +88,8 @@ pub struct Config {
     pub tampering: TamperingConfig,
     /// Evidence and cases.
     pub cases: CasesConfig,
+    /// The review console.
+    pub console: ConsoleConfig,
     /// Searching faces.
     pub identification: IdentificationConfig,
     /// How long what is kept.
@@ -338,6 +342,8 @@ impl Config {
         self.store = self.store.under(dir.path());
         self.keys.key_encryption = self.keys.key_encryption.under(dir.path());
         self.audit.checkpoints = dir.path().join(self.audit.checkpoints);
+        self.console.certificate = self.console.certificate.map(|path| dir.path().join(path));
+        self.console.key = self.console.key.map(|path| dir.path().join(path));
         self.models.manifest = self.models.manifest.map(|path| dir.path().join(path));
         self.models.cache_dir = self.models.cache_dir.map(|path| dir.path().join(path));
         self
@@ -373,6 +379,7 @@ impl Config {
         self.published.check()?;
         self.tampering.check()?;
         self.cases.settings()?;
+        self.console.check()?;
         self.identification.check()?;
         if EnvFilter::try_new(&self.log.filter).is_err() {
             return Err(ConfigError::Field { field: "log.filter", expected: "a level, or rules such as info,matcher::grpc=debug".into() });
@@ -446,6 +453,10 @@ mod tests {
         check("[retention]\ndecision_days = 365", "retention.decision_days: expected a number from 1095 to 36500, got 365");
         check("[batch]\nnightly_at = '25:00'", "batch.nightly_at: expected a time such as 02:30");
         check("[batch]\nchunk = 0", "batch.chunk: expected a number from 1 to 4096, got 0");
+        check("[console]\nsecond_look = ['guilty']", "console.second_look: expected verdicts (confirmed, ");
+        check("[console]\nsecond_look_share = 1.5", "console.second_look_share: expected a number from 0 to 1, got 1.5");
+        check("[console]\nidle_minutes = 0", "console.idle_minutes: expected a number from 1 to 480, got 0");
+        check("[console]\ncertificate = 'a.crt'", "console.certificate: expected a certificate and a key, or neither");
         check("[log]\nfilter = 'a=b=c'", "log.filter: expected");
         check("[log]\nformat = 'xml'", "format");
         check("[log", "configuration:");

@@ -160,6 +160,36 @@ impl DataDir {
         self.0.join("joining.addr")
     }
 
+    /// Certificate of the authority of the console's certificate: what staff's browsers are to trust.
+    #[must_use]
+    pub fn console_authority_certificate(&self) -> PathBuf {
+        self.0.join("console/ca.crt")
+    }
+
+    /// Private key of that authority.
+    #[must_use]
+    pub fn console_authority_key(&self) -> PathBuf {
+        self.0.join("console/ca.key")
+    }
+
+    /// Certificate of the console.
+    #[must_use]
+    pub fn console_certificate(&self) -> PathBuf {
+        self.0.join("console/console.crt")
+    }
+
+    /// Private key of the console.
+    #[must_use]
+    pub fn console_key(&self) -> PathBuf {
+        self.0.join("console/console.key")
+    }
+
+    /// Address of the console, while the server that started last runs it.
+    #[must_use]
+    pub fn console_address(&self) -> PathBuf {
+        self.0.join("console.addr")
+    }
+
     /// Address of the server that started last, while it runs.
     #[must_use]
     pub fn serve_address(&self) -> PathBuf {

@@ -28,6 +28,7 @@ use matcher::{
     serve::{self, ServeError},
     store_command, subject,
     surroundings::{self, Surroundings, System},
+    user_command,
 };
 use models::manifest::ManifestError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -84,6 +85,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Law(command) => return block_on(law(&load(cli)?, command)),
         Command::Subject(command) => return block_on(async { Ok(subject::run(command, &load(cli)?.0).await?) }),
         Command::Proxies(command) => block_on(async { Ok(proxies::run(command, &load(cli)?.0).await?) })?,
+        Command::User(command) => block_on(async { Ok(user_command::run(&load(cli)?, command).await?) })?,
         Command::Index(command) => {
             let loaded = load(cli)?;
             identify::threads::apply(loaded.1.identification.threads)?;

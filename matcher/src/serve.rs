@@ -7,6 +7,7 @@
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use models::manifest::ManifestError;
 use models_core::{ModelId, RecipeId};
 use proto::{
@@ -40,7 +41,11 @@ use crate::{
     audit::Sealer,
     cases::RunnerError,
     center::{Center, OpenError},
-    config::{Config, FreshnessConfig, ServerConfig},
+    config::{Config, ConfigError, FreshnessConfig, ServerConfig},
+    console::{
+        self, Console,
+        certificate::{self, CertificateError},
+    },
     data_dir::DataDir,
     durable,
     feature_models::{FeatureModels, FeatureModelsError},
@@ -60,7 +65,7 @@ use crate::{
     overload::Queue,
     policy::{Policies, history::History},
     receipt_keys::ReceiptKeys,
-    surroundings::System,
+    surroundings::{Surroundings, System},
     tls::{ServerTls, TlsError},
     web::{self, WebError},
 };
@@ -134,6 +139,12 @@ pub enum ServeError {
     /// The published keys cannot be served.
     #[error("could not publish the receipts' keys")]
     Publish(#[source] WebError),
+    /// The settings of the review console are not in order.
+    #[error(transparent)]
+    Console(ConfigError),
+    /// The certificate of the review console cannot be used.
+    #[error(transparent)]
+    Certificate(CertificateError),
     /// The server broke off.
     #[error("the server broke off")]
     Broken(#[source] tonic::transport::Error),
@@ -145,13 +156,14 @@ impl ServeError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Open(error) => error.is_configuration(),
-            Self::Manifest(_) | Self::Models(_) | Self::UnknownModel { .. } | Self::Cases(_) | Self::Index(_) => true,
+            Self::Manifest(_) | Self::Models(_) | Self::UnknownModel { .. } | Self::Cases(_) | Self::Index(_) | Self::Console(_) => true,
             Self::Key(_)
             | Self::File { .. }
             | Self::Listen { .. }
             | Self::Tls(_)
             | Self::Reflection(_)
             | Self::Publish(_)
+            | Self::Certificate(_)
             | Self::Broken(_) => false,
         }
     }
@@ -167,10 +179,12 @@ pub struct Bound {
     published: web::Bound,
     published_address: AddressFile,
     joining: Option<joining::Bound>,
+    console: Option<(web::Bound, AddressFile)>,
 }
 
 #[derive(Clone)]
 struct Services {
+    center: Center,
     verifications: Verifications,
     enrolments: Enrolments,
     deferrals: Deferrals,
@@ -202,11 +216,28 @@ pub async fn bind(dir: &DataDir, config: &Config) -> Result<Bound, ServeError> {
     let address = listener.address().map_err(no_port)?;
     let keys = web::keys::router(Arc::clone(&services.receipt_keys), Arc::new(System), config.receipts.overlap().publish_ahead_ms);
     let published = &config.published;
-    let joining = joining::Bound::bind(dir, config, Arc::clone(&tls)).await?;
-    let published = web::Bound::bind(tls, published.listen, published.connections_max, keys).await.map_err(ServeError::Publish)?;
+    let joining_tls = Arc::clone(&tls);
+    let published = web::Bound::bind(web::Encryption::Center(tls), published.listen, published.connections_max, keys)
+        .await
+        .map_err(ServeError::Publish)?;
+    let joining = joining::Bound::bind(dir, config, joining_tls).await?;
+    let console = match config.console.listen {
+        Some(listen) => Some(console(dir, config, &services.center, listen).await?),
+        None => None,
+    };
     let published_address = AddressFile::write(dir.published_address(), published.address())?;
     let address = AddressFile::write(dir.serve_address(), address)?;
-    Ok(Bound { services, listener, config: config.server.clone(), address, published, published_address, joining })
+    Ok(Bound { services, listener, config: config.server.clone(), address, published, published_address, joining, console })
+}
+
+/// The review console, bound to its own address with its own certificate.
+async fn console(dir: &DataDir, config: &Config, center: &Center, listen: SocketAddr) -> Result<(web::Bound, AddressFile), ServeError> {
+    let console = Console::new(center.clone(), dir, config, Arc::new(System)).map_err(ServeError::Console)?;
+    let certificate = certificate::load(dir, &config.console, System.now_ms()).map_err(ServeError::Certificate)?;
+    let (encryption, router) = (web::Encryption::Own(certificate), console::router(&console));
+    let bound = web::Bound::bind(encryption, listen, config.console.connections_max, router).await.map_err(ServeError::Publish)?;
+    let address = AddressFile::write(dir.console_address(), bound.address())?;
+    Ok((bound, address))
 }
 
 /// A file with the address of a listener, while it is open.
@@ -251,6 +282,12 @@ impl Bound {
         self.joining.as_ref().map(|joining| joining.address.address)
     }
 
+    /// The address of the review console, where it is served.
+    #[must_use]
+    pub fn console_address(&self) -> Option<SocketAddr> {
+        self.console.as_ref().map(|(_, address)| address.address)
+    }
+
     /// The policies this server works by, so that a test need not wait until it looks.
     #[must_use]
     pub fn policies(&self) -> Arc<Policies> {
@@ -269,7 +306,10 @@ impl Bound {
     /// When the server breaks off.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
         let (stopped, stopping) = oneshot::channel::<()>();
-        let publishing = tokio::spawn(self.published.run(async { drop(stopping.await) }));
+        let stopping = stopping.shared();
+        let publishing = tokio::spawn(self.published.run(stopping.clone().map(drop)));
+        let (console, console_address) = self.console.unzip();
+        let console = console.map(|console| tokio::spawn(console.run(stopping.map(drop))));
         let (joined, joining_stops) = oneshot::channel::<()>();
         let (app, port) = (self.services.devices.joining.clone(), self.address.address.port());
         let joining = self.joining.map(|joining| tokio::spawn(joining.run(app, port, joining_stops)));
@@ -279,6 +319,12 @@ impl Bound {
         let _ = publishing.await;
         if let Some(joining) = joining {
             let _ = tokio::time::timeout(JOINING_ENDS_WITHIN, joining).await;
+        }
+        if let Some(console) = console {
+            let _ = console.await;
+        }
+        if let Some(address) = console_address {
+            address.remove();
         }
         self.address.remove();
         self.published_address.remove();
@@ -405,8 +451,9 @@ async fn services(dir: &DataDir, config: &Config, tls: Arc<ServerTls>) -> Result
     let issuer = Issuer { config: config.receipts.clone(), keys: Arc::clone(&receipt_keys) };
     let kept = Receipts { store: Arc::clone(&center.store) };
     let receipts = ReceiptFront { app: kept, admission: admission.clone(), gate: gate.clone() };
-    let verifier = Verifier { center, admission, freshness, recheck: rule, issuer };
+    let verifier = Verifier { center: center.clone(), admission, freshness, recheck: rule, issuer };
     Ok(Services {
+        center,
         verifications: Verifications { app: verifier, models, gate: gate.clone() },
         enrolments,
         deferrals,

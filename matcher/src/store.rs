@@ -12,12 +12,14 @@ use matcher_core::{
 };
 use thiserror::Error;
 
+pub mod accounts;
 pub mod audit;
 pub mod batch;
 pub mod cases;
 #[cfg(test)]
 pub(crate) mod contract;
 pub mod deferred;
+pub mod desk;
 pub mod extractions;
 pub mod feed;
 pub mod holdings;
@@ -410,11 +412,13 @@ pub struct Listing {
 /// The operations the use cases need.
 #[async_trait]
 pub trait Store:
-    AuditLog
+    accounts::Accounts
+    + AuditLog
     + batch::Batch
     + cases::Cases
     + Count
     + deferred::Deferred
+    + desk::Desk
     + extractions::Extractions
     + feed::Feed
     + KeyStore

@@ -136,6 +136,12 @@ impl<'a> RecordContext<'a> {
         Self { table: "subject", column: "birth", subject, record: RecordId([0; 16]), model: "" }
     }
 
+    /// The secret of a console user's second factor, under that user's own key.
+    #[must_use]
+    pub fn second_factor(user: SubjectId) -> Self {
+        Self { table: "console_user", column: "totp", subject: user, record: RecordId([0; 16]), model: "" }
+    }
+
     /// Associated data: every part after its length, so that no two places have the same bytes.
     fn associated_data(&self) -> Vec<u8> {
         parts(&[self.table.as_bytes(), self.column.as_bytes(), &self.subject.0, &self.record.0, self.model.as_bytes()])

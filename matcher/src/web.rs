@@ -5,10 +5,15 @@
 
 pub mod keys;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
-    Router,
+    Extension, Router,
     http::{HeaderValue, header},
     middleware::map_response,
     response::Response,
@@ -54,10 +59,32 @@ pub enum WebError {
     },
 }
 
+/// Where a request comes from: the other end of its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub IpAddr);
+
+/// What connections are encrypted with.
+#[derive(Clone)]
+pub enum Encryption {
+    /// The center's server certificate, which may be exchanged.
+    Center(Arc<ServerTls>),
+    /// Another certificate.
+    Own(Arc<rustls::ServerConfig>),
+}
+
+impl Encryption {
+    fn config(&self) -> Arc<rustls::ServerConfig> {
+        match self {
+            Self::Center(tls) => tls.for_published(),
+            Self::Own(config) => Arc::clone(config),
+        }
+    }
+}
+
 /// A listener that is bound and ready to run.
 pub struct Bound {
     listener: TcpListener,
-    tls: Arc<ServerTls>,
+    encryption: Encryption,
     router: Router,
     places: Arc<Semaphore>,
     address: SocketAddr,
@@ -74,12 +101,12 @@ impl Bound {
     ///
     /// # Errors
     /// When it cannot be had.
-    pub async fn bind(tls: Arc<ServerTls>, listen: SocketAddr, connections_max: usize, router: Router) -> Result<Self, WebError> {
+    pub async fn bind(encryption: Encryption, listen: SocketAddr, connections_max: usize, router: Router) -> Result<Self, WebError> {
         let no_port = |source| WebError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(no_port)?;
         let address = listener.local_addr().map_err(no_port)?;
         let router = router.layer(map_response(careful));
-        Ok(Self { listener, tls, router, places: Arc::new(Semaphore::new(connections_max)), address })
+        Ok(Self { listener, encryption, router, places: Arc::new(Semaphore::new(connections_max)), address })
     }
 
     /// The address in use.
@@ -100,9 +127,10 @@ impl Bound {
                 accepted = self.listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, _)) => {
-                    let acceptor = TlsAcceptor::from(self.tls.for_published());
-                    let (router, stopped) = (self.router.clone(), stopped.clone());
+                Ok((stream, peer)) => {
+                    let acceptor = TlsAcceptor::from(self.encryption.config());
+                    let router = self.router.clone().layer(Extension(Peer(peer.ip())));
+                    let stopped = stopped.clone();
                     connections.spawn(async move {
                         let _place = place;
                         let _ = tokio::time::timeout(CONNECTION_TIMEOUT, connection(acceptor, router, stream, stopped)).await;

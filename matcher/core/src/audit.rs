@@ -63,6 +63,18 @@ words! {
         CaseClosed = "case_closed",
         /// A case was opened again.
         CaseReopened = "case_reopened",
+        /// Somebody judged a case's faces before anything else was shown.
+        CaseJudged = "case_judged",
+        /// Something was said in a case: a note, a store's reply, a complaint.
+        CaseHeard = "case_heard",
+        /// Somebody looked for cases by a number, a transaction or a code.
+        CaseSearched = "case_searched",
+        /// Somebody signed in to the console.
+        SignedIn = "signed_in",
+        /// A sign-in was refused.
+        SignInRefused = "sign_in_refused",
+        /// A user of the console was added or changed.
+        UserChanged = "user_changed",
         /// A blind draw was judged.
         DrawJudged = "draw_judged",
         /// Everything about a person was handed out.

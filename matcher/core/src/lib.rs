@@ -1,5 +1,5 @@
 //! What the center decides with: identifiers, policy and bands, decisions and dispositions, flags, receipts, evidence and
-//! cases, audit, and who is served first under overload.
+//! cases, audit, the review console, and who is served first under overload.
 //!
 //! Here: rules, without I/O; time, randomness and keys are passed in. Not here: where records live
 //! (`matcher::store`), how they are encrypted (`matcher::vault`), how they travel (`proto`), and the
@@ -7,6 +7,7 @@
 
 pub mod audit;
 pub mod birth;
+pub mod console;
 pub mod decision;
 pub mod deferred;
 pub mod device_health;

@@ -18,6 +18,7 @@ use super::{
 
 mod batch;
 mod cases;
+mod console;
 mod deferred;
 mod feed;
 mod leases;
@@ -53,6 +54,7 @@ pub(crate) async fn check_all<F: Future<Output = Arc<dyn Store>>>(fresh: impl Fn
     ways::overruled_non_matches_and_other_ways_are_found(fresh().await).await;
     receipts::check_all(&fresh).await;
     cases::check(&fresh).await;
+    console::check(&fresh).await;
     deferred::check_all(&fresh).await;
     batch::check_all(&fresh).await;
     feed::check(&fresh).await;

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::surroundings;
 
+mod accounts;
 mod audit;
 mod batch;
 mod cases;
@@ -23,6 +24,7 @@ mod catalogue;
 mod columns;
 mod connection;
 mod deferred;
+mod desk;
 mod devices;
 mod enrolments;
 mod extractions;

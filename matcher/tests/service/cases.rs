@@ -40,16 +40,22 @@ fn face(Face(likeness, direction): Face) -> v1::Template {
 }
 
 /// A center with a device, and what gathers evidence there.
-struct Town {
-    center: TestCenter,
+pub(crate) struct Town {
+    pub(crate) center: TestCenter,
     device: TestDevice,
-    runner: CaseRunner,
+    pub(crate) runner: CaseRunner,
     visits: u32,
+    pictures: Option<[Vec<u8>; 3]>,
 }
 
 impl Town {
     async fn new() -> Self {
-        let (center, device) = TestCenter::with_device().await;
+        Self::with(TestCenter::init().await).await
+    }
+
+    /// The town of a center.
+    pub(crate) async fn with(center: TestCenter) -> Self {
+        let device = center.device("1").await;
         let settings = Config::shipped().unwrap().cases.settings().unwrap();
         let evidence = EvidenceFile::from_toml(EvidenceFile::SHIPPED).unwrap().check().unwrap();
         let runner = CaseRunner {
@@ -59,14 +65,24 @@ impl Town {
             evidence: Arc::new(evidence),
             zone: TimeZone::UTC,
         };
-        Self { center, device, runner, visits: 0 }
+        Self { center, device, runner, visits: 0, pictures: None }
+    }
+
+    /// Pictures from now on: of photos, of holders and of strangers.
+    pub(crate) fn pictured(&mut self, pictures: [&[u8]; 3]) {
+        self.pictures = Some(pictures.map(<[u8]>::to_vec));
     }
 
     /// Somebody shows a card so many days ago.
     async fn visit(&mut self, card: &str, who: Face, days_ago: i64) {
         self.visits += 1;
         let transaction = format!("T-{}", self.visits);
-        let sample = v1::ProbeSample { template: Some(face(who)), ..probe(0.8) };
+        let mut sample = v1::ProbeSample { template: Some(face(who)), ..probe(0.8) };
+        if let (Some(pictures), Some(first)) = (&self.pictures, &mut sample.sample) {
+            first.jpeg.clone_from(&pictures[who.1.min(2)]);
+            first.landmarks = vec![70.0, 80.0, 130.0, 80.0, 100.0, 110.0, 80.0, 140.0, 120.0, 140.0];
+            sample.further_samples.clear();
+        }
         self.device.verify(&transaction, &attempt(card, Outcome::Sample(sample))).await.unwrap();
         let at = System.now_ms() - days_ago * DAY_MS;
         self.center.meddle(&format!(
@@ -77,18 +93,21 @@ impl Town {
     }
 
     /// A card whose holder and a stranger show it on two days each.
-    async fn shared_card(&mut self, card: &str) {
-        self.center.enrol(card).await;
+    pub(crate) async fn shared_card(&mut self, card: &str) {
+        match &self.pictures {
+            Some([photo, ..]) => self.center.enrol_pictured(card, photo).await,
+            None => self.center.enrol(card).await,
+        }
         for (who, days_ago) in [(HOLDER, 12), (STRANGER, 9), (HOLDER, 6), (STRANGER, 3)] {
             self.visit(card, who, days_ago).await;
         }
     }
 
-    async fn run(&self) -> CaseRunSummary {
+    pub(crate) async fn run(&self) -> CaseRunSummary {
         self.runner.once().await.unwrap().unwrap()
     }
 
-    async fn cases(&self) -> Vec<StoredCase> {
+    pub(crate) async fn cases(&self) -> Vec<StoredCase> {
         self.center.center.store.cases(0, 100).await.unwrap()
     }
 }
@@ -304,4 +323,20 @@ fn columns(town: &Town, table: &str) -> Vec<String> {
     let database = rusqlite::Connection::open(town.center.dir.store()).unwrap();
     let mut statement = database.prepare("SELECT name FROM pragma_table_info(?1)").unwrap();
     statement.query_map([table], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_front_closes_a_confirmed_case_before_the_store_was_asked() {
+    let mut town = Town::new().await;
+    town.shared_card("A10020001").await;
+    town.run().await;
+    let store = town.center.center.store.as_ref();
+    let id = town.cases().await[0].case.id;
+    for by in ["anna", "ben"] {
+        desk::decide(store, id, by, 1, (CaseVerdict::Confirmed, "two people")).await.unwrap();
+    }
+    let close = matcher_core::evidence::CaseStep { at: 3, by: "ben".into(), event: matcher_core::evidence::CaseEvent::Closed };
+    let refused = desk::step(store, id, close).await.unwrap_err();
+    assert_eq!(refused.to_string(), "the store has not been asked");
+    assert_eq!(town.cases().await[0].steps.len(), 3);
 }

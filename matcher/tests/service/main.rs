@@ -4,6 +4,7 @@
 
 mod batch;
 mod cases;
+mod console;
 mod deferred;
 mod devices;
 mod dishonest;

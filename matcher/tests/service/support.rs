@@ -6,7 +6,10 @@ mod late;
 use std::sync::Arc;
 
 use matcher::{
-    app::batch::{Pressure, Runner},
+    app::{
+        batch::{Pressure, Runner},
+        sample::quality_to_bytes,
+    },
     center::Center,
     config::Config,
     data_dir::DataDir,
@@ -22,7 +25,7 @@ use matcher::{
 };
 use matcher_core::{Identifier, IdentifierKind, Life, Policy, ReferenceSource, Region};
 use models::manifest::Manifest;
-use models_core::{ModelId, RecipeId, Template};
+use models_core::{Component, ModelId, Quality, RecipeId, Template};
 use tempfile::TempDir;
 use tests_postgres::Postgres;
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -38,6 +41,7 @@ pub(crate) struct TestCenter {
     pub(crate) address: String,
     pub(crate) published: std::net::SocketAddr,
     pub(crate) joining: String,
+    pub(crate) console: Option<std::net::SocketAddr>,
     served: Arc<Policies>,
     tls: Arc<ServerTls>,
     stop: Option<oneshot::Sender<()>>,
@@ -98,7 +102,7 @@ impl TestCenter {
         change(&mut config);
         let bound = serve::bind(&dir, &config).await.unwrap();
         let address = format!("https://{}", bound.address());
-        let published = bound.published_address();
+        let (published, console) = (bound.published_address(), bound.console_address());
         let joining = bound.joining_address().map(|address| format!("https://{address}")).unwrap_or_default();
         let (served, tls) = (bound.policies(), bound.tls());
         let (stop, stopped) = oneshot::channel::<()>();
@@ -106,7 +110,8 @@ impl TestCenter {
             bound.run(async { drop(stopped.await) }).await.unwrap();
         });
         let center = Center::open(&dir).await.unwrap();
-        Self { folder, postgres: None, dir, center, address, published, joining, served, tls, stop: Some(stop), server: Some(server) }
+        let (stop, server) = (Some(stop), Some(server));
+        Self { folder, postgres: None, dir, center, address, published, joining, console, served, tls, stop, server }
     }
 
     /// A center whose decisions count, under changed settings.
@@ -208,6 +213,17 @@ impl TestCenter {
         assert_eq!(self.put(card, template, at, (subject, &key, wrapped)).await, Enrolled::New);
     }
 
+    /// Enrols a card as [`TestCenter::enrol`] does, with a photo that can be looked at.
+    pub(crate) async fn enrol_pictured(&self, card: &str, photo: &[u8]) {
+        let models = models();
+        let current = models.current();
+        let subject = System.new_subject();
+        let (key, wrapped) = self.center.vault.new_data_key(subject);
+        let template = template(current.model.as_str(), current.recipe.as_str(), 1.0);
+        let put = self.put_pictured(card, (&template, photo), System.now_ms() - 3_600_000, (subject, &key, wrapped));
+        assert_eq!(put.await, Enrolled::New);
+    }
+
     /// Enrols another photo of a card as of now, in the place of the one before.
     pub(crate) async fn replace(&self, card: &str, template: &Template) {
         let (stored, _) = self.center.subject_of(&number(card)).await.unwrap().unwrap();
@@ -216,7 +232,17 @@ impl TestCenter {
         assert_eq!(put.await, Enrolled::Replaced);
     }
 
-    async fn put(&self, card: &str, template: &Template, at: i64, (subject, key, wrapped): (SubjectId, &DataKey, Sealed)) -> Enrolled {
+    async fn put(&self, card: &str, template: &Template, at: i64, person: (SubjectId, &DataKey, Sealed)) -> Enrolled {
+        self.put_pictured(card, (template, b"photo"), at, person).await
+    }
+
+    async fn put_pictured(
+        &self,
+        card: &str,
+        (template, photo): (&Template, &[u8]),
+        at: i64,
+        (subject, key, wrapped): (SubjectId, &DataKey, Sealed),
+    ) -> Enrolled {
         let (record, model) = (System.new_record(), template.model().as_str().to_owned());
         let reference = StoredReference {
             subject,
@@ -230,8 +256,10 @@ impl TestCenter {
             life: Life::begun(at),
             photo_taken_on: None,
         };
-        let photo = key.seal(&RecordContext::enrolment_photo(subject, record), b"photo");
-        let quality = key.seal(&RecordContext::enrolment_quality(subject, record), &[0]);
+        let photo = key.seal(&RecordContext::enrolment_photo(subject, record), photo);
+        let mut measured = Quality::default();
+        measured.set(Component::InterEyeDistance, 60.0, 70);
+        let quality = key.seal(&RecordContext::enrolment_quality(subject, record), &quality_to_bytes(&measured));
         let row = self.center.lookup.row(&number(card));
         let sealed = Some(key.seal_number(&IdentifierContext { subject, key: &row }, &number(card)));
         let identifiers = vec![BoundIdentifier { key: row, lookup_key_id: self.center.lookup.id(), number: sealed }];

@@ -216,7 +216,7 @@ impl Case {
         self.state
     }
 
-    /// Who works on it.
+    /// Who works on it, or on its second review.
     #[must_use]
     pub fn claimed_by(&self) -> Option<&str> {
         self.claimed_by.as_deref()
@@ -226,6 +226,12 @@ impl Case {
     #[must_use]
     pub fn verdict(&self) -> Option<CaseVerdict> {
         self.verdict
+    }
+
+    /// Who gave a verdict on it; they do not judge it again.
+    #[must_use]
+    pub fn judges(&self) -> &[String] {
+        &self.judges
     }
 
     /// All that happened, in order.
@@ -245,13 +251,15 @@ impl Case {
         let order = CaseError::Order { state: self.state(), event: step.event.word() };
         match (&step.event, self.state()) {
             (CaseEvent::Claimed, CaseState::Open) => self.claim(&step.by)?,
-            (CaseEvent::Released, CaseState::Claimed) => self.release(&step.by)?,
+            (CaseEvent::Claimed, CaseState::Decided) if self.claimed_by.is_none() => self.claim_review(&step.by)?,
+            (CaseEvent::Released, CaseState::Claimed | CaseState::Decided) => self.release(&step.by)?,
             (CaseEvent::Decided(verdict, reason), CaseState::Claimed) => self.decide(&step.by, *verdict, reason)?,
             (CaseEvent::Reviewed(verdict, reason), CaseState::Decided) => self.review(&step.by, *verdict, reason)?,
             (CaseEvent::Closed, CaseState::Decided | CaseState::SecondReview) => self.close()?,
             (CaseEvent::Reopened(reason), CaseState::Decided | CaseState::SecondReview | CaseState::Closed) => {
                 given(reason)?;
                 self.state = CaseState::Open;
+                self.claimed_by = None;
                 self.verdict = None;
             }
             _ => return Err(order),
@@ -267,10 +275,19 @@ impl Case {
         Ok(())
     }
 
+    /// Claims the second review; the case stays decided.
+    fn claim_review(&mut self, by: &str) -> Result<(), CaseError> {
+        self.fresh(by)?;
+        self.claimed_by = Some(by.to_owned());
+        Ok(())
+    }
+
     fn release(&mut self, by: &str) -> Result<(), CaseError> {
         self.own(by)?;
         self.claimed_by = None;
-        self.state = CaseState::Open;
+        if self.state == CaseState::Claimed {
+            self.state = CaseState::Open;
+        }
         Ok(())
     }
 
@@ -287,7 +304,11 @@ impl Case {
     /// A second verdict: the same lets the case go on, another opens it for a third person.
     fn review(&mut self, by: &str, verdict: CaseVerdict, reason: &str) -> Result<(), CaseError> {
         self.fresh(by)?;
+        if self.claimed_by.as_deref().is_some_and(|claimer| claimer != by) {
+            return Err(CaseError::NotYours);
+        }
         given(reason)?;
+        self.claimed_by = None;
         self.judges.push(by.to_owned());
         let agrees = self.verdict == Some(verdict);
         self.state = if agrees { CaseState::SecondReview } else { CaseState::Open };
@@ -299,6 +320,7 @@ impl Case {
         match self.verdict.filter(|verdict| verdict.asks_for_second_review()) {
             Some(verdict) if self.state() == CaseState::Decided => Err(CaseError::SecondReviewDue(verdict)),
             _ => {
+                self.claimed_by = None;
                 self.state = CaseState::Closed;
                 Ok(())
             }

@@ -1,5 +1,6 @@
 //! What people do with cases: complain, take a step, look at draws, watch operators.
 
+use matcher_core::console::{Hearing, HearingError};
 use matcher_core::evidence::{
     Case, CaseError, CaseEvent, CaseKind, CaseState, CaseStep, CaseVerdict, Drawn, MissEstimate, Opening, Reviewed,
     card::log_odds,
@@ -34,6 +35,12 @@ pub enum DeskError {
     /// The step does not follow.
     #[error(transparent)]
     Step(CaseError),
+    /// The verdict waits for a second person.
+    #[error("the verdict waits for a second person")]
+    SecondDue,
+    /// Somebody is to be heard before the case ends.
+    #[error(transparent)]
+    Hearing(HearingError),
     /// Somebody else was faster.
     #[error("the case has changed meanwhile; look at it again")]
     Changed,
@@ -83,11 +90,25 @@ pub async fn case(store: &dyn Store, id: RecordId) -> Result<CaseView, DeskError
 pub async fn step(store: &dyn Store, id: RecordId, step: CaseStep) -> Result<CaseView, DeskError> {
     let mut view = case(store, id).await?;
     let before = view.case.steps().len();
+    let verdict = view.case.verdict();
     view.case.apply(step.clone()).map_err(DeskError::Step)?;
+    if let (CaseEvent::Closed, Some(verdict)) = (&step.event, verdict) {
+        may_end(store, &view.stored, verdict, step.at).await?;
+    }
     if !store.add_case_step(id, before, step).await.map_err(DeskError::Store)? {
         return Err(DeskError::Changed);
     }
     case(store, id).await
+}
+
+/// Whether nobody is to look or to be heard before a case ends.
+async fn may_end(store: &dyn Store, stored: &StoredCase, verdict: CaseVerdict, at: TimeMs) -> Result<(), DeskError> {
+    let (subject, id) = (stored.case.subject, stored.case.id);
+    if store.second_due(subject, id).await.map_err(DeskError::Store)? {
+        return Err(DeskError::SecondDue);
+    }
+    let statements = store.statements(subject, id).await.map_err(DeskError::Store)?;
+    Hearing::of(&statements).may_end(verdict, at).map_err(DeskError::Hearing)
 }
 
 /// Takes the steps from wherever a case stands to a verdict: claims it first where nobody has, and is the second

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{
     Connection, SqlStore, audit,
     columns::{Columns, execute, query, query_one},
-    params,
+    desk, params,
 };
 use crate::store::{
     RecordId, StoreError, SubjectId, TimeMs,
@@ -68,6 +68,7 @@ fn open(connection: &Connection, case: &NewCase) -> Result<(), StoreError> {
     for member in &case.members {
         execute(connection, sql, params![case.subject.0, case.id.0, member.verification.0, member.face, member.suspect], "case_member")?;
     }
+    desk::put(connection, case)?;
     let detail = json!({ "kind": kind, "opening": opening, "log_odds": case.log_odds, "members": case.members.len() });
     let (by, object) = (case.by.clone(), case.id.to_string());
     audit::append(connection, &AuditEvent { at: case.opened_at, action: AuditAction::CaseOpened, by, object, detail: detail.to_string() })
@@ -145,9 +146,10 @@ fn steps(connection: &Connection, case: &NewCase) -> Result<Vec<CaseStep>, Store
 }
 
 /// Adds a step to a case that has had so many.
-fn add_step(connection: &Connection, id: RecordId, before: usize, step: &CaseStep) -> Result<bool, StoreError> {
+pub(super) fn add_step(connection: &Connection, id: RecordId, before: usize, step: &CaseStep) -> Result<bool, StoreError> {
     let Some(case) = query_one(connection, &format!("{SELECT} WHERE id = ?1"), [id.0], TABLE, decode)? else { return Ok(false) };
-    if steps(connection, &case)?.len() != before {
+    let steps = steps(connection, &case)?;
+    if steps.len() != before {
         return Ok(false);
     }
     let number = i64::try_from(before + 1).map_err(|_| StoreError::Corrupt { table: EVENTS, field: "number" })?;
@@ -157,6 +159,7 @@ fn add_step(connection: &Connection, id: RecordId, before: usize, step: &CaseSte
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let values = params![case.subject.0, id.0, number, step.at, step.by, step.event.word(), verdict, reason];
     execute(connection, sql, values, EVENTS)?;
+    desk::moved(connection, case.subject, id, steps.into_iter().chain([step.clone()]))?;
     let action = match &step.event {
         CaseEvent::Claimed | CaseEvent::Released => AuditAction::CaseClaimed,
         CaseEvent::Decided(..) | CaseEvent::Reviewed(..) => AuditAction::CaseDecided,

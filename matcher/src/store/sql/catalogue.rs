@@ -4,7 +4,7 @@ use super::{Connection, columns::query, connection::Kind, params};
 use crate::store::StoreError;
 
 /// All tables, in an order in which each refers only to earlier ones.
-pub(super) const TABLES: [&str; 48] = [
+pub(super) const TABLES: [&str; 54] = [
     "device",
     "device_authority",
     "device_certificate",
@@ -40,6 +40,12 @@ pub(super) const TABLES: [&str; 48] = [
     "case_file",
     "case_member",
     "case_event",
+    "case_desk",
+    "case_place",
+    "case_judgement",
+    "case_statement",
+    "console_user",
+    "console_session",
     "case_run",
     "draw_day",
     "blind_draw",

@@ -39,7 +39,19 @@ const DELETED: [&str; 18] = [
     "subject",
 ];
 /// Tables whose rows are kept for their legal time: they hold the random id, and no number once it was replaced.
-const KEPT: [&str; 7] = ["blind_draw", "case_event", "case_file", "case_member", "feed", "request", "verification"];
+const KEPT: [&str; 11] = [
+    "blind_draw",
+    "case_desk",
+    "case_event",
+    "case_file",
+    "case_judgement",
+    "case_member",
+    "case_place",
+    "case_statement",
+    "feed",
+    "request",
+    "verification",
+];
 /// Tables that hold biometrics.
 const BIOMETRIC: [&str; 11] = [
     "deferred_sample",

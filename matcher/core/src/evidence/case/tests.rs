@@ -59,6 +59,28 @@ fn an_accusation_waits_for_a_second_person() {
 }
 
 #[test]
+fn a_second_review_is_one_person_s_who_may_give_it_back() {
+    let (a, b) = ("anna", "ben");
+    let waits = [(a, CaseEvent::Claimed), (a, decided(Confirmed))];
+    let with = |more: &[(&'static str, CaseEvent)]| [&waits[..], more].concat();
+    check(&with(&[(b, CaseEvent::Claimed)]), Ok((CaseState::Decided, Some(Confirmed))));
+    check(&with(&[(a, CaseEvent::Claimed)]), Err(CaseError::JudgedBefore));
+    check(&with(&[(b, CaseEvent::Claimed), ("cleo", reviewed(Confirmed))]), Err(CaseError::NotYours));
+    check(
+        &with(&[(b, CaseEvent::Claimed), ("cleo", CaseEvent::Claimed)]),
+        Err(CaseError::Order { state: CaseState::Decided, event: "claimed" }),
+    );
+    check(&with(&[(b, CaseEvent::Claimed), (b, reviewed(Confirmed))]), Ok((CaseState::SecondReview, Some(Confirmed))));
+    check(
+        &with(&[(b, CaseEvent::Claimed), (b, CaseEvent::Released), ("cleo", reviewed(Confirmed))]),
+        Ok((CaseState::SecondReview, Some(Confirmed))),
+    );
+    let steps = with(&[(b, CaseEvent::Claimed)]);
+    let case = Case::replay(steps.iter().map(|(by, event)| step(by, event.clone()))).unwrap();
+    assert_eq!((case.claimed_by(), case.judges()), (Some(b), &[a.to_owned()][..]));
+}
+
+#[test]
 fn steps_that_do_not_follow_are_refused() {
     let a = "anna";
     let order = |state, event| Err(CaseError::Order { state, event });

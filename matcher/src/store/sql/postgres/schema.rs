@@ -18,6 +18,7 @@ const FILES: &[&str] = &[
     include_str!("schema/0014_ways.sql"),
     include_str!("schema/0015_leases.sql"),
     include_str!("schema/0016_registry.sql"),
+    include_str!("schema/0017_console.sql"),
 ];
 /// Version of this program's schema.
 const VERSION: u32 = FILES.len() as u32;

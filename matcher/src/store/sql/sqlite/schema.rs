@@ -25,6 +25,7 @@ const FILES: &[&str] = &[
     include_str!("schema/0014_ways.sql"),
     include_str!("schema/0015_leases.sql"),
     include_str!("schema/0016_registry.sql"),
+    include_str!("schema/0017_console.sql"),
 ];
 
 /// Version of this program's schema.
@@ -96,7 +97,7 @@ mod tests {
             of_persons += 1;
             assert!(columns.contains(&("subject_id".to_owned(), 1)), "{name}: its primary key does not lead with subject_id");
         }
-        assert_eq!(of_persons, 22);
+        assert_eq!(of_persons, 26);
     }
 
     #[test]

@@ -1,0 +1,88 @@
+//! What a case is made of, for whoever has judged its faces: captures by face, what was measured, what surrounds it.
+
+use matcher_core::evidence::CaseStep;
+use models_core::Quality;
+
+use super::{
+    CaseFile, Review, ReviewError,
+    faces::{Pair, pair},
+};
+use crate::store::{
+    Verification,
+    cases::CaseMember,
+    desk::{CaseSurroundings, Judged},
+};
+
+/// A capture of a case.
+#[derive(Debug, Clone)]
+pub struct Capture {
+    /// Which face it is of, and whether it speaks against the holder.
+    pub member: CaseMember,
+    /// Its record; none once retention deleted it.
+    pub record: Option<Verification>,
+    /// Whether its picture is still there.
+    pub pictured: bool,
+}
+
+/// All of a case.
+#[derive(Debug, Clone)]
+pub struct Story {
+    /// The captures, by time.
+    pub captures: Vec<Capture>,
+    /// What surrounds it.
+    pub around: CaseSurroundings,
+    /// What is compared by eye.
+    pub pair: Pair,
+    /// What was measured of the pair's capture.
+    pub quality: Option<Quality>,
+    /// What happened, as far as the reader may know.
+    pub steps: Vec<CaseStep>,
+    /// What was seen, likewise.
+    pub judgements: Vec<Judged>,
+}
+
+impl Story {
+    /// Faces that were told apart, each with its captures; 0 is the one most like the photo.
+    #[must_use]
+    pub fn faces(&self) -> Vec<(u32, Vec<&Capture>)> {
+        let mut faces: Vec<u32> = self.captures.iter().map(|capture| capture.member.face).collect();
+        faces.sort_unstable();
+        faces.dedup();
+        let of = |face: u32| self.captures.iter().filter(move |capture| capture.member.face == face).collect();
+        faces.into_iter().map(|face| (face, of(face))).collect()
+    }
+}
+
+impl Review {
+    /// A case's story for a reader: nothing of what others saw and decided while the reader may judge next.
+    ///
+    /// # Errors
+    /// [`ReviewError::NotJudged`] where the reader is to judge the faces first; when the store fails.
+    pub async fn story(&self, file: &CaseFile, reader: &str) -> Result<Story, ReviewError> {
+        if !file.told_to(reader) {
+            return Err(ReviewError::NotJudged);
+        }
+        let around = self.surroundings_of(file).await?;
+        let members = &file.view.stored.case.members;
+        let keys = members.iter().map(|member| (file.subject(), member.verification)).collect();
+        let records = self.center.store.verifications_at(keys).await.map_err(ReviewError::Store)?;
+        let capture = |(member, record): (&CaseMember, Option<Verification>)| Capture {
+            member: *member,
+            record,
+            pictured: around.with_sample.contains(&member.verification),
+        };
+        let captures: Vec<Capture> = members.iter().zip(records).map(capture).collect();
+        let mut pair = pair(file, &around);
+        if let Some(judged) = file.judged_by(reader).and_then(|judged| judged.verification) {
+            pair.capture = Some(judged);
+        }
+        let quality = match pair.capture {
+            Some(capture) => self.first_sample(file, capture).await?.map(|sample| sample.quality),
+            None => None,
+        };
+        let blind = file.blind_to(reader);
+        let steps = file.case().steps().iter().filter(|step| !blind || step.by == reader);
+        let judgements = file.judgements.iter().filter(|judged| !blind || judged.by == reader);
+        Ok(Story { captures, pair, quality, steps: steps.cloned().collect(), judgements: judgements.cloned().collect(), around })
+    }
+}

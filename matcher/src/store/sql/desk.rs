@@ -1,0 +1,228 @@
+//! Work on cases: where each stands, what was seen and said. The queue, and what belongs to a case, are in files of their own.
+
+use async_trait::async_trait;
+use matcher_core::{
+    AuditAction,
+    console::{Judgement, ReviewerFigures, Statement, StatementKind, rank},
+    evidence::{Case, CaseEvent, CaseState, CaseStep},
+};
+use serde_json::json;
+
+use super::{
+    Connection, SqlStore, audit, cases,
+    columns::{Columns, execute, query, query_one},
+    params,
+};
+use crate::store::{
+    RecordId, StoreError, SubjectId, TimeMs,
+    audit::AuditEvent,
+    cases::NewCase,
+    desk::{CaseSurroundings, Desk, Judged, Look, LookFilter, QueueCounts, QueueFilter, QueueRow, SealedPicture, StoreCase},
+};
+
+mod around;
+mod looks;
+mod queue;
+mod reviewers;
+
+const TABLE: &str = "case_desk";
+const JUDGEMENT: &str = "case_judgement";
+const STATEMENT: &str = "case_statement";
+
+/// Puts a new case into the queue. Its captures are written already.
+pub(super) fn put(connection: &Connection, case: &NewCase) -> Result<(), StoreError> {
+    let sql = "SELECT count(*) AS before FROM case_desk WHERE subject_id = ?1";
+    let before: u32 = query_one(connection, sql, [case.subject.0], TABLE, |columns| columns.unsigned("before"))?.unwrap_or_default();
+    let sql = "INSERT INTO case_desk (subject_id, case_id, kind, opened_at, rank, state, assignee, second_due, changed_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, 0, ?4)";
+    let rank = rank(case.opening, case.log_odds, before);
+    let values = params![case.subject.0, case.id.0, case.kind.word(), case.opened_at, rank, CaseState::Open.word()];
+    execute(connection, sql, values, TABLE)?;
+    let sql = "INSERT INTO case_place (subject_id, case_id, institution, transaction_id, scene)
+         SELECT DISTINCT m.subject_id, m.case_id, v.institution, v.transaction_id, v.scene FROM case_member AS m
+         JOIN verification AS v ON v.subject_id = m.subject_id AND v.id = m.verification_id
+         WHERE m.subject_id = ?1 AND m.case_id = ?2";
+    execute(connection, sql, params![case.subject.0, case.id.0], "case_place").map(drop)
+}
+
+/// Notes where a case stands after its steps.
+pub(super) fn moved(
+    connection: &Connection,
+    subject: SubjectId,
+    id: RecordId,
+    steps: impl Iterator<Item = CaseStep>,
+) -> Result<(), StoreError> {
+    let mut last = None;
+    let case = Case::replay(steps.inspect(|step| last = Some((step.at, step.event.clone()))));
+    // A step that does not follow is refused before it comes here; what stands in the log decides.
+    let Ok(case) = case else { return Ok(()) };
+    let Some((at, event)) = last else { return Ok(()) };
+    let sql = "UPDATE case_desk SET state = ?3, assignee = ?4, changed_at = ?5,
+         second_due = CASE WHEN ?6 IS NULL THEN second_due ELSE ?6 END WHERE subject_id = ?1 AND case_id = ?2";
+    let second_due = match event {
+        CaseEvent::Decided(verdict, _) => Some(verdict.asks_for_second_review()),
+        CaseEvent::Reviewed(..) | CaseEvent::Closed | CaseEvent::Reopened(_) => Some(false),
+        CaseEvent::Claimed | CaseEvent::Released => None,
+    };
+    let values = params![subject.0, id.0, case.state().word(), case.claimed_by(), at, second_due];
+    execute(connection, sql, values, TABLE).map(drop)
+}
+
+fn decide(connection: &Connection, id: RecordId, before: usize, step: &CaseStep, second_due: bool) -> Result<bool, StoreError> {
+    if !cases::add_step(connection, id, before, step)? {
+        return Ok(false);
+    }
+    execute(connection, "UPDATE case_desk SET second_due = ?2 WHERE case_id = ?1", params![id.0, second_due], TABLE)?;
+    Ok(true)
+}
+
+fn second_due(connection: &Connection, subject: SubjectId, case: RecordId) -> Result<bool, StoreError> {
+    let sql = "SELECT second_due FROM case_desk WHERE subject_id = ?1 AND case_id = ?2";
+    let found = query_one(connection, sql, params![subject.0, case.0], TABLE, |columns| columns.get("second_due"))?;
+    Ok(found.unwrap_or_default())
+}
+
+fn judgements(connection: &Connection, subject: SubjectId, case: RecordId) -> Result<Vec<Judged>, StoreError> {
+    let sql = "SELECT actor, at, verification_id, judgement, draw FROM case_judgement WHERE subject_id = ?1 AND case_id = ?2
+         ORDER BY at, actor";
+    let decode = |columns: &Columns<'_>| {
+        Ok(Judged {
+            by: columns.get("actor")?,
+            at: columns.get("at")?,
+            verification: columns.get::<Option<_>>("verification_id")?.map(RecordId),
+            judgement: Judgement::new(columns.get("judgement")?).map_err(|_| columns.corrupt("judgement"))?,
+            draw: columns.get("draw")?,
+        })
+    };
+    query(connection, sql, params![subject.0, case.0], JUDGEMENT, decode)
+}
+
+fn put_judgement(connection: &Connection, subject: SubjectId, case: RecordId, judged: &Judged) -> Result<bool, StoreError> {
+    let sql = "INSERT INTO case_judgement (subject_id, case_id, actor, at, verification_id, judgement, draw)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (subject_id, case_id, actor) DO NOTHING";
+    let judgement = i64::from(judged.judgement.get());
+    let verification = judged.verification.map(|verification| verification.0);
+    let values = params![subject.0, case.0, judged.by, judged.at, verification, judgement, judged.draw];
+    if execute(connection, sql, values, JUDGEMENT)? == 0 {
+        return Ok(false);
+    }
+    let detail = json!({ "judgement": judgement, "verification": judged.verification.map(|id| id.to_string()) }).to_string();
+    let (at, by, object) = (judged.at, judged.by.clone(), case.to_string());
+    audit::append(connection, &AuditEvent { at, action: AuditAction::CaseJudged, by, object, detail })?;
+    Ok(true)
+}
+
+fn statements(connection: &Connection, subject: SubjectId, case: RecordId) -> Result<Vec<Statement>, StoreError> {
+    let sql =
+        "SELECT at, actor, kind, institution, text, due_at FROM case_statement WHERE subject_id = ?1 AND case_id = ?2 ORDER BY number";
+    let decode = |columns: &Columns<'_>| {
+        Ok(Statement {
+            at: columns.get("at")?,
+            by: columns.get("actor")?,
+            kind: columns.word("kind", StatementKind::from_word)?,
+            institution: columns.get("institution")?,
+            text: columns.get("text")?,
+            due_at: columns.get("due_at")?,
+        })
+    };
+    query(connection, sql, params![subject.0, case.0], STATEMENT, decode)
+}
+
+fn add_statement(
+    connection: &Connection,
+    (subject, case): (SubjectId, RecordId),
+    before: usize,
+    statement: &Statement,
+) -> Result<bool, StoreError> {
+    if statements(connection, subject, case)?.len() != before {
+        return Ok(false);
+    }
+    let number = i64::try_from(before + 1).map_err(|_| StoreError::Corrupt { table: STATEMENT, field: "number" })?;
+    let sql = "INSERT INTO case_statement (subject_id, case_id, number, at, actor, kind, institution, text, due_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let (at, kind, institution) = (statement.at, statement.kind.word(), &statement.institution);
+    let values = params![subject.0, case.0, number, at, statement.by, kind, institution, statement.text, statement.due_at];
+    execute(connection, sql, values, STATEMENT)?;
+    let detail = json!({ "kind": kind, "number": number, "institution": institution, "due_at": statement.due_at }).to_string();
+    let (by, object) = (statement.by.clone(), case.to_string());
+    audit::append(connection, &AuditEvent { at, action: AuditAction::CaseHeard, by, object, detail })?;
+    Ok(true)
+}
+
+#[async_trait]
+impl Desk for SqlStore {
+    async fn queue(&self, filter: QueueFilter, after: Option<(f64, RecordId)>, limit: u32) -> Result<Vec<QueueRow>, StoreError> {
+        self.readers.read(move |connection| queue::page(connection, &filter, after, limit)).await
+    }
+
+    async fn queue_counts(&self, user: &str, day_start: TimeMs) -> Result<QueueCounts, StoreError> {
+        let user = user.to_owned();
+        self.readers.read(move |connection| queue::counts(connection, &user, day_start)).await
+    }
+
+    async fn case_institutions(&self, limit: u32) -> Result<Vec<String>, StoreError> {
+        self.readers.read(move |connection| queue::institutions(connection, limit)).await
+    }
+
+    async fn cases_of_transaction(&self, transaction: &str, limit: u32) -> Result<Vec<QueueRow>, StoreError> {
+        let transaction = transaction.to_owned();
+        self.readers.read(move |connection| queue::of_transaction(connection, &transaction, limit)).await
+    }
+
+    async fn cases_of_subject(&self, subject: SubjectId, limit: u32) -> Result<Vec<QueueRow>, StoreError> {
+        self.readers.read(move |connection| queue::of_subject(connection, subject, limit)).await
+    }
+
+    async fn cases_of_prefix(&self, prefix: [u8; 5]) -> Result<Vec<QueueRow>, StoreError> {
+        self.readers.read(move |connection| queue::of_prefix(connection, prefix)).await
+    }
+
+    async fn judgements(&self, subject: SubjectId, case: RecordId) -> Result<Vec<Judged>, StoreError> {
+        self.readers.read(move |connection| judgements(connection, subject, case)).await
+    }
+
+    async fn put_judgement(&self, subject: SubjectId, case: RecordId, judged: Judged) -> Result<bool, StoreError> {
+        self.writer.write(move |connection| put_judgement(connection, subject, case, &judged)).await
+    }
+
+    async fn statements(&self, subject: SubjectId, case: RecordId) -> Result<Vec<Statement>, StoreError> {
+        self.readers.read(move |connection| statements(connection, subject, case)).await
+    }
+
+    async fn add_statement(&self, subject: SubjectId, case: RecordId, before: usize, statement: Statement) -> Result<bool, StoreError> {
+        self.writer.write(move |connection| add_statement(connection, (subject, case), before, &statement)).await
+    }
+
+    async fn decide_case(&self, id: RecordId, before: usize, step: CaseStep, second_due: bool) -> Result<bool, StoreError> {
+        self.writer.write(move |connection| decide(connection, id, before, &step, second_due)).await
+    }
+
+    async fn second_due(&self, subject: SubjectId, case: RecordId) -> Result<bool, StoreError> {
+        self.readers.read(move |connection| second_due(connection, subject, case)).await
+    }
+
+    async fn case_surroundings(&self, subject: SubjectId, case: RecordId) -> Result<CaseSurroundings, StoreError> {
+        self.readers.read(move |connection| around::of(connection, subject, case)).await
+    }
+
+    async fn sealed_sample(&self, subject: SubjectId, verification: RecordId) -> Result<Option<SealedPicture>, StoreError> {
+        self.readers.read(move |connection| around::sample(connection, subject, verification)).await
+    }
+
+    async fn sealed_photo(&self, subject: SubjectId, photo: RecordId) -> Result<Option<SealedPicture>, StoreError> {
+        self.readers.read(move |connection| around::photo(connection, subject, photo)).await
+    }
+
+    async fn cases_asked(&self, institution: &str, limit: u32) -> Result<Vec<StoreCase>, StoreError> {
+        let institution = institution.to_owned();
+        self.readers.read(move |connection| around::asked(connection, &institution, limit)).await
+    }
+
+    async fn reviewer_figures(&self, since: TimeMs) -> Result<Vec<ReviewerFigures>, StoreError> {
+        self.readers.read(move |connection| reviewers::figures(connection, since)).await
+    }
+
+    async fn looks(&self, filter: LookFilter, limit: u32) -> Result<Vec<Look>, StoreError> {
+        self.readers.read(move |connection| looks::list(connection, &filter, limit)).await
+    }
+}

@@ -1,0 +1,108 @@
+//! What belongs to a case beside its captures: photos, flags, documents, other cards and cases; and sealed pictures.
+
+use matcher_core::{FlagKind, evidence::CaseState};
+
+use super::super::{
+    Connection,
+    columns::{Columns, query, query_one},
+    params,
+};
+use crate::store::{
+    RecordId, Sealed, SealedProbe, StoreError, SubjectId,
+    desk::{CaseFlag, CaseSurroundings, DocumentCheck, OtherCard, PhotoFacts, SealedPicture, StoreCase},
+};
+
+/// Transactions of a case's captures.
+const TRANSACTIONS: &str = "(SELECT p.institution, p.transaction_id FROM case_place AS p WHERE p.subject_id = ?1 AND p.case_id = ?2)";
+
+/// All of it.
+pub(super) fn of(connection: &Connection, subject: SubjectId, case: RecordId) -> Result<CaseSurroundings, StoreError> {
+    let here = params![subject.0, case.0];
+    let sql = "SELECT photo_id, source, state, enrolled_at, photo_taken_on FROM enrolment WHERE subject_id = ?1 ORDER BY enrolled_at DESC, photo_id";
+    let photos = query(connection, sql, [subject.0], "enrolment", |columns| {
+        Ok(PhotoFacts {
+            photo: RecordId(columns.get("photo_id")?),
+            source: columns.get("source")?,
+            state: columns.get("state")?,
+            enrolled_at: columns.get("enrolled_at")?,
+            taken_on: columns.get("photo_taken_on")?,
+        })
+    })?;
+    let sql = format!(
+        "SELECT kind, raised_at, transaction_id FROM flag WHERE (institution, transaction_id) IN {TRANSACTIONS} ORDER BY raised_at, id"
+    );
+    let flags = query(connection, &sql, here, "flag", |columns| {
+        Ok(CaseFlag {
+            kind: columns.word("kind", FlagKind::from_word)?,
+            raised_at: columns.get("raised_at")?,
+            transaction: columns.get("transaction_id")?,
+        })
+    })?;
+    let sql = format!(
+        "SELECT r.transaction_id, u.confirmed_at, u.document_checked_by, u.reversed_at FROM receipt AS r
+         JOIN receipt_use AS u ON u.number = r.number
+         WHERE u.document_checked_by <> '' AND (r.institution, r.transaction_id) IN {TRANSACTIONS} ORDER BY u.confirmed_at"
+    );
+    let documents = query(connection, &sql, here, "receipt_use", |columns| {
+        Ok(DocumentCheck {
+            transaction: columns.get("transaction_id")?,
+            at: columns.get("confirmed_at")?,
+            by: columns.get("document_checked_by")?,
+            reversed: columns.get::<Option<i64>>("reversed_at")?.is_some(),
+        })
+    })?;
+    let sql = "SELECT kind, about, found_at FROM search_finding WHERE subject_id = ?1 ORDER BY found_at DESC, kind, about";
+    let others = query(connection, sql, [subject.0], "search_finding", |columns| {
+        Ok(OtherCard { about: columns.get("about")?, kind: columns.get("kind")?, found_at: columns.get("found_at")? })
+    })?;
+    let sql = "SELECT case_id, opened_at, state FROM case_desk WHERE subject_id = ?1 AND case_id <> ?2 ORDER BY opened_at DESC, case_id";
+    let cases = query(connection, sql, here, "case_desk", |columns| {
+        Ok((RecordId(columns.get("case_id")?), columns.get("opened_at")?, columns.word("state", CaseState::from_word)?))
+    })?;
+    let sql = "SELECT m.verification_id FROM case_member AS m
+         JOIN probe AS p ON p.subject_id = m.subject_id AND p.verification_id = m.verification_id
+         WHERE m.subject_id = ?1 AND m.case_id = ?2 AND length(p.sample) > 0";
+    let with_sample = query(connection, sql, here, "case_member", |columns| Ok(RecordId(columns.get("verification_id")?)))?;
+    Ok(CaseSurroundings { photos, flags, documents, others, cases, with_sample })
+}
+
+/// The sealed samples of a capture.
+pub(super) fn sample(connection: &Connection, subject: SubjectId, verification: RecordId) -> Result<Option<SealedPicture>, StoreError> {
+    let sql = "SELECT k.wrapped, p.template, p.sample FROM probe AS p JOIN data_key AS k ON k.subject_id = p.subject_id
+         WHERE p.subject_id = ?1 AND p.verification_id = ?2 AND length(p.sample) > 0";
+    query_one(connection, sql, params![subject.0, verification.0], "probe", |columns| {
+        let picture = SealedProbe { template: Sealed(columns.get("template")?), sample: Sealed(columns.get("sample")?) };
+        Ok(SealedPicture { data_key: Sealed(columns.get("wrapped")?), picture })
+    })
+}
+
+/// The sealed photo of a person, with what was measured of it.
+pub(super) fn photo(connection: &Connection, subject: SubjectId, photo: RecordId) -> Result<Option<SealedPicture>, StoreError> {
+    let sql = "SELECT k.wrapped, e.photo, e.quality FROM enrolment_photo AS e JOIN data_key AS k ON k.subject_id = e.subject_id
+         WHERE e.subject_id = ?1 AND e.photo_id = ?2";
+    query_one(connection, sql, params![subject.0, photo.0], "enrolment_photo", |columns| {
+        let quality = columns.get::<Option<Vec<u8>>>("quality")?.unwrap_or_default();
+        let picture = SealedProbe { template: Sealed(quality), sample: Sealed(columns.get("photo")?) };
+        Ok(SealedPicture { data_key: Sealed(columns.get("wrapped")?), picture })
+    })
+}
+
+/// Cases an institution is asked about, the latest first.
+pub(super) fn asked(connection: &Connection, institution: &str, limit: u32) -> Result<Vec<StoreCase>, StoreError> {
+    let sql = "SELECT a.subject_id, a.case_id, a.at, a.due_at, CASE WHEN EXISTS (SELECT 1 FROM case_statement AS r
+             WHERE r.subject_id = a.subject_id AND r.case_id = a.case_id AND r.institution = ?1 AND r.kind = 'store_reply'
+             AND r.number > a.number) THEN 1 ELSE 0 END AS replied
+         FROM case_statement AS a WHERE a.institution = ?1 AND a.kind = 'store_asked' AND NOT EXISTS (
+             SELECT 1 FROM case_statement AS n WHERE n.subject_id = a.subject_id AND n.case_id = a.case_id
+             AND n.institution = ?1 AND n.kind = 'store_asked' AND n.number > a.number)
+         ORDER BY a.at DESC, a.case_id LIMIT ?2";
+    query(connection, sql, params![institution, limit], "case_statement", |columns: &Columns<'_>| {
+        Ok(StoreCase {
+            subject: SubjectId(columns.get("subject_id")?),
+            id: RecordId(columns.get("case_id")?),
+            asked_at: columns.get("at")?,
+            due_at: columns.get("due_at")?,
+            replied: columns.get("replied")?,
+        })
+    })
+}
