@@ -1,5 +1,5 @@
 //! What the benches share: the pipeline and the pictures, or a clear word about what to fetch first; and the
-//! simulated [`city`], the [`load`] generator, and real features [enlarged](enlarge) by noise.
+//! simulated [`city`], the [`load`] generator, a counter over a [`flapping`] line, and real features [enlarged](enlarge) by noise.
 
 use std::io::{self, Write};
 
@@ -10,6 +10,8 @@ use models::{DetectedFace, cache, manifest::Manifest, picture::Picture, pipeline
 pub mod batch;
 pub mod city;
 pub mod enlarge;
+pub mod fault_proxy;
+pub mod flapping;
 pub mod load;
 
 /// The shipped models out of the cache.

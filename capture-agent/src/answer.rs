@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 use proto::v1;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{command::VerifyCommand, line::spool::Provisional};
 
 /// What was decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// The score reaches the match threshold.
@@ -34,7 +35,7 @@ impl Decision {
 }
 
 /// What the till does now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Disposition {
     /// Settle.
@@ -74,7 +75,7 @@ impl Disposition {
 }
 
 /// The answer to one attempt, as the local API gives it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct VerifyAnswer {
     /// The institution's transaction.
     pub transaction: String,

@@ -1,6 +1,8 @@
 //! The command line.
 
+mod api_key;
 mod join;
+mod rehearse;
 mod run;
 
 use std::path::PathBuf;
@@ -11,6 +13,7 @@ use clap_complete::Shell;
 
 use crate::command::{By, VerifyCommand};
 
+pub use api_key::ApiKeyCommand;
 pub use run::run;
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong command line; 64 wrong configuration or state folder.
@@ -81,6 +84,11 @@ pub enum Action {
     Verify(VerifyArgs),
     /// Serves the loopback HTTP API until it is stopped.
     Serve,
+    /// A drill: answers without the center, in a folder of its own, and says what worked. Leaves no trace in real records.
+    Rehearse(rehearse::RehearseArgs),
+    /// Keys of the programs that may call the local API.
+    #[command(subcommand)]
+    ApiKey(ApiKeyCommand),
     /// Lists the cameras of this machine.
     Cameras {
         /// Prints JSON.

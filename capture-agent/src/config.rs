@@ -4,7 +4,9 @@
 //! [`load`] checks everything before a port, camera or model is opened. Not here: secrets (they are files of
 //! the state folder, see [`identity`](crate::identity)).
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path, path::PathBuf, time::Duration};
+mod center;
+
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, path::PathBuf};
 
 use capture_core::AcquisitionRule;
 use figment::{
@@ -18,6 +20,7 @@ use thiserror::Error;
 mod device;
 mod log;
 
+pub use center::{CenterConfig, EndpointConfig};
 pub use device::DeviceConfig;
 pub use log::{LogConfig, LogFormat};
 
@@ -72,46 +75,6 @@ pub struct Config {
     pub outbox: OutboxConfig,
     /// Logs.
     pub log: LogConfig,
-}
-
-/// `[center]`: where it is and how long to try.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CenterConfig {
-    /// `https://host:port`.
-    pub address: String,
-    /// Name its certificate must bear; empty: the host of the address.
-    pub server_name: String,
-    /// Endpoints in the order in which they are wanted; without any, `address` is the only one.
-    #[serde(default)]
-    pub endpoint: Vec<EndpointConfig>,
-    /// Bound of one connection attempt.
-    pub connect_timeout_ms: u64,
-    /// Bound of one call.
-    pub call_timeout_ms: u64,
-    /// Bound of all repetitions together.
-    pub retry_for_ms: u64,
-    /// Pause before the first repetition.
-    pub retry_pause_ms: u64,
-    /// Bound of the live call where the device may answer on its own.
-    pub degrade_after_ms: u64,
-    /// How long a better endpoint must have answered before it is gone back to.
-    pub return_after_ms: u64,
-    /// Interval of health reports.
-    pub health_every_s: u64,
-}
-
-/// `[[center.endpoint]]`: a way to the center.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EndpointConfig {
-    /// What it is called: primary, backup, relay, …
-    pub name: String,
-    /// `https://host:port`.
-    pub address: String,
-    /// Name its certificate must bear; empty: the host of the address.
-    #[serde(default)]
-    pub server_name: String,
 }
 
 /// Which source of frames.
@@ -294,30 +257,6 @@ fn check_gate(at: &str, table: &BTreeMap<String, u8>) -> Result<(), ConfigError>
     Ok(())
 }
 
-impl CenterConfig {
-    /// All endpoints, the wanted one first.
-    #[must_use]
-    pub fn endpoints(&self) -> Vec<EndpointConfig> {
-        if self.endpoint.is_empty() {
-            let (address, server_name) = (self.address.clone(), self.server_name.clone());
-            return vec![EndpointConfig { name: "center".to_owned(), address, server_name }];
-        }
-        self.endpoint.clone()
-    }
-
-    /// Bound of one connection attempt.
-    #[must_use]
-    pub fn connect_timeout(&self) -> Duration {
-        Duration::from_millis(self.connect_timeout_ms)
-    }
-
-    /// Bound of one call.
-    #[must_use]
-    pub fn call_timeout(&self) -> Duration {
-        Duration::from_millis(self.call_timeout_ms)
-    }
-}
-
 /// Reads and checks the configuration of a state folder.
 ///
 /// # Errors
@@ -335,8 +274,8 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     check_gate("acquisition.gate", &config.acquisition.gate)?;
     check_gate("acquisition.floor", &config.acquisition.floor)?;
     config.acquisition.rule(1).checked().map_err(|error| value(format!("acquisition.{}", error.field), error.expected))?;
-    check_center(&config.center)?;
     config.device.check()?;
+    center::check(&config.center)?;
     check_camera(&config.camera)?;
     check_api(&config.api)?;
     let outbox = &config.outbox;
@@ -362,36 +301,6 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     tracing_subscriber::EnvFilter::try_new(&config.log.filter)
         .map_err(|_| value("log.filter", "a filter such as info or info,capture_agent=debug"))?;
     Ok(())
-}
-
-fn check_center(center: &CenterConfig) -> Result<(), ConfigError> {
-    check_address("center.address", &center.address)?;
-    if center.endpoint.len() > 8 {
-        return Err(value("center.endpoint", "at most 8 endpoints"));
-    }
-    for (number, endpoint) in center.endpoint.iter().enumerate() {
-        check_address(&format!("center.endpoint[{number}].address"), &endpoint.address)?;
-        let twice = center.endpoint.iter().take(number).any(|other| other.name == endpoint.name);
-        if endpoint.name.is_empty() || endpoint.name.len() > 32 || twice {
-            return Err(value(format!("center.endpoint[{number}].name"), "1 to 32 characters, and each name once"));
-        }
-    }
-    ranges(&[
-        ("center.connect_timeout_ms", center.connect_timeout_ms, 50, 60_000),
-        ("center.call_timeout_ms", center.call_timeout_ms, 50, 60_000),
-        ("center.retry_for_ms", center.retry_for_ms, 0, 120_000),
-        ("center.retry_pause_ms", center.retry_pause_ms, 1, 10_000),
-        ("center.degrade_after_ms", center.degrade_after_ms, 50, 60_000),
-        ("center.return_after_ms", center.return_after_ms, 0, 600_000),
-        ("center.health_every_s", center.health_every_s, 1, 3_600),
-    ])
-}
-
-fn check_address(key: &str, address: &str) -> Result<(), ConfigError> {
-    let expected = || value(key, "https://host:port");
-    let uri: axum::http::Uri = address.parse().map_err(|_| expected())?;
-    let plain = matches!(uri.path(), "" | "/") && uri.query().is_none();
-    if uri.scheme_str() == Some("https") && uri.host().is_some_and(|host| !host.is_empty()) && plain { Ok(()) } else { Err(expected()) }
 }
 
 fn check_camera(camera: &CameraConfig) -> Result<(), ConfigError> {

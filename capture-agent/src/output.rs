@@ -6,7 +6,6 @@ use std::{
 };
 
 use capture_core::Instruction;
-use serde::Serialize;
 
 use crate::{
     answer::{Decision, Disposition, VerifyAnswer},
@@ -33,38 +32,6 @@ pub mod exit {
     pub const CONFIGURATION: u8 = 64;
 }
 
-/// An error as the local API gives it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ErrorBody {
-    error: ErrorFields,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct ErrorFields {
-    code: &'static str,
-    message: String,
-    action: &'static str,
-}
-
-impl ErrorBody {
-    /// An error with its stable code, what happened, and what to do about it.
-    pub fn new(code: &'static str, message: impl Into<String>, action: &'static str) -> Self {
-        Self { error: ErrorFields { code, message: message.into(), action } }
-    }
-
-    /// The body for a verification that gave no answer.
-    #[must_use]
-    pub fn of(error: &VerifyError) -> Self {
-        Self::new(error.code(), error.to_string(), error.action())
-    }
-
-    /// For people.
-    #[must_use]
-    pub fn text(&self) -> String {
-        format!("{} ({})\nwhat to do: {}", self.error.message, self.error.code, self.error.action)
-    }
-}
-
 /// The exit code for an answer.
 #[must_use]
 pub fn exit_code(outcome: &Result<VerifyAnswer, VerifyError>) -> u8 {
@@ -75,7 +42,7 @@ pub fn exit_code(outcome: &Result<VerifyAnswer, VerifyError>) -> u8 {
             Decision::NonMatch => exit::NON_MATCH,
             Decision::NoDecision => exit::NO_DECISION,
         },
-        Err(error) if error.code() == "center_unreachable" => exit::UNREACHABLE,
+        Err(error) if error.code() == "center_unreachable" || matches!(error, VerifyError::Alone(_)) => exit::UNREACHABLE,
         Err(_) => exit::FAILED,
     }
 }
@@ -86,6 +53,9 @@ pub fn answer_text(answer: &VerifyAnswer) -> String {
     let mut text = format!("{}: {}", decision_text(answer.decision), disposition_text(answer.disposition));
     if !answer.reasons.is_empty() {
         let _ = write!(text, "\nreasons: {}", answer.reasons.join(", "));
+    }
+    if answer.degraded {
+        text.push_str("\nanswered without the center: the receipt is provisional until it has the capture");
     }
     if let Some(score) = answer.score {
         let _ = write!(text, "\nscore {score:.3}");
@@ -131,18 +101,24 @@ fn disposition_text(disposition: Disposition) -> &'static str {
 /// An instruction for people.
 #[must_use]
 pub fn instruction_text(instruction: Instruction) -> &'static str {
+    instruction_words(instruction).1
+}
+
+/// An instruction's word in the local API, and what to say in English and Chinese.
+#[must_use]
+pub fn instruction_words(instruction: Instruction) -> (&'static str, &'static str, &'static str) {
     match instruction {
-        Instruction::LookAtCamera => "please look at the camera",
-        Instruction::OnePersonOnly => "one person only, please",
-        Instruction::ComeCloser => "please come closer",
-        Instruction::MoveToMiddle => "please move to the middle",
-        Instruction::MoveBack => "please move back a little",
-        Instruction::FaceTheCamera => "please face the camera",
-        Instruction::MoreLight => "please face the light",
-        Instruction::TooBright => "too bright here, please turn a little from the light",
-        Instruction::TakeOffMask => "please take off your mask for a moment, if you can",
-        Instruction::HoldStill => "hold still",
-        Instruction::WaitForCamera => "waiting for the camera",
+        Instruction::LookAtCamera => ("look_at_camera", "please look at the camera", "请看摄像头"),
+        Instruction::OnePersonOnly => ("one_person_only", "one person only, please", "请只留一位"),
+        Instruction::ComeCloser => ("come_closer", "please come closer", "请靠近一些"),
+        Instruction::MoveToMiddle => ("move_to_middle", "please move to the middle", "请移到中间"),
+        Instruction::MoveBack => ("move_back", "please move back a little", "请退后一些"),
+        Instruction::FaceTheCamera => ("face_the_camera", "please face the camera", "请正对摄像头"),
+        Instruction::MoreLight => ("more_light", "please face the light", "请面向光亮处"),
+        Instruction::TooBright => ("too_bright", "too bright here, please turn a little from the light", "光线太强，请稍微转开"),
+        Instruction::TakeOffMask => ("take_off_mask", "please take off your mask for a moment, if you can", "方便的话请暂时摘下口罩"),
+        Instruction::HoldStill => ("hold_still", "hold still", "请保持不动"),
+        Instruction::WaitForCamera => ("wait_for_camera", "waiting for the camera", "正在等待摄像头"),
     }
 }
 
@@ -205,12 +181,5 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("provisional") && text.contains("repeated answer"), "{text}");
-    }
-
-    #[test]
-    fn errors_have_code_message_and_action() {
-        let json = serde_json::to_value(ErrorBody::of(&VerifyError::QueueFull)).unwrap();
-        assert_eq!(json["error"]["code"], "camera_queue_full");
-        assert!(json["error"]["message"].is_string() && json["error"]["action"].is_string());
     }
 }

@@ -14,8 +14,13 @@ use tokio::{net::TcpListener, sync::watch};
 use tracing::{info, warn};
 
 use crate::{
-    config::ApiConfig,
+    config::Config,
     durable::{self, Readers, WriteError},
+    keys::{Keys, KeysError},
+    till::{
+        Till,
+        book::{Book, BookError},
+    },
     verify::{INSTANCE_FILE, Verifier},
     web::{self, Token},
 };
@@ -46,6 +51,12 @@ pub enum ServeError {
         #[source]
         source: io::Error,
     },
+    /// The book of transactions cannot be used.
+    #[error("{0}")]
+    Book(#[source] BookError),
+    /// The keys of programs cannot be read.
+    #[error("{0}")]
+    Keys(#[source] KeysError),
     /// No random numbers for the token.
     #[error("the operating system gave no random numbers: {0}")]
     Token(getrandom::Error),
@@ -83,18 +94,25 @@ impl Lease {
 /// When the port cannot be opened or the state folder not be written.
 pub async fn serve(
     dir: &Path,
-    config: &ApiConfig,
+    config: &Config,
     verifier: Arc<Verifier>,
     mut stop: watch::Receiver<bool>,
     ready: impl FnOnce(SocketAddr) -> io::Result<()>,
 ) -> Result<(), ServeError> {
+    let till = Arc::new(Till::new(config, Arc::clone(&verifier), Book::open(dir).map_err(ServeError::Book)?));
+    let keys = Keys::of(dir).map_err(ServeError::Keys)?;
+    let config = &config.api;
     let listen_error = |source| ServeError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
     let address = listener.local_addr().map_err(listen_error)?;
     let token = Token::make().map_err(ServeError::Token)?;
     durable::write(&dir.join(TOKEN_FILE), token.text().as_bytes(), Readers::Owner).map_err(ServeError::Write)?;
     durable::write(&dir.join(ADDRESS_FILE), address.to_string().as_bytes(), Readers::Owner).map_err(ServeError::Write)?;
-    let app = web::router(Arc::clone(&verifier), token, config, address);
+    let app = web::router(Arc::clone(&till), (token, keys), config, address);
+    let looking = tokio::spawn({
+        let till = Arc::clone(&till);
+        async move { till.keep_looking().await }
+    });
     verifier.begin_instance().map_err(ServeError::Write)?;
     let reporting = tokio::spawn(async move {
         tokio::join!(verifier.keep_reporting(), verifier.keep_forwarding(), verifier.keep_watching_camera());
@@ -102,6 +120,7 @@ pub async fn serve(
     let mut asked = stop.clone();
     let server = axum::serve(listener, app).with_graceful_shutdown(async move {
         let _ = asked.wait_for(|stop| *stop).await;
+        till.stop();
     });
     info!(api.address = %address, "serving");
     ready(address).map_err(ServeError::Run)?;
@@ -117,6 +136,7 @@ pub async fn serve(
         }
     };
     reporting.abort();
+    looking.abort();
     for name in [ADDRESS_FILE, CAMERA_FILE, INSTANCE_FILE, TOKEN_FILE] {
         let _ = fs::remove_file(dir.join(name));
     }

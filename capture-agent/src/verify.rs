@@ -197,6 +197,11 @@ impl Verifier {
         self.policy.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// A key of this device for one purpose of its own.
+    pub(crate) fn derived_key(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        self.identity.key.derived(purpose)
+    }
+
     /// The device's identifier in the center's registry.
     #[must_use]
     pub fn device(&self) -> &str {

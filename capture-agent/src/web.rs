@@ -1,170 +1,106 @@
-//! The loopback HTTP API for the till's software: `POST /v1/verifications` and `GET /v1/health`.
+//! The loopback HTTP API for till and HIS software, version 1.
 //!
-//! Every request must name this listener in `Host` (a page that had a name point here does not), come from
-//! no web page or an allowed one (`Origin`), and bear the token of the state folder. Bodies and times are
-//! bounded. Not here: what a verification is.
+//! Every resource is an [`Operation`], of which both the router and the served description (`GET /v1/openapi.json`) are made. Every
+//! request must name this listener in `Host` (a page that had a name point here does not), bear a program's key or the token of
+//! the state folder, and come from no web page or one of the program's origins. Bodies, times and rates are bounded. Not here: what
+//! a transaction is ([`till`](crate::till)).
 
 mod body;
 mod guard;
+mod handlers;
+mod openapi;
+mod operation;
+mod stream;
+
+pub(crate) use handlers::camera_word;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    body::Body,
-    extract::State,
+    body::{Body, Bytes},
     http::{HeaderMap, StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
-use proto::v1::CameraState;
 use serde::Serialize;
+use tokio::sync::Semaphore;
 use tracing::{Instrument, error, warn};
 
 pub use guard::Token;
+pub use operation::Operation;
 
 use crate::{
     config::ApiConfig,
-    output::ErrorBody,
-    verify::{LineState, Verifier, VerifyError},
+    keys::Keys,
+    problem::{self, ErrorBody},
+    till::{Till, TillError},
 };
 
 /// The largest body taken, in bytes.
 const BODY_LEN_MAX: usize = 16 * 1024;
+/// Streams of events at a time.
+const WATCHERS_MAX: usize = 32;
 
 #[derive(Clone)]
 struct Api {
-    verifier: Arc<Verifier>,
+    till: Arc<Till>,
     request_timeout: Duration,
+    watchers: Arc<Semaphore>,
 }
 
 /// The API, for a listener bound to `address`.
-pub fn router(verifier: Arc<Verifier>, token: Token, config: &ApiConfig, address: SocketAddr) -> Router {
-    let api = Api { verifier, request_timeout: Duration::from_millis(config.request_timeout_ms) };
-    let guard = Arc::new(guard::Guard::new(address, token, config.allowed_origins.clone()));
-    Router::new()
-        .route("/v1/verifications", post(verify))
-        .route("/v1/health", get(health))
-        .fallback(async || refusal(StatusCode::NOT_FOUND, "not_found", "there is no such resource", "see the API's description"))
-        .method_not_allowed_fallback(async || {
-            refusal(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "the resource has no such method", "see the API's description")
-        })
+pub fn router(till: Arc<Till>, callers: (Token, Keys), config: &ApiConfig, address: SocketAddr) -> Router {
+    let request_timeout = Duration::from_millis(config.request_timeout_ms);
+    let api = Api { till, request_timeout, watchers: Arc::new(Semaphore::new(WATCHERS_MAX)) };
+    let guard = Arc::new(guard::Guard::new(address, callers, config));
+    Operation::ALL
+        .iter()
+        .fold(Router::new(), |router, operation| router.route(operation.path(), handlers::of(*operation)))
+        .fallback(async || refusal("not_found", problem::of("not_found").en))
+        .method_not_allowed_fallback(async || refusal("method_not_allowed", problem::of("method_not_allowed").en))
         .layer(middleware::from_fn_with_state(guard, guard::check))
         .with_state(api)
 }
 
-async fn verify(State(api): State<Api>, headers: HeaderMap, body: Body) -> Response {
-    let is_json = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(body::is_json);
-    if !is_json {
-        let message = "content-type: expected application/json";
-        return refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", message, "send the request as JSON");
+impl Api {
+    /// The body of a request, within its bounds; JSON, or nothing at all.
+    async fn bytes(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Response> {
+        let bytes = match tokio::time::timeout(self.request_timeout, axum::body::to_bytes(body, BODY_LEN_MAX)).await {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(_)) => return Err(refusal("body_too_large", format!("body: expected at most {BODY_LEN_MAX} bytes"))),
+            Err(_) => return Err(refusal("timed_out", "the request did not arrive within api.request_timeout_ms")),
+        };
+        let is_json = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(body::is_json);
+        if is_json || bytes.is_empty() { Ok(bytes) } else { Err(refusal("not_json", problem::of("not_json").en)) }
     }
-    let bytes = match tokio::time::timeout(api.request_timeout, axum::body::to_bytes(body, BODY_LEN_MAX)).await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(_)) => {
-            let message = format!("body: expected at most {BODY_LEN_MAX} bytes");
-            return refusal(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message, "send the fields of a verification only");
-        }
-        Err(_) => return timed_out("the request did not arrive within api.request_timeout_ms"),
-    };
-    let command = match body::parse(&bytes) {
-        Ok(command) => command,
-        Err(message) => return refusal(StatusCode::BAD_REQUEST, "invalid_request", message, "correct the field named"),
-    };
-    // On a task of its own: a till that hangs up stops neither the capture nor its record.
-    let verifier = Arc::clone(&api.verifier);
-    let work = async move {
-        let outcome = verifier.verify(&command, Arc::new(|_| {})).await;
-        if let Err(error) = &outcome {
-            log(error);
-        }
-        outcome
-    };
-    match tokio::time::timeout(api.request_timeout, tokio::spawn(work.in_current_span())).await {
-        Ok(Ok(Ok(answer))) => Json(answer).into_response(),
-        Ok(Ok(Err(error))) => (status(&error), Json(ErrorBody::of(&error))).into_response(),
-        Ok(Err(_)) => (StatusCode::INTERNAL_SERVER_ERROR, Json(ErrorBody::of(&VerifyError::Internal("verification")))).into_response(),
-        Err(_) => timed_out("no answer within api.request_timeout_ms"),
-    }
-}
 
-#[derive(Serialize)]
-struct Health {
-    device: String,
-    agent_version: &'static str,
-    camera: &'static str,
-    center_known: bool,
-    policy_version: Option<String>,
-    unanswered_envelopes: u32,
-    line: LineState,
-}
-
-async fn health(State(api): State<Api>) -> Response {
-    let center = api.verifier.center();
-    match api.verifier.line_state().await {
-        Ok(line) => Json(Health {
-            device: api.verifier.device().to_owned(),
-            agent_version: env!("CARGO_PKG_VERSION"),
-            camera: camera_word(api.verifier.camera_state()),
-            center_known: center.is_some(),
-            policy_version: center.map(|facts| facts.policy_version),
-            unanswered_envelopes: line.waiting,
-            line,
-        })
-        .into_response(),
-        Err(error) => {
-            let error = VerifyError::Outbox(error);
-            log(&error);
-            (status(&error), Json(ErrorBody::of(&error))).into_response()
+    /// Does the work on a task of its own: a till that hangs up stops neither the capture nor its record.
+    async fn answer<T: Serialize + Send + 'static>(
+        &self,
+        status: StatusCode,
+        work: impl Future<Output = Result<T, TillError>> + Send + 'static,
+    ) -> Response {
+        match tokio::time::timeout(self.request_timeout, tokio::spawn(work.in_current_span())).await {
+            Ok(Ok(Ok(answer))) => (status, Json(answer)).into_response(),
+            Ok(Ok(Err(error))) => failed(&error),
+            Ok(Err(_)) => refusal("internal", "a part of the agent broke down: the request"),
+            Err(_) => refusal("timed_out", "no answer within api.request_timeout_ms"),
         }
     }
 }
 
-pub(crate) fn camera_word(state: CameraState) -> &'static str {
-    match state {
-        CameraState::Unspecified => "not_used_yet",
-        CameraState::Ready => "ready",
-        CameraState::Absent => "absent",
-        CameraState::Busy => "busy",
-        CameraState::Stalled => "stalled",
-        CameraState::Unplugged => "unplugged",
-        CameraState::Frozen => "frozen",
-        CameraState::Black => "black",
-        CameraState::UpsideDown => "upside_down",
-    }
-}
-
-fn log(error: &VerifyError) {
+fn failed(error: &TillError) -> Response {
     let (code, chain) = (error.code(), error as &dyn std::error::Error);
-    if status(error).is_server_error() {
-        error!(error.code = code, error = chain, "verification gave no answer");
+    if problem::of(code).status >= 500 {
+        error!(error.code = code, error = chain, "a request came to nothing");
     } else {
-        warn!(error.code = code, error = chain, "verification refused");
+        warn!(error.code = code, error = chain, "a request was refused");
     }
+    refusal(code, error.to_string())
 }
 
-/// The one table from errors to HTTP status.
-fn status(error: &VerifyError) -> StatusCode {
-    match error.code() {
-        "transaction_conflict" => StatusCode::CONFLICT,
-        "answer_expired" => StatusCode::GONE,
-        "camera_queue_full" => StatusCode::TOO_MANY_REQUESTS,
-        "request_refused" | "consent_missing" | "attempts_spent" => StatusCode::UNPROCESSABLE_ENTITY,
-        "device_refused" | "envelope_stale" | "center_failed" => StatusCode::BAD_GATEWAY,
-        "lease_missing" | "lease_used_up" | "lease_expired" | "clock_set_back" | "spool_too_old" => StatusCode::SERVICE_UNAVAILABLE,
-        "center_unreachable" | "model_mismatch" | "outbox_full" => StatusCode::SERVICE_UNAVAILABLE,
-        "camera_absent" | "camera_busy" | "camera_lost" | "camera_stalled" | "camera_failed" => StatusCode::SERVICE_UNAVAILABLE,
-        "camera_frozen" | "camera_black" | "camera_upside_down" => StatusCode::SERVICE_UNAVAILABLE,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
-    }
-}
-
-fn timed_out(message: &str) -> Response {
-    let action = "send the same transaction and attempt again: what was captured is kept";
-    refusal(StatusCode::GATEWAY_TIMEOUT, "timed_out", message, action)
-}
-
-fn refusal(status: StatusCode, code: &'static str, message: impl Into<String>, action: &'static str) -> Response {
-    (status, Json(ErrorBody::new(code, message, action))).into_response()
+fn refusal(code: &'static str, message: impl Into<String>) -> Response {
+    let status = StatusCode::from_u16(problem::of(code).status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, Json(ErrorBody::new(code, message))).into_response()
 }

@@ -202,7 +202,7 @@ async fn receipt_of_store((dir, config): &(DataDir, Config), command: &ReceiptCo
 }
 
 async fn reconcile((dir, config): &(DataDir, Config), args: &ReconcileArgs) -> anyhow::Result<ExitCode> {
-    Ok(reconcile::run(args, dir, &config.receipts, &Center::open(dir).await?, System.now_ms()).await?)
+    Ok(reconcile::run(args, dir, config, &Center::open(dir).await?, System.now_ms()).await?)
 }
 
 async fn policies((dir, config): &(DataDir, Config), command: &PolicyCommand) -> anyhow::Result<ExitCode> {

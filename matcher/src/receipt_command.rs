@@ -3,6 +3,7 @@
 //! A check here burns nothing: it says what a check at the settlement side would say now. Not here: the check itself
 //! (`matcher_core::receipt`).
 
+mod provisional;
 mod says;
 mod verify;
 
@@ -30,7 +31,7 @@ pub use verify::{VerifyArgs, verify, verify_offline};
 pub enum ReceiptCommand {
     /// Check a receipt: does it hold, and for this settlement?
     Verify(Box<VerifyArgs>),
-    /// Show what a receipt says and what became of it
+    /// Show what a receipt says and what became of it; a provisional one as well, once its capture is here
     Show(ShowArgs),
 }
 
@@ -89,7 +90,9 @@ pub enum ReceiptError {
 /// When there is no such receipt, or the store or the output fails.
 pub async fn show(args: &ShowArgs, store: &dyn Store) -> Result<ExitCode, ReceiptError> {
     let number: ReceiptNumber = args.number.parse().map_err(ReceiptError::Number)?;
-    let stored = store.receipt(number).await.map_err(ReceiptError::Store)?.ok_or(ReceiptError::Unknown)?;
+    let Some(stored) = store.receipt(number).await.map_err(ReceiptError::Store)? else {
+        return provisional::show(number, args.json, store).await;
+    };
     let text = if args.json { format!("{:#}", record(&stored)) } else { table(&stored) };
     out::line(&text).map_err(ReceiptError::Print)?;
     Ok(ExitCode::SUCCESS)

@@ -18,8 +18,9 @@ use matcher_core::receipt::ReceiptNumber;
 use thiserror::Error;
 
 use crate::{
+    app::tampering,
     center::Center,
-    config::ReceiptsConfig,
+    config::{Config, ReceiptsConfig},
     data_dir::DataDir,
     import::Encoding,
     keys::KeyError,
@@ -111,14 +112,13 @@ pub enum ReconcileError {
 /// # Errors
 /// When the list, a key, the store or the output cannot be used. Findings are no error: they are in the report and in
 /// the exit code.
-pub async fn run(
-    args: &ReconcileArgs,
-    dir: &DataDir,
-    config: &ReceiptsConfig,
-    center: &Center,
-    now: TimeMs,
-) -> Result<ExitCode, ReconcileError> {
-    let summary = reconcile(args, dir, config, center.store.as_ref(), now).await?;
+pub async fn run(args: &ReconcileArgs, dir: &DataDir, config: &Config, center: &Center, now: TimeMs) -> Result<ExitCode, ReconcileError> {
+    let store = center.store.as_ref();
+    let summary = reconcile(args, dir, &config.receipts, store, now).await?;
+    let devices = store.heard_devices().await.map_err(ReconcileError::Store)?;
+    // How long anything may wait in a spool does not matter here.
+    let rule = config.tampering.rule(i64::MAX);
+    tampering::flag_silence(store, &devices, &summary.settled_at, now, &rule).await.map_err(ReconcileError::Store)?;
     let text = if args.json { summary.json().map_err(io::Error::other) } else { Ok(summary.text()) };
     text.and_then(|text| out::line(&text)).map_err(ReconcileError::Print)?;
     Ok(if summary.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -61,6 +61,8 @@ fn work_and_lose_power(swallowed: Swallowed<'_>) -> Result<Synced> {
 struct Done {
     /// Transactions and the ids of their answers.
     answered: Vec<(String, String)>,
+    /// A transaction that the counter answered by itself, and the number of its provisional receipt.
+    alone: (String, String),
     /// Checkpoints of the audit log that commands had made when they ended.
     sealed: usize,
 }
@@ -79,7 +81,7 @@ fn work(site: Site) -> Result<Done> {
     site.join_counter("P330212", "1")?;
     site.enrol(&[(CARD, people::picture("cl_franck_01829.jpg")?)])?;
     site.stand_before_the_camera(&[people::picture("cl_franck_02221.jpg")?])?;
-    let (mut answered, mut sealed) = (Vec::new(), 0);
+    let (mut answered, mut sealed, mut alone) = (Vec::new(), 0, (String::new(), String::new()));
     for day in 1..=2 {
         let center = site.start_center("127.0.0.1:0")?;
         let counter = site.start_counter(center.address())?;
@@ -95,13 +97,16 @@ fn work(site: Site) -> Result<Done> {
             sealed = checkpoints(&site)?;
         } else {
             center.kill()?;
+            let answer = counter.verified(CARD, "settlement", "D2-4")?;
+            ensure!(answer["degraded"] == true, "the counter answered by itself: {answer}");
+            alone = ("D2-4".to_owned(), answer["receipt_number"].as_str().unwrap_or_default().to_owned());
             counter.kill()?;
         }
     }
-    Ok(Done { answered, sealed })
+    Ok(Done { answered, alone, sealed })
 }
 
-fn check_what_is_left(site: &Site, Done { answered, sealed }: &Done) -> Result<()> {
+fn check_what_is_left(site: &Site, Done { answered, alone, sealed }: &Done) -> Result<()> {
     let settings = std::fs::read_to_string(site.center_folder().join("matcher.toml"))?;
     ensure!(settings.contains("[server]"), "the center's settings are gone");
     let left = checkpoints(site)?;
@@ -117,6 +122,10 @@ fn check_what_is_left(site: &Site, Done { answered, sealed }: &Done) -> Result<(
         let again = counter.verified(CARD, "settlement", transaction)?;
         ensure!(again["verification_id"] == id.as_str() && again["repeated_answer"] == true, "{transaction} has another answer: {again}");
     }
+    let (transaction, number) = alone;
+    let again = counter.verified(CARD, "settlement", transaction)?;
+    ensure!(again["receipt_number"] == number.as_str() && again["degraded"] == true, "{transaction} has another answer: {again}");
+    until_decided(site, number)?;
     let new = counter.verified(CARD, "settlement", "D3-1")?;
     ensure!(new["decision"] == "non_match", "{new}");
     counter.stop()?;
@@ -124,6 +133,19 @@ fn check_what_is_left(site: &Site, Done { answered, sealed }: &Done) -> Result<(
     let flags = site.listing("flags")?;
     ensure!(flags.len() == 1, "one mismatch, and {} flags", flags.len());
     Ok(())
+}
+
+/// The counter brings what it answered by itself, and the center decides it.
+fn until_decided(site: &Site, number: &str) -> Result<()> {
+    let started = std::time::Instant::now();
+    loop {
+        let shown = run(&mut site.matcher(&["receipt", "show", number, "--json"])?).unwrap_or_default();
+        if shown.contains("\"decided\"") {
+            return Ok(());
+        }
+        ensure!(started.elapsed().as_secs() < 60, "the provisional receipt {number} is not resolved: {shown}");
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
 }
 
 #[test]

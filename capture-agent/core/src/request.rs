@@ -120,6 +120,13 @@ text! {
     Settlement, "settlement", "1 to 64 printable ASCII characters without spaces",
     |text| (1..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic())
 }
+impl Operator {
+    /// Nobody is named.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self(String::new())
+    }
+}
 shown!(Settlement, TransactionId, Region, Notice, Consent);
 redacted!(IdentifierNumber, Operator, DocumentNumber, PersonName);
 

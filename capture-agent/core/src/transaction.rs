@@ -233,17 +233,8 @@ impl Transaction {
         end: Option<State>,
     ) -> Self {
         let mut transaction = Self { made, answers, ..Self::open(rule, opened_by, now) };
-        let last = transaction.made.last().copied().zip(u32::try_from(transaction.made.len()).ok().and_then(|n| Attempt::new(n).ok()));
-        let waiting = last.filter(|(_, number)| transaction.answer_to(*number).is_none());
-        transaction.state = match (end, waiting, transaction.made.is_empty()) {
-            (Some(end), ..) => end,
-            (None, Some((way, number)), _) => {
-                transaction.current = Some((number, way));
-                State::Waiting
-            }
-            (None, None, true) => State::Open,
-            (None, None, false) => State::Answered,
-        };
+        let resting = transaction.resting();
+        transaction.state = end.unwrap_or(resting);
         transaction
     }
 
@@ -263,6 +254,12 @@ impl Transaction {
     #[must_use]
     pub fn made(&self) -> &[Way] {
         &self.made
+    }
+
+    /// The attempt that is being made, while nothing of it is durable.
+    #[must_use]
+    pub fn under_way(&self) -> Option<(Attempt, Way)> {
+        self.current.filter(|_| self.state == State::Capturing)
     }
 
     /// Its answers, in the order in which they came.
@@ -305,9 +302,10 @@ impl Transaction {
     fn may_begin(&self) -> Result<(), TransactionError> {
         match self.state {
             State::Reversed | State::Cancelled | State::Expired | State::Confirmed => Err(TransactionError::Over(self.state)),
-            State::Capturing | State::Waiting => Err(TransactionError::Busy),
+            State::Capturing => Err(TransactionError::Busy),
             State::Answered if self.settles() => Err(TransactionError::Settled),
-            State::Open | State::Answered => Ok(()),
+            // An attempt that waits for a dead line does not keep the other ways shut.
+            State::Open | State::Waiting | State::Answered => Ok(()),
         }
     }
 
@@ -364,14 +362,19 @@ impl Transaction {
     /// The attempt under way came to nothing and left nothing: its number is free again.
     pub fn failed(&mut self, now: Moment) {
         if self.state == State::Capturing {
-            self.current = None;
             self.state = self.resting();
             self.touched_at = now;
         }
     }
 
-    fn resting(&self) -> State {
-        if self.answers.is_empty() { State::Open } else { State::Answered }
+    fn resting(&mut self) -> State {
+        let last = self.made.last().copied().zip(Attempt::new(self.next_number().saturating_sub(1)).ok());
+        self.current = last.map(|(way, number)| (number, way)).filter(|(number, _)| self.answer_to(*number).is_none());
+        match (self.current, self.made.is_empty()) {
+            (Some(_), _) => State::Waiting,
+            (None, true) => State::Open,
+            (None, false) => State::Answered,
+        }
     }
 
     /// The center answered an attempt. The first answer stands, and is kept whatever the transaction's state; true when it is the

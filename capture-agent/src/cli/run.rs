@@ -14,7 +14,8 @@ use crate::{
     config::{self, Config, ConfigError, LogConfig, LogFormat},
     identity::{self, Identity, IdentityError, REQUEST_FILE},
     line::spool::Spool,
-    output::{self, ErrorBody, exit},
+    output::{self, exit},
+    problem::ErrorBody,
     serve::{self, Lease, ServeError},
     verify::{Guide, Verifier},
     vision,
@@ -32,7 +33,7 @@ pub fn run(cli: Cli) -> u8 {
         Err(error) => {
             let (code, word) = sort(&error);
             if json {
-                let _ = output::line(&to_json(&ErrorBody::new(word, format!("{error:#}"), "correct what is named and try again")));
+                let _ = output::line(&to_json(&ErrorBody::new(word, format!("{error:#}"))));
             } else {
                 output::note(&format!("error: {error:#}"));
             }
@@ -67,6 +68,8 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
         Action::Doctor { json } => join::doctor(&dir, json),
         Action::Verify(args) => verify(&dir, args),
         Action::Serve => serve(&dir),
+        Action::Rehearse(args) => super::rehearse::run(&dir, &args),
+        Action::ApiKey(command) => super::api_key::run(&dir, command),
         Action::Cameras { json } => cameras(json),
         Action::Completions { shell } => {
             let mut script = Vec::new();
@@ -171,10 +174,10 @@ fn serve(dir: &Path) -> anyhow::Result<u8> {
     let runtime = runtime()?;
     runtime.block_on(async {
         let stop = serve::stop_signal().context("signals cannot be received")?;
-        let api = prepared.config.api.clone();
+        let config = prepared.config.clone();
         let verifier = Arc::new(prepared.verifier(dir).await?);
         verifier.prune().await;
-        serve::serve(dir, &api, verifier, stop, |address| output::line(&format!("listening on http://{address}"))).await?;
+        serve::serve(dir, &config, verifier, stop, |address| output::line(&format!("listening on http://{address}"))).await?;
         anyhow::Ok(())
     })?;
     // A camera's driver may still hang; nobody waits for it.

@@ -23,7 +23,7 @@ use tracing::{info, warn};
 use super::{Verifier, VerifyError};
 use crate::{
     answer::{Disposition, VerifyAnswer},
-    command::VerifyCommand,
+    command::{By, VerifyCommand},
     lease::Lease,
     line::{
         client::CallError,
@@ -58,18 +58,30 @@ impl Verifier {
         .await
     }
 
+    /// How many captures wait that this device answered by itself.
+    ///
+    /// # Errors
+    /// When the spool cannot be read.
+    pub async fn waiting_alone(&self) -> Result<u32, SpoolError> {
+        self.with_outbox(|spool| spool.waiting_alone()).await
+    }
+
     /// The answer that was given on one's own to an earlier request.
     pub(super) async fn provided(&self, command: &VerifyCommand) -> Result<Option<Provisional>, VerifyError> {
         let entry = self.entry(command);
         self.with_outbox(move |spool| spool.provided(&entry)).await.map_err(VerifyError::Outbox)
     }
 
-    /// Refuses before anybody is captured when every line is known to be down and nothing could be answered.
+    /// Refuses before anybody is captured when every line is known to be down and the lease allows nothing any more.
     pub(super) async fn check_line(&self, scene: Scene) -> Result<(), VerifyError> {
         if !self.client.is_down() {
             return Ok(());
         }
-        self.may_answer_alone(scene).await.map_err(VerifyError::Outbox)?.map_err(VerifyError::Alone)
+        match self.may_answer_alone(scene).await.map_err(VerifyError::Outbox)? {
+            // A device that never had a lease keeps what it captures until somebody asks again.
+            Ok(()) | Err(Denied::NoLease) => Ok(()),
+            Err(denied) => Err(VerifyError::Alone(denied)),
+        }
     }
 
     /// Answers for a center that did not, in the attempt that is under way.
@@ -122,7 +134,13 @@ impl Verifier {
         date_ms: i64,
     ) -> Option<(ProvisionalForm, Disposition)> {
         let policy = self.policy();
-        let told = policy.as_ref().and_then(|policy| policy.center_unreachable(command.scene)).unwrap_or(Disposition::OtherWay);
+        let told = match &command.by {
+            // What the operator says by name counts with or without a line.
+            By::Document { same_person: false, .. } => Disposition::Hold,
+            By::Document { same_person: true, .. } | By::Face | By::Chip { .. } | By::OtherWay => {
+                policy.as_ref().and_then(|policy| policy.center_unreachable(command.scene)).unwrap_or(Disposition::OtherWay)
+            }
+        };
         let capture = plaintext_digest(&kept.envelope)?;
         let (registration, issued_at) = (&self.identity.registration, date_ms.div_euclid(1000));
         let form = ProvisionalForm {

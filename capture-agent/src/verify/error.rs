@@ -79,38 +79,6 @@ impl VerifyError {
             Self::Internal(_) => "internal",
         }
     }
-
-    /// What to do about it.
-    #[must_use]
-    pub fn action(&self) -> &'static str {
-        match self.code() {
-            "camera_queue_full" => "wait for the verification before this one to end, then send the same request again",
-            "model_mismatch" => "install the models the center uses on this device (`models fetch`), or ask the center's operator",
-            "consent_missing" => "ask for the person's consent and name its version, or offer another way",
-            "attempts_spent" => "look at the person's document, or offer another way",
-            "camera_absent" => "connect a camera; `capture-agent cameras` lists those the system knows; offer another way meanwhile",
-            "camera_busy" => "close the other program that uses the camera, then send the same request again",
-            "camera_lost" | "camera_stalled" => "check the camera's cable, then send the same request again",
-            "camera_frozen" => "unplug the camera and plug it in again; close programs that filter its picture",
-            "camera_black" => "take the cover off the lens, or give light; offer another way meanwhile",
-            "camera_upside_down" => "mount the camera the right way up; offer another way meanwhile",
-            "camera_failed" => "connect the camera anew or choose another format in the configuration",
-            "playback_unreadable" => "correct the folder named in camera.folder",
-            "transaction_conflict" => "use another attempt or another transaction for another card or scene",
-            "answer_expired" => "ask the center for the record of this transaction",
-            "outbox_full" => "restore the line to the center; nothing is lost meanwhile",
-            "center_unreachable" => "send the same request again: it is kept, and nothing is captured anew; or offer another way",
-            "lease_missing" | "lease_used_up" | "lease_expired" => {
-                "offer the other way; this counter answers by itself again when the center has answered"
-            }
-            "clock_set_back" => "offer the other way; set this machine's clock right, and restore the line to the center",
-            "spool_too_old" => "offer the other way; restore the line to the center: captures wait for it since days",
-            "device_refused" => "ask the center's operator whether this device is registered and in force",
-            "request_refused" => "correct the field named",
-            "envelope_stale" => "check this machine's clock, then use another attempt",
-            _ => "look at the agent's log, and at the center's",
-        }
-    }
 }
 
 fn camera_code(error: &CameraError) -> &'static str {

@@ -2,6 +2,7 @@
 
 use capture_core::Scene;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Verifier;
@@ -11,7 +12,7 @@ use crate::line::spool::SpoolError;
 const PUT_ASIDE_SHOWN: u32 = 20;
 
 /// How line, lease and spool stand.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LineState {
     /// True while every line is known to be down: what is answered then is answered by the device.
     pub degraded: bool,
@@ -28,7 +29,7 @@ pub struct LineState {
 }
 
 /// An endpoint.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct EndpointShown {
     /// Its name.
     pub name: String,
@@ -39,7 +40,7 @@ pub struct EndpointShown {
 }
 
 /// A lease.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LeaseShown {
     /// Its name.
     pub serial: String,
@@ -48,7 +49,7 @@ pub struct LeaseShown {
 }
 
 /// What a lease leaves in a scene.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SceneShown {
     /// The scene.
     pub scene: &'static str,
@@ -61,7 +62,7 @@ pub struct SceneShown {
 }
 
 /// An envelope that was put aside.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct PutShown {
     /// The institution's transaction.
     pub transaction: String,

@@ -1,6 +1,8 @@
 //! A center: gRPC with mutual TLS that authenticates and opens every envelope, answers each (transaction,
 //! attempt) once, and does as a test tells it for the next calls.
 
+pub(crate) mod late;
+
 use std::{
     collections::{HashMap, VecDeque},
     net::SocketAddr,
@@ -13,10 +15,15 @@ use prost::Message;
 use proto::{
     envelope::{OpeningKey, Parsed},
     v1::{
-        BodyKind, Capture, Decision, DevicePolicy, Disposition, Envelope, FetchPolicyRequest, FetchPolicyResponse, RenewCertificateRequest,
-        RenewCertificateResponse, ReportHealthRequest, ReportHealthResponse, SignedPolicy, VerifyRequest, VerifyResponse,
+        BodyKind, Capture, ConfirmReceiptRequest, ConfirmReceiptResponse, Decision, DeferredEnvelope, DevicePolicy, Disposition, Envelope,
+        FetchPolicyRequest, FetchPolicyResponse, FindReceiptRequest, FindReceiptResponse, RenewCertificateRequest,
+        RenewCertificateResponse, ReportHealthRequest, ReportHealthResponse, ReverseReceiptRequest, ReverseReceiptResponse, SignedPolicy,
+        VerifyRequest, VerifyResponse,
         capture::Outcome,
+        deferred_service_server::DeferredServiceServer,
         device_service_server::{DeviceService, DeviceServiceServer},
+        lease_service_server::LeaseServiceServer,
+        receipt_service_server::{ReceiptService, ReceiptServiceServer},
         verification_service_server::{VerificationService, VerificationServiceServer},
     },
 };
@@ -49,8 +56,14 @@ pub(crate) struct Records {
     pub(crate) health: Vec<ReportHealthRequest>,
     /// Certificates that were asked for.
     pub(crate) renewals: usize,
+    pub(crate) confirmed: Vec<ConfirmReceiptRequest>,
+    pub(crate) reversed: Vec<ReverseReceiptRequest>,
     answers: HashMap<(String, u32), (Vec<u8>, VerifyResponse)>,
     faults: VecDeque<Fault>,
+    lease: Option<(u32, i64)>,
+    leases_given: u32,
+    late: VecDeque<late::Late>,
+    pub(crate) uploaded: Vec<DeferredEnvelope>,
     facts: ReportHealthResponse,
     policy: Option<SignedPolicy>,
 }
@@ -117,6 +130,9 @@ impl Center {
             .tls_config(tls)
             .unwrap()
             .add_service(VerificationServiceServer::new(service.clone()))
+            .add_service(DeferredServiceServer::new(service.clone()))
+            .add_service(LeaseServiceServer::new(service.clone()))
+            .add_service(ReceiptServiceServer::new(service.clone()))
             .add_service(DeviceServiceServer::new(service));
         runtime.spawn(server.serve_with_incoming(incoming));
         self.running = Some(runtime);
@@ -209,12 +225,11 @@ fn decide(capture: &Capture) -> VerifyResponse {
             reasons: vec![failure.reason().as_str_name().trim_start_matches("ACQUISITION_FAILURE_").to_lowercase()],
             ..base
         },
-        (Outcome::DocumentCheck(check), _) => VerifyResponse {
-            decision: Decision::NoDecision.into(),
-            disposition: if check.same_person { Disposition::Settle.into() } else { Disposition::Hold.into() },
-            reasons: vec![if check.same_person { "document_checked".into() } else { "document_not_the_person".into() }],
-            ..base
-        },
+        (Outcome::DocumentCheck(check), _) => {
+            let (reason, disposition) =
+                if check.same_person { ("document_checked", Disposition::Settle) } else { ("document_not_the_person", Disposition::Hold) };
+            VerifyResponse { decision: Decision::NoDecision.into(), disposition: disposition.into(), reasons: vec![reason.into()], ..base }
+        }
         (Outcome::OtherWay(_), _) => VerifyResponse {
             decision: Decision::NoDecision.into(),
             disposition: Disposition::Settle.into(),
@@ -268,5 +283,24 @@ impl DeviceService for Service {
         let mut records = self.records.lock().unwrap();
         records.health.push(request.into_inner());
         Ok(Response::new(ReportHealthResponse { center_clock_ms: now_ms() + 60_000, ..records.facts.clone() }))
+    }
+}
+
+#[tonic::async_trait]
+impl ReceiptService for Service {
+    async fn confirm_receipt(&self, request: Request<ConfirmReceiptRequest>) -> Result<Response<ConfirmReceiptResponse>, Status> {
+        let request = request.into_inner();
+        let refusal = if request.settlement == "S-used" { "used" } else { "" };
+        self.records.lock().unwrap().confirmed.push(request);
+        Ok(Response::new(ConfirmReceiptResponse { refusal: refusal.into(), ..ConfirmReceiptResponse::default() }))
+    }
+
+    async fn reverse_receipt(&self, request: Request<ReverseReceiptRequest>) -> Result<Response<ReverseReceiptResponse>, Status> {
+        self.records.lock().unwrap().reversed.push(request.into_inner());
+        Ok(Response::new(ReverseReceiptResponse::default()))
+    }
+
+    async fn find_receipt(&self, _: Request<FindReceiptRequest>) -> Result<Response<FindReceiptResponse>, Status> {
+        Err(Status::unimplemented("not asked for here"))
     }
 }

@@ -14,21 +14,21 @@ use crate::{
 };
 
 /// A serving agent, and a client that has its token.
-struct Api {
-    address: String,
-    token: String,
+pub(crate) struct Api {
+    pub(crate) address: String,
+    pub(crate) token: String,
     stop: watch::Sender<bool>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Api {
-    async fn start(folder: &Folder, center: &str, more: &str) -> Self {
+    pub(crate) async fn start(folder: &Folder, center: &str, more: &str) -> Self {
         let verifier = Arc::new(agent(folder, center, more));
-        let (dir, api) = (folder.path().to_owned(), config::load(folder.path()).unwrap().api);
+        let (dir, config) = (folder.path().to_owned(), config::load(folder.path()).unwrap());
         let (stop, stopped) = watch::channel(false);
         let (tell, told) = oneshot::channel();
         let task = tokio::spawn(async move {
-            serve::serve(&dir, &api, verifier, stopped, |address| {
+            serve::serve(&dir, &config, verifier, stopped, |address| {
                 tell.send(address).unwrap();
                 Ok(())
             })
@@ -41,9 +41,17 @@ impl Api {
         Self { address, token, stop, task }
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.send(true).unwrap();
         self.task.await.unwrap();
+    }
+
+    /// Posts a body to a path.
+    pub(crate) async fn to(&self, path: &str, body: Value) -> (u16, Value) {
+        let request = ureq::http::Request::post(format!("http://{}{path}", self.address))
+            .header("content-type", "application/json")
+            .header("authorization", format!("Bearer {}", self.token));
+        call(request.body(body.to_string()).unwrap()).await
     }
 
     async fn post(&self, body: Value) -> (u16, Value) {
@@ -62,14 +70,14 @@ impl Api {
         call(request.body(body).unwrap()).await
     }
 
-    async fn get(&self, path: &str) -> (u16, Value) {
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
         let request =
             ureq::http::Request::get(format!("http://{}{path}", self.address)).header("authorization", format!("Bearer {}", self.token));
         call(request.body(String::new()).unwrap()).await
     }
 }
 
-async fn call(request: ureq::http::Request<String>) -> (u16, Value) {
+pub(crate) async fn call(request: ureq::http::Request<String>) -> (u16, Value) {
     let work = move || {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         let mut response = agent.run(request).unwrap();
@@ -84,9 +92,11 @@ fn request(transaction: &str) -> Value {
 }
 
 #[track_caller]
-fn check(answer: &(u16, Value), status: u16, code: &str) {
+pub(crate) fn check(answer: &(u16, Value), status: u16, code: &str) {
     assert_eq!((answer.0, answer.1["error"]["code"].as_str()), (status, Some(code)), "{}", answer.1);
-    assert!(answer.1["error"]["message"].is_string() && answer.1["error"]["action"].is_string());
+    for field in ["message", "message_zh", "action", "action_zh"] {
+        assert!(answer.1["error"][field].as_str().is_some_and(|text| !text.is_empty()), "{field}: {}", answer.1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,6 +124,7 @@ async fn a_till_gets_its_answer_and_the_same_again() {
         "provisional",
         "receipt",
         "receipt_number",
+        "degraded",
         "elapsed_ms",
     ];
     assert!(fields.iter().all(|field| answer.get(field).is_some()) && answer.as_object().unwrap().len() == fields.len(), "{answer}");

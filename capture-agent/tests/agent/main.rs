@@ -5,6 +5,7 @@
 //! models.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod alone;
 mod camera;
 mod center;
 mod command;
@@ -14,5 +15,7 @@ mod faults;
 mod folder;
 mod http;
 mod policy;
+mod rehearse;
 mod thief;
+mod till;
 mod verify;

@@ -66,12 +66,8 @@ impl Watch {
         let mut signs = 0;
         for device in &devices {
             signs += self.gap(device, now).await?;
-            let silence = tampering::of_silence(device.heard_at, settled.get(&device.institution).copied(), now, &self.rule);
-            if let Some(reason) = silence {
-                self.flag(reason, &device.institution, &device.device, &device.heard_at.to_be_bytes(), now).await?;
-                signs += 1;
-            }
         }
+        signs += flag_silence(self.store.as_ref(), &devices, &settled, now, &self.rule).await?;
         let institutions = self.institutions(&devices);
         for alone in tampering::offline_alone(&institutions, now, &self.rule) {
             self.flag(TamperingReason::OfflineAlone, &alone.institution, "", &alone.at.to_be_bytes(), now).await?;
@@ -118,4 +114,27 @@ impl Watch {
         let sign = Sign { reason, institution, device, transaction: "", episode };
         raise(self.store.as_ref(), flags::tampering(&sign, now)).await
     }
+}
+
+/// Flags devices that are silent while their institutions settle, given when each last did; says how many.
+///
+/// # Errors
+/// When the store fails.
+pub async fn flag_silence(
+    store: &dyn Store,
+    devices: &[HeardDevice],
+    settled: &HashMap<String, TimeMs>,
+    now: TimeMs,
+    rule: &TamperingRule,
+) -> Result<usize, StoreError> {
+    let mut signs = 0;
+    for device in devices {
+        let settled_at = settled.get(&device.institution).copied();
+        let Some(reason) = tampering::of_silence(device.heard_at, settled_at, now, rule) else { continue };
+        let (institution, episode) = (device.institution.as_str(), device.heard_at.to_be_bytes());
+        let sign = Sign { reason, institution, device: &device.device, transaction: "", episode: &episode };
+        raise(store, flags::tampering(&sign, now)).await?;
+        signs += 1;
+    }
+    Ok(signs)
 }

@@ -18,6 +18,10 @@ pub enum FindingKind {
     SettlementTwice,
     /// Its receipt was provisional, and the center has not answered for too long.
     ProvisionalTooLong,
+    /// Its receipt was provisional, and the center has decided since: not the card's holder.
+    ProvisionalNonMatch,
+    /// Its receipt was provisional, and the capture was made for another card.
+    ProvisionalOtherCard,
     /// A receipt that no settlement used.
     Unused,
 }
@@ -32,6 +36,8 @@ impl FindingKind {
             Self::Refused(refusal) => refusal.word(),
             Self::SettlementTwice => "settlement_twice",
             Self::ProvisionalTooLong => "provisional_too_long",
+            Self::ProvisionalNonMatch => "provisional_non_match",
+            Self::ProvisionalOtherCard => "provisional_other_card",
             Self::Unused => "unused",
         }
     }
@@ -45,6 +51,8 @@ impl FindingKind {
             Self::Refused(refusal) => says(refusal),
             Self::SettlementTwice => "the settlement stands in the list twice",
             Self::ProvisionalTooLong => "its receipt was provisional, and the center has had no capture for too long",
+            Self::ProvisionalNonMatch => "its receipt was provisional, and the face turned out not to be the card holder's",
+            Self::ProvisionalOtherCard => "its receipt was provisional, and the capture was made for another card",
             Self::Unused => "no settlement used this receipt",
         }
     }

@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 
 use ed25519_dalek::VerifyingKey;
-use matcher_core::receipt::{
-    Checker, Claims, Drill, KeySet, ReceiptNumber, ReceiptState, Refusal, Settlement, SettlementKey, check, life,
-    provisional::{CertifiedDevice, ProvisionalClaims},
+use matcher_core::{
+    Decision,
+    receipt::{
+        Checker, Claims, Drill, KeySet, ReceiptNumber, ReceiptState, Refusal, Settlement, SettlementKey, check, life,
+        provisional::{CertifiedDevice, ProvisionalClaims},
+    },
 };
 
 use super::{Finding, FindingKind, Row, Summary};
@@ -105,6 +108,8 @@ impl<'a> Judge<'a> {
         self.times = Some(
             self.times.map_or((row.settled_at, row.settled_at), |(first, last)| (first.min(row.settled_at), last.max(row.settled_at))),
         );
+        let settled_at = self.summary.settled_at.entry(row.institution.clone()).or_insert(row.settled_at);
+        *settled_at = row.settled_at.max(*settled_at);
         let mut number = None;
         let verdict = match given {
             Given::None => Verdict::Found(FindingKind::NoReceipt),
@@ -219,6 +224,9 @@ impl<'a> Judge<'a> {
         let (institution, transaction) = (given.institution.clone(), given.transaction.clone());
         let request = RequestKey { institution, transaction, attempt: given.attempt };
         let Some(stored) = self.store.receipt_of(&request).await? else {
+            if let Some(verdict) = self.late(row, &request, given.number).await? {
+                return Ok(verdict);
+            }
             let too_long = given.issued_at.saturating_mul(1000) < self.provisional_since;
             return Ok(if too_long { Verdict::Found(FindingKind::ProvisionalTooLong) } else { Verdict::Waiting });
         };
@@ -230,6 +238,27 @@ impl<'a> Judge<'a> {
             Ok(()) if twice => Verdict::Found(FindingKind::SettlementTwice),
             Ok(()) => Verdict::Settled,
         })
+    }
+
+    /// A capture that came late has no receipt of the center's: its decision is what counts. Nothing while it waits.
+    async fn late(&mut self, row: &Row, request: &RequestKey, number: ReceiptNumber) -> Result<Option<Verdict>, StoreError> {
+        let Some(resolved) = self.store.resolved(request).await? else { return Ok(None) };
+        let Some(decision) = resolved.decision else { return Ok(None) };
+        // It serves one settlement, as it was made for one transaction.
+        let served = self.served.entry(number).or_default();
+        if served.iter().any(|served| served.settlement == row.settlement) {
+            return Ok(Some(Verdict::Found(FindingKind::SettlementTwice)));
+        }
+        served.push(Served { settlement: row.settlement.clone(), listed: true });
+        if served.len() > 1 {
+            return Ok(Some(Verdict::Found(FindingKind::Refused(Refusal::Used))));
+        }
+        let masked = &resolved.identifier_masked;
+        Ok(Some(match decision {
+            _ if !masked.is_empty() && *masked != row.card.masked() => Verdict::Found(FindingKind::ProvisionalOtherCard),
+            Decision::NonMatch => Verdict::Found(FindingKind::ProvisionalNonMatch),
+            Decision::Match | Decision::Review | Decision::NoDecision(_) => Verdict::Settled,
+        }))
     }
 
     /// The times of the first and the last settlement, the end a moment after it.

@@ -1,11 +1,12 @@
 //! What a reconciliation says: as a table, and as JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 use serde::Serialize;
 
 use super::{Finding, FindingKind};
+use crate::store::TimeMs;
 
 /// Findings of a table at most; JSON has all of them.
 const SHOWN_MAX: usize = 500;
@@ -24,6 +25,9 @@ pub struct Summary {
     pub receipts: u64,
     /// Everything to look at, in the order of the list, then the receipts without a settlement.
     pub findings: Vec<Finding>,
+    /// When each institution last settled, by the list.
+    #[serde(skip)]
+    pub settled_at: HashMap<String, TimeMs>,
 }
 
 #[derive(Serialize)]

@@ -20,9 +20,11 @@ mod batch;
 mod cases;
 mod deferred;
 mod feed;
+mod leases;
 mod live;
 mod registry;
 mod subjects;
+mod ways;
 
 /// Runs the whole contract; `fresh` makes an empty store each time.
 pub(crate) async fn check_all<F: Future<Output = Arc<dyn Store>>>(fresh: impl Fn() -> F) {
@@ -46,12 +48,16 @@ pub(crate) async fn check_all<F: Future<Output = Arc<dyn Store>>>(fresh: impl Fn
     a_recheck_is_taken_by_one_and_finished_once(fresh().await).await;
     live::a_device_comes_with_the_answer_of_its_institution(fresh().await).await;
     live::circumstances_name_the_person_or_that_there_was_one(fresh().await).await;
+    ways::a_proxy_takes_one_place_for_each_holder_of_a_day(fresh().await).await;
+    ways::the_register_goes_with_the_person_and_its_keys_are_rewrapped(fresh().await).await;
+    ways::overruled_non_matches_and_other_ways_are_found(fresh().await).await;
     receipts::check_all(&fresh).await;
     cases::check(&fresh).await;
     deferred::check_all(&fresh).await;
     batch::check_all(&fresh).await;
     feed::check(&fresh).await;
     registry::check_all(&fresh).await;
+    leases::check_all(&fresh).await;
 }
 
 /// A device at counter 1 of an institution.

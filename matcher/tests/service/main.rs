@@ -13,6 +13,7 @@ mod fields;
 mod forgetting;
 mod health;
 mod joining;
+mod leases;
 mod outcomes;
 mod overload;
 mod policies;

@@ -11,10 +11,10 @@ use matcher_core::{
     Disposition, Identifier, IdentifierKind, Policy, Region, Scene,
     receipt::{Burn, Burned, CheckError, Checker, Claims, Drill, ReceiptDecision, Refusal, Settlement, Take},
 };
-use proto::v1::{self, ReceiptState};
+use proto::v1::{self, ReceiptState, capture::Outcome};
 use tonic::Code;
 
-use crate::support::{TestCenter, capture};
+use crate::support::{TestCenter, attempt, capture};
 
 const CARD: &str = "A10020001";
 
@@ -215,4 +215,27 @@ async fn a_stranger_can_neither_confirm_nor_find() {
     let device = device.connect_bare(&center.address);
     assert!(device.confirm(confirm("28T5CY4TQKFF00938NKRG0", "S-1")).await.is_err());
     assert!(device.find_receipt("28T5CY4TQKFF00938NKRG0").await.is_err());
+}
+
+/// A till that ignores `hold` has nothing in its hands that settles: neither the center nor the settlement side takes it, and
+/// another way or another document check in the same transaction brings no better one.
+#[tokio::test]
+async fn a_refusal_does_not_depend_on_the_tills_goodwill() {
+    let (center, device) = TestCenter::live().await;
+    center.enrol(CARD).await;
+    let said = |same_person| {
+        let check = v1::DocumentCheck { same_person, document_kind: v1::DocumentKind::ResidentIdentity.into() };
+        attempt(CARD, Outcome::DocumentCheck(check))
+    };
+    let ways = [said(false), attempt(CARD, Outcome::OtherWay(v1::OtherWay {})), said(true)];
+    for (number, way) in (1..).zip(&ways) {
+        let answer = device.send(device.seal(&device.address("T-1", number), way)).await.unwrap();
+        assert_eq!(answer.disposition(), v1::Disposition::Hold, "attempt {number}");
+        assert_eq!(check(&center, &answer.receipt, "T-1", CARD), Err(Refusal::NotForSettlement));
+        let by_name = v1::ConfirmReceiptRequest { document_checked_by: "0417".into(), ..confirm(&answer.receipt_number, "S-1") };
+        for request in [confirm(&answer.receipt_number, "S-1"), by_name] {
+            let (refusal, state, _) = device.confirm(request).await.unwrap();
+            assert_eq!((refusal.as_str(), state), (Refusal::NotForSettlement.word(), ReceiptState::Issued));
+        }
+    }
 }

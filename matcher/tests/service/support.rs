@@ -1,6 +1,7 @@
 //! A center on port 0 in a folder of its own, people in its store, and devices with keys of their own.
 
 mod device;
+mod late;
 
 use std::sync::Arc;
 

@@ -67,10 +67,22 @@ fn the_same_attempt_is_not_made_twice() {
     assert_eq!(transaction.begin(Way::Face, None, at(3)), Ok(Begun::Again(number(1))), "it waits: its answer is asked for again");
     assert_eq!(transaction.begin(Way::Face, Some(number(1)), at(3)), Ok(Begun::Again(number(1))));
     assert_eq!(transaction.begin(Way::OtherWay, Some(number(1)), at(3)), Err(TransactionError::OutOfOrder { next: 2 }));
-    assert_eq!(transaction.begin(Way::OtherWay, None, at(3)), Err(TransactionError::Busy));
     assert!(transaction.answered(number(1), Told::Retry, at(4)));
     assert_eq!(transaction.begin(Way::Face, Some(number(3)), at(5)), Err(TransactionError::OutOfOrder { next: 2 }));
     assert_eq!(transaction.begin(Way::Face, Some(number(2)), at(5)), Ok(Begun::New(number(2))));
+}
+
+#[test]
+fn a_dead_line_does_not_keep_the_other_way_shut() {
+    let mut transaction = opened();
+    transaction.begin(Way::Face, None, at(1)).unwrap();
+    transaction.captured(number(1), Way::Face, at(2));
+    assert_eq!(transaction.begin(Way::OtherWay, None, at(3)), Ok(Begun::New(number(2))));
+    transaction.failed(at(4));
+    assert_eq!(transaction.state(), State::Waiting, "the face still waits");
+    tried(&mut transaction, Way::OtherWay, Told::Settle);
+    assert!(transaction.answered(number(1), Told::Hold, at(5)), "and its answer comes");
+    assert_eq!((transaction.state(), transaction.confirm(false, at(6))), (State::Answered, Ok(())));
 }
 
 #[test]

@@ -118,6 +118,15 @@ impl Spool {
         Ok(statement.query_map([limit], put)?.collect::<Result<_, _>>()?)
     }
 
+    /// How many envelopes wait that were answered on one's own.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn waiting_alone(&self) -> Result<u32, SpoolError> {
+        let sql = "SELECT count(*) FROM envelope JOIN provisional USING (sequence) WHERE settled_at_ms IS NULL";
+        Ok(self.lock().query_row(sql, [], |row| row.get(0))?)
+    }
+
     /// When the oldest envelope that waits was made, by this machine's clock.
     ///
     /// # Errors

@@ -7,6 +7,8 @@ use super::*;
 const CONFIG: OutboxConfig =
     OutboxConfig { answered_keep_hours: 1, refused_keep_days: 2, record_keep_days: 3, waiting_max: 5, waiting_mb: 1, waiting_hours: 1 };
 
+const CONFIG_LARGE: OutboxConfig = OutboxConfig { waiting_max: 100, ..CONFIG };
+
 struct Folder {
     dir: TempDir,
 }
@@ -240,4 +242,46 @@ fn lease_and_latest_time_outlive_the_process() {
     folder.open().remember_lease(&lease).unwrap();
     folder.open().remember_latest(&time).unwrap();
     assert_eq!((folder.open().lease().unwrap(), folder.open().latest().unwrap()), (Some(lease), Some(time)));
+}
+
+/// The power fails while something is written: the log ends anywhere, as it was synced or with less of the last write.
+#[test]
+fn whatever_is_left_of_the_last_write_nothing_that_was_kept_is_lost_and_no_number_comes_twice() {
+    let folder = Folder::new();
+    let spool = Spool::open(folder.dir.path(), CONFIG_LARGE).unwrap();
+    let log = folder.dir.path().join("state.db-wal");
+    let len = || std::fs::metadata(&log).unwrap().len();
+    let large = |sequence: u64| seal(sequence).map(|envelope| Envelope { ciphertext: vec![1; 9_000], ..envelope });
+    // What was durable when the log was so long.
+    let mut durable = vec![(len(), 0_u64, 0_u64)];
+    for number in 1..=6_u64 {
+        spool.keep(&command(&format!("T{number}"), "100"), 0, large).unwrap();
+        durable.push((len(), number, number - 1));
+        spool.provide(number, "L1", "settlement", 7, |_| Ok::<_, ()>(given("r"))).unwrap().unwrap();
+        durable.push((len(), number, number));
+    }
+    let whole = std::fs::read(&log).unwrap();
+    for cut in (0..whole.len()).step_by(1_531).chain([whole.len()]) {
+        let left = tempfile::tempdir().unwrap();
+        std::fs::copy(folder.dir.path().join("state.db"), left.path().join("state.db")).unwrap();
+        std::fs::write(left.path().join("state.db-wal"), &whole[..cut]).unwrap();
+        let Some((_, kept, answered)) = durable.iter().rfind(|(len, ..)| *len <= cut as u64).copied() else { continue };
+        let spool = Spool::open(left.path(), CONFIG_LARGE).unwrap();
+        for number in 1..=kept {
+            let entry = command(&format!("T{number}"), "100");
+            assert_eq!(spool.find(&entry).unwrap().unwrap().sequence, number, "cut at {cut}");
+            assert_eq!(spool.provided(&entry).unwrap().is_some(), number <= answered, "cut at {cut}");
+        }
+        assert_eq!(spool.used("L1", "settlement").unwrap(), u32::try_from(answered).unwrap());
+        let next = spool.keep(&command("T9", "100"), 0, seal).unwrap().sequence;
+        assert_eq!(next, kept + 1, "cut at {cut}");
+    }
+    // A page of the log that was torn counts for nothing, and neither does what comes after it.
+    let (torn, left) = (durable[6].0 as usize, tempfile::tempdir().unwrap());
+    let mut bytes = whole.clone();
+    bytes[torn + 100] ^= 1;
+    std::fs::copy(folder.dir.path().join("state.db"), left.path().join("state.db")).unwrap();
+    std::fs::write(left.path().join("state.db-wal"), &bytes).unwrap();
+    let spool = Spool::open(left.path(), CONFIG_LARGE).unwrap();
+    assert_eq!((spool.waiting().unwrap(), spool.used("L1", "settlement").unwrap()), (3, 3));
 }

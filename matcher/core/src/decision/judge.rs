@@ -120,6 +120,12 @@ fn reasons(decision: Decision, leniency: Option<Leniency>, finding: &Finding) ->
 /// What the policy says; but a retry is asked for once, and only while attempts are left: then the document is
 /// looked at.
 fn disposition(rules: &ScenePolicy, decision: Decision, earlier: Earlier<'_>) -> Disposition {
+    // Nobody walks around what an operator said by name: within the transaction only a face takes it back.
+    let not_the_person = Decision::NoDecision(NoDecision::DocumentNotThePerson);
+    let around = [NoDecision::OtherWay, NoDecision::DocumentChecked].map(Decision::NoDecision);
+    if around.contains(&decision) && earlier.decisions.contains(&not_the_person) {
+        return rules.disposition(not_the_person);
+    }
     let disposition = rules.disposition(decision);
     let asked = |decision: &Decision| rules.disposition(*decision) == Disposition::Retry;
     let spent = earlier.attempt >= rules.attempts_max || earlier.decisions.iter().any(asked);

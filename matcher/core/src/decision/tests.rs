@@ -248,3 +248,16 @@ fn attempts_with_a_face_are_capped_and_a_way_without_one_stays_open() {
     let max = |way| rules.attempt_max(way);
     assert_eq!([Way::Face, Way::Chip, Way::DocumentCheck, Way::Other].map(max), [3, 5, 19, 19]);
 }
+
+#[test]
+fn nobody_walks_around_what_an_operator_said_by_name() {
+    let said = [Decision::NoDecision(NoDecision::DocumentNotThePerson)];
+    let earlier = Earlier { attempt: 2, decisions: &said };
+    for reason in [NoDecision::OtherWay, NoDecision::DocumentChecked] {
+        let verdict = decide(&policy(), Scene::Settlement, Evidence::Without(reason), ReferenceState::None, earlier);
+        assert_eq!(verdict.disposition, Disposition::Hold);
+    }
+    let (probe, reference) = (template("m@1", [1.0, 0.0]), template("m@1", [1.0, 0.0]));
+    let face = Evidence::Probe { template: &probe, live: Some(0.9) };
+    assert_eq!(decide(&policy(), Scene::Settlement, face, present!(&reference), earlier).disposition, Disposition::Settle);
+}

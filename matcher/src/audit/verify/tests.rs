@@ -223,7 +223,7 @@ async fn a_record_that_is_not_what_its_entry_covers_is_named() {
         .await;
     check("DELETE FROM flag WHERE id = x'03030303030303030303030303030303'", false, "missing record: the flag").await;
     let added = "INSERT INTO flag SELECT zeroblob(16), kind, raised_at, verification_id, institution, device_id, transaction_id,
-         identifier_masked FROM flag LIMIT 1";
+         identifier_masked, reason FROM flag LIMIT 1";
     check(added, false, &format!("no entry covers the flag {}", of(0))).await;
     let added = "CREATE TEMP TABLE copy AS SELECT * FROM verification WHERE sequence = 2;
          UPDATE temp.copy SET id = zeroblob(16), subject_id = zeroblob(16);

@@ -41,9 +41,11 @@ impl KeyStore for SqlStore {
         limit: u32,
     ) -> Result<Vec<(SubjectId, Sealed)>, StoreError> {
         let read = move |connection: &Connection| {
-            let sql = "SELECT subject_id, wrapped FROM
-                     (SELECT subject_id, wrapped FROM data_key UNION ALL SELECT subject_id, wrapped FROM proxy_register) AS keys
-                 WHERE substr(wrapped, 1, 9) <> ?1 AND subject_id > ?2 ORDER BY subject_id LIMIT ?3";
+            // Whoever has several keys comes with all of them, so that a page begins after a person and not among their keys.
+            let sql = "WITH keys AS (SELECT subject_id, wrapped FROM data_key WHERE substr(wrapped, 1, 9) <> ?1 AND subject_id > ?2
+                     UNION ALL SELECT subject_id, wrapped FROM proxy_register WHERE substr(wrapped, 1, 9) <> ?1 AND subject_id > ?2)
+                 SELECT subject_id, wrapped FROM keys
+                 WHERE subject_id IN (SELECT DISTINCT subject_id FROM keys ORDER BY subject_id LIMIT ?3) ORDER BY subject_id";
             let after = after.map(|subject| subject.0.to_vec()).unwrap_or_default();
             let decode = |columns: &Columns<'_>| Ok((SubjectId(columns.get("subject_id")?), Sealed(columns.get("wrapped")?)));
             query(connection, sql, params![prefix, after, limit], TABLE, decode)

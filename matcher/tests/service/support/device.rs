@@ -88,6 +88,10 @@ impl TestDevice {
         self
     }
 
+    pub(super) fn signing_key(&self) -> &SigningKey {
+        &self.key
+    }
+
     pub(crate) fn channel(&self) -> Channel {
         self.channel.clone().unwrap()
     }
