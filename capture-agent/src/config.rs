@@ -274,8 +274,8 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     check_gate("acquisition.gate", &config.acquisition.gate)?;
     check_gate("acquisition.floor", &config.acquisition.floor)?;
     config.acquisition.rule(1).checked().map_err(|error| value(format!("acquisition.{}", error.field), error.expected))?;
-    center::check(&config.center)?;
     config.device.check()?;
+    center::check(&config.center)?;
     check_camera(&config.camera)?;
     check_api(&config.api)?;
     let outbox = &config.outbox;

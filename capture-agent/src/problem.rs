@@ -140,20 +140,20 @@ pub const PROBLEMS: &[Problem] = &[
     problem(
         "camera_frozen",
         503,
-        ["摄像头画面静止不变", "the camera's picture stands still"],
-        ["拔下摄像头再插上；关闭处理画面的程序", "unplug the camera and plug it in again; close programs that filter its picture"],
+        ["摄像头画面静止不动", "the camera shows one picture again and again"],
+        ["重新插拔摄像头，并关闭美颜等软件", "unplug the camera and plug it in again; close programs that filter its picture"],
     ),
     problem(
         "camera_black",
         503,
-        ["摄像头画面全黑", "the camera's picture is black"],
-        ["取下镜头盖或增加照明；其间提供其他核验方式", "take the cover off the lens, or give light; offer another way meanwhile"],
+        ["摄像头画面全黑", "the camera's pictures are black"],
+        ["打开镜头盖或增加照明；在此之前提供其他核验方式", "take the cover off the lens, or give light; offer another way meanwhile"],
     ),
     problem(
         "camera_upside_down",
         503,
-        ["摄像头装倒了", "the camera is upside down"],
-        ["把摄像头转正；其间提供其他核验方式", "mount the camera the right way up; offer another way meanwhile"],
+        ["摄像头装倒了", "the camera's pictures stand on their head"],
+        ["将摄像头正向安装；在此之前提供其他核验方式", "mount the camera the right way up; offer another way meanwhile"],
     ),
     problem(
         "camera_failed",

@@ -12,6 +12,8 @@ mod openapi;
 mod operation;
 mod stream;
 
+pub(crate) use handlers::camera_word;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
@@ -21,7 +23,6 @@ use axum::{
     middleware,
     response::{IntoResponse, Response},
 };
-use proto::v1::CameraState;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tracing::{Instrument, error, warn};
@@ -86,20 +87,6 @@ impl Api {
             Ok(Err(_)) => refusal("internal", "a part of the agent broke down: the request"),
             Err(_) => refusal("timed_out", "no answer within api.request_timeout_ms"),
         }
-    }
-}
-
-pub(crate) fn camera_word(state: CameraState) -> &'static str {
-    match state {
-        CameraState::Unspecified => "not_used_yet",
-        CameraState::Ready => "ready",
-        CameraState::Absent => "absent",
-        CameraState::Busy => "busy",
-        CameraState::Stalled => "stalled",
-        CameraState::Unplugged => "unplugged",
-        CameraState::Frozen => "frozen",
-        CameraState::Black => "black",
-        CameraState::UpsideDown => "upside_down",
     }
 }
 

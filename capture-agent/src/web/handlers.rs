@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post},
 };
+use proto::v1::CameraState;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -172,7 +173,7 @@ async fn health(State(api): State<Api>) -> Response {
         (Ok(line), Ok((open_transactions, untold_settlements))) => Json(Health {
             device: verifier.device().to_owned(),
             agent_version: env!("CARGO_PKG_VERSION"),
-            camera: super::camera_word(verifier.camera_state()),
+            camera: camera_word(verifier.camera_state()),
             center_known: center.is_some(),
             policy_version: center.map(|facts| facts.policy_version),
             unanswered_envelopes: line.waiting,
@@ -182,5 +183,19 @@ async fn health(State(api): State<Api>) -> Response {
         })
         .into_response(),
         (Err(error), _) | (_, Err(error)) => failed(&error),
+    }
+}
+
+pub(crate) fn camera_word(state: CameraState) -> &'static str {
+    match state {
+        CameraState::Unspecified => "not_used_yet",
+        CameraState::Ready => "ready",
+        CameraState::Absent => "absent",
+        CameraState::Busy => "busy",
+        CameraState::Stalled => "stalled",
+        CameraState::Unplugged => "unplugged",
+        CameraState::Frozen => "frozen",
+        CameraState::Black => "black",
+        CameraState::UpsideDown => "upside_down",
     }
 }

@@ -54,10 +54,10 @@ pub(crate) struct Records {
     pub(crate) captures: Vec<Capture>,
     pub(crate) sequences: Vec<u64>,
     pub(crate) health: Vec<ReportHealthRequest>,
-    pub(crate) confirmed: Vec<ConfirmReceiptRequest>,
-    pub(crate) reversed: Vec<ReverseReceiptRequest>,
     /// Certificates that were asked for.
     pub(crate) renewals: usize,
+    pub(crate) confirmed: Vec<ConfirmReceiptRequest>,
+    pub(crate) reversed: Vec<ReverseReceiptRequest>,
     answers: HashMap<(String, u32), (Vec<u8>, VerifyResponse)>,
     faults: VecDeque<Fault>,
     lease: Option<(u32, i64)>,

@@ -239,11 +239,11 @@ impl Review {
     /// When a second person or a party is to be heard first.
     pub async fn close(&self, id: RecordId, by: &str) -> Result<(), ReviewError> {
         let done = self.step(id, by, CaseEvent::Closed).await;
-        done.map_err(|error| match error {
-            ReviewError::Desk(DeskError::SecondDue) => ReviewError::SecondDue,
-            ReviewError::Desk(DeskError::Hearing(error)) => ReviewError::Hearing(error),
-            other => other,
-        })
+        match done {
+            Err(ReviewError::Desk(DeskError::SecondDue)) => Err(ReviewError::SecondDue),
+            Err(ReviewError::Desk(DeskError::Hearing(error))) => Err(ReviewError::Hearing(error)),
+            done => done,
+        }
     }
 
     /// Opens a case again, for somebody who has not judged it.
