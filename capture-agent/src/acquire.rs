@@ -9,7 +9,7 @@ use std::time::Duration;
 use capture_core::{
     Acquisition, AcquisitionFailure, AcquisitionRule, CameraWatch, GoodFrame, Instruction, Observation, Progress, Search, Seen, WatchRule,
 };
-use models::picture::Picture;
+use models::{picture::Picture, side_by_side::side_by_side};
 use models_core::{DetectedFace, FaceRefusal, dominant_face};
 use proto::v1::{self, CameraState};
 use thiserror::Error;
@@ -237,7 +237,7 @@ fn seen(
 
 fn probe(frames: &[GoodFrame<Picture>], reader: &dyn FaceReader, clock: Clock) -> Result<Capture, AcquireError> {
     let best = frames.first().map_or_else(|| clock.now(), |frame| frame.taken_at);
-    let faces = frames.iter().map(|frame| placed(frame, reader)).collect::<Result<Vec<_>, _>>()?;
+    let faces = side_by_side(frames, |frame| placed(frame, reader)).into_iter().collect::<Result<Vec<_>, _>>()?;
     let chosen: Vec<Chosen<'_>> = frames.iter().zip(&faces).map(|(frame, face)| (&frame.frame, face, &frame.quality)).collect();
     let probe = reader.probe(&chosen).map_err(AcquireError::Vision)?;
     Ok(Capture { captured_at_ms: clock.date_ms_of(best), outcome: Ok(probe) })

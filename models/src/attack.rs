@@ -8,6 +8,7 @@ use crate::{
     manifest::{Crop, InputSize, Model, Role},
     network::{EngineError, Graph, LoadError, Network, RunError},
     picture::Picture,
+    side_by_side::side_by_side,
     warp::{self, Region},
 };
 
@@ -68,8 +69,8 @@ impl Attack {
     /// The score of several frames of one face: the median of those that have one, so that no single frame decides.
     pub(crate) fn fused(&self, frames: &[(&Picture, &DetectedFace)]) -> Result<Option<AttackScore>, RunError> {
         let mut scores = Vec::with_capacity(frames.len());
-        for (picture, face) in frames {
-            scores.extend(self.score(picture, &face.face_box)?.map(|score| score.live));
+        for score in side_by_side(frames, |(picture, face)| self.score(picture, &face.face_box)) {
+            scores.extend(score?.map(|score| score.live));
         }
         Ok(median(scores).map(|live| AttackScore { model: self.model.clone(), live }))
     }

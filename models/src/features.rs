@@ -9,6 +9,7 @@ use crate::{
     manifest::{Crop, InputSize, Mirroring, Model, Role},
     network::{Graph, LoadError, Network, RunError},
     picture::Picture,
+    side_by_side::side_by_side,
     warp,
 };
 
@@ -79,35 +80,45 @@ impl Features {
             return Err(RunError::Frames { max: self.frames, got: frames.len() });
         }
         let mut sum = vec![0.0; self.dimension];
-        for Placed { picture, landmarks, closer } in frames {
-            self.add(&self.aligned(picture, landmarks)?, &mut sum)?;
-            match self.mirroring {
-                Mirroring::None => {}
-                Mirroring::Mean => self.add(&warp::mirrored(&self.aligned(picture, closer)?, self.side), &mut sum)?,
-            }
+        for crops in side_by_side(frames, |frame| self.of_frame(frame)) {
+            crops?.iter().for_each(|features| add(features, &mut sum));
         }
         self.finish(self.recipe.clone(), &sum)
+    }
+
+    /// The features of a frame's crops.
+    fn of_frame(&self, Placed { picture, landmarks, closer }: &Placed<'_>) -> Result<Vec<Vec<f32>>, RunError> {
+        let mut crops = vec![self.of_crop(&self.aligned(picture, landmarks)?)?];
+        match self.mirroring {
+            Mirroring::None => {}
+            Mirroring::Mean => crops.push(self.of_crop(&warp::mirrored(&self.aligned(picture, closer)?, self.side))?),
+        }
+        Ok(crops)
     }
 
     /// The features of one crop as it is, whatever the recipe says.
     pub(crate) fn plain(&self, picture: &Picture, landmarks: &Landmarks) -> Result<Template, RunError> {
         let mut sum = vec![0.0; self.dimension];
-        self.add(&self.aligned(picture, landmarks)?, &mut sum)?;
+        add(&self.of_crop(&self.aligned(picture, landmarks)?)?, &mut sum);
         self.finish(self.plain_recipe.clone(), &sum)
     }
 
-    fn add(&self, crop: &[u8], sum: &mut [f32]) -> Result<(), RunError> {
+    /// The features of a crop, brought to length 1.
+    fn of_crop(&self, crop: &[u8]) -> Result<Vec<f32>, RunError> {
         let outputs = self.network.run(crop)?;
         let features = || outputs.iter().flatten();
         let length = features().map(|feature| feature * feature).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
-        for (sum, feature) in sum.iter_mut().zip(features()) {
-            *sum += feature / length;
-        }
-        Ok(())
+        Ok(features().map(|feature| feature / length).collect())
     }
 
     fn finish(&self, recipe: RecipeId, features: &[f32]) -> Result<Template, RunError> {
         Template::from_features(self.model.clone(), recipe, features)
             .map_err(|source| RunError::Features { model: self.model.to_string(), source })
+    }
+}
+
+fn add(features: &[f32], sum: &mut [f32]) {
+    for (sum, feature) in sum.iter_mut().zip(features) {
+        *sum += feature;
     }
 }

@@ -29,6 +29,7 @@ mod pose;
 pub mod quality;
 pub mod sample;
 pub mod selftest;
+pub mod side_by_side;
 mod warp;
 
 pub use models_core::{

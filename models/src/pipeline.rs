@@ -18,6 +18,7 @@ use crate::{
     picture::{DecodeError, Picture},
     pose::Pose,
     quality::QualityModels,
+    side_by_side::side_by_side,
 };
 pub use crate::{
     attack::AttackScore,
@@ -188,7 +189,7 @@ impl Pipeline {
     /// # Errors
     /// With no frame or too many, when landmarks are no face's, or when the network fails.
     pub fn template_of_frames(&self, frames: &[(&Picture, &DetectedFace)]) -> Result<Template, RunError> {
-        let frames = frames.iter().map(|(picture, face)| self.placed(picture, face)).collect::<Result<Vec<_>, _>>()?;
+        let frames = side_by_side(frames, |(picture, face)| self.placed(picture, face)).into_iter().collect::<Result<Vec<_>, _>>()?;
         self.0.features.template(&frames)
     }
 
