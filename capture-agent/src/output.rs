@@ -42,7 +42,9 @@ pub fn exit_code(outcome: &Result<VerifyAnswer, VerifyError>) -> u8 {
             Decision::NonMatch => exit::NON_MATCH,
             Decision::NoDecision => exit::NO_DECISION,
         },
-        Err(error) if error.code() == "center_unreachable" || matches!(error, VerifyError::Alone(_)) => exit::UNREACHABLE,
+        Err(error) if error.code() == "center_unreachable" || matches!(error, VerifyError::Alone(_) | VerifyError::Recorded(_)) => {
+            exit::UNREACHABLE
+        }
         Err(_) => exit::FAILED,
     }
 }

@@ -80,6 +80,12 @@ const fn problem(code: &'static str, status: u16, [zh, en]: [&'static str; 2], [
     Problem { code, status, zh, en, do_zh, do_en }
 }
 
+/// What to do where this counter may not answer by itself.
+const OFFER_OTHER_WAY: [&str; 2] = [
+    "提供其他核验方式；中心恢复答复后，本柜台会自行恢复",
+    "offer the other way; this counter answers by itself again when the center has answered",
+];
+
 /// All of them.
 pub const PROBLEMS: &[Problem] = &[
     INTERNAL,
@@ -205,27 +211,20 @@ pub const PROBLEMS: &[Problem] = &[
         "lease_missing",
         503,
         ["线路中断，本柜台没有应急授权", "the center does not answer, and this counter holds no lease"],
-        [
-            "提供其他核验方式；中心恢复答复后，本柜台会自行恢复",
-            "offer the other way; this counter answers by itself again when the center has answered",
-        ],
+        OFFER_OTHER_WAY,
     ),
+    problem("lease_used_up", 503, ["应急授权的次数已用完", "the center does not answer, and the lease is used up"], OFFER_OTHER_WAY),
+    problem("lease_expired", 503, ["应急授权已过期", "the center does not answer, and the lease is out of date"], OFFER_OTHER_WAY),
     problem(
-        "lease_used_up",
+        "recorded_only",
         503,
-        ["应急授权的次数已用完", "the center does not answer, and the lease is used up"],
         [
-            "提供其他核验方式；中心恢复答复后，本柜台会自行恢复",
-            "offer the other way; this counter answers by itself again when the center has answered",
+            "已记录，但中心没有答复，本次没有核验凭证",
+            "it is recorded, and there is no receipt: the center does not answer, nor may this counter",
         ],
-    ),
-    problem(
-        "lease_expired",
-        503,
-        ["应急授权已过期", "the center does not answer, and the lease is out of date"],
         [
-            "提供其他核验方式；中心恢复答复后，本柜台会自行恢复",
-            "offer the other way; this counter answers by itself again when the center has answered",
+            "按本机构应急预案办理；线路恢复后再发送同一请求，即可取得凭证",
+            "go by your emergency plan; the same request brings the receipt when the line is back",
         ],
     ),
     problem(

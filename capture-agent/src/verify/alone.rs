@@ -90,7 +90,7 @@ impl Verifier {
         match self.may_answer_alone(command.scene).await.map_err(VerifyError::Outbox)? {
             Ok(()) => {}
             Err(Denied::NoLease) => return Err(VerifyError::Call(error)),
-            Err(denied) => return Err(VerifyError::Alone(denied)),
+            Err(denied) => return Err(refused(command, denied)),
         }
         let Some(terms) = lease.terms.scene(command.scene).cloned() else { return Err(VerifyError::Call(error)) };
         let time = self.known_time();
@@ -122,7 +122,7 @@ impl Verifier {
                 warn!(lease.serial = provisional.lease_serial, disposition = provisional.given.disposition, "answered without the center");
                 Ok(provisional)
             }
-            Err(denied) => Err(VerifyError::Alone(denied)),
+            Err(denied) => Err(refused(command, denied)),
         }
     }
 
@@ -238,4 +238,9 @@ impl Verifier {
 fn plaintext_digest(envelope: &Envelope) -> Option<[u8; 32]> {
     let parsed = Parsed::new(envelope.clone()).ok()?;
     parsed.header().plaintext_sha256.as_slice().try_into().ok()
+}
+
+/// Whoever took another way is not sent round in a circle: it is recorded, and that is said.
+fn refused(command: &VerifyCommand, denied: Denied) -> VerifyError {
+    if command.by.without_camera().is_some() { VerifyError::Recorded(denied) } else { VerifyError::Alone(denied) }
 }

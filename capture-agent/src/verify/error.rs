@@ -49,6 +49,9 @@ pub enum VerifyError {
     /// The center did not answer, and this device may not answer by itself.
     #[error("the center does not answer, and this counter may not answer by itself: {}", .0.word())]
     Alone(Denied),
+    /// What was done without a face is kept and goes to the center; nobody may answer it now.
+    #[error("it is kept for the center, which does not answer: there is no receipt now")]
+    Recorded(Denied),
     /// The center did not answer, or refused.
     #[error("{0}")]
     Call(CallError),
@@ -73,6 +76,7 @@ impl VerifyError {
             Self::Acquire(AcquireError::Vision(_)) => "models_failed",
             Self::Outbox(error) => outbox_code(error),
             Self::Alone(denied) => denied.word(),
+            Self::Recorded(_) => "recorded_only",
             Self::Call(CallError::Unreachable(_)) => "center_unreachable",
             Self::Call(CallError::Refused(refusal, _)) => refusal_code(*refusal),
             Self::Call(CallError::Failed(_)) | Self::Answer(_) => "center_failed",

@@ -93,6 +93,7 @@ const ATTEMPT: &[&str] = &[
     "center_unreachable",
     "lease_missing",
     "lease_used_up",
+    "recorded_only",
     "lease_expired",
     "clock_set_back",
     "spool_too_old",

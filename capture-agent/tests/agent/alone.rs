@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use capture_agent::{
     answer::{Decision, Disposition},
+    command::{By, VerifyCommand},
     line::{
         client::{CenterClient, Credentials},
         forwarder::{Forwarder, Pass},
@@ -116,6 +117,9 @@ async fn a_lease_that_is_used_up_or_over_says_so_before_anybody_is_captured() {
     drop(agent);
     let agent = crate::verify::agent(&folder, &address, SHORT);
     refused(ask(&agent, &command("T3", "100")).await, "lease_used_up");
+    // Another way is not sent round in a circle: it is kept for the center, and that is said.
+    refused(ask(&agent, &VerifyCommand { by: By::OtherWay, ..command("T9", "100") }).await, "recorded_only");
+    assert_eq!(agent.waiting().await.unwrap(), 2);
     let state = agent.line_state().await.unwrap();
     let lease = state.lease.unwrap();
     assert_eq!((lease.serial.as_str(), lease.scenes[0].captures_left, lease.scenes[0].alone), ("L-1", 0, "lease_used_up"));

@@ -52,7 +52,7 @@ fn answered(device: &TestDevice, transaction: &str, lease: &str, minutes: i64) -
 }
 
 /// Looks for signs with a clock so far ahead.
-async fn look(center: &TestCenter, ahead: i64) -> usize {
+pub(crate) async fn look(center: &TestCenter, ahead: i64) -> usize {
     let config = Config::load(&center.dir).unwrap();
     let rule = config.tampering.rule(24 * 60 * MINUTE);
     let (store, surroundings) = (Arc::clone(&center.center.store), Arc::new(Ahead(ahead)));
