@@ -265,7 +265,11 @@ fn configure(dir: &Path, address: &str, join_address: &str) -> Result<(), JoinEr
     let mut document: toml_edit::DocumentMut = text.parse().map_err(|_| JoinError::Configuration)?;
     for (table, key, value) in [("center", "address", address), ("device", "join_address", join_address)] {
         let table = document.entry(table).or_insert(toml_edit::table()).as_table_mut().ok_or(JoinError::Configuration)?;
-        table.insert(key, toml_edit::value(value));
+        // In its place, so that what is said above it stays.
+        match table.get_mut(key) {
+            Some(item) => *item = toml_edit::value(value),
+            None => drop(table.insert(key, toml_edit::value(value))),
+        }
     }
     durable::write(&path, document.to_string().as_bytes(), Readers::Everyone).map_err(JoinError::Write)
 }

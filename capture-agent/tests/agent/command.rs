@@ -87,7 +87,7 @@ async fn an_empty_counter_is_no_decision_and_a_dead_line_is_said() {
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&answer["decision"], &answer["repeated_answer"]), (&"no_decision".into(), &true.into()));
     center.stop().await;
-    check(&run(folder.path(), &format!("{VERIFY} --attempt 2 --json")).await, 20, "\"code\":\"lease_missing\"", "");
+    check(&run(folder.path(), &format!("{VERIFY} --attempt 2 --json")).await, 20, "\"code\":\"center_unreachable\"", "");
     assert!(!String::from_utf8_lossy(&fs::read(folder.path().join("state.db")).unwrap()).contains("card"));
 }
 
