@@ -81,10 +81,13 @@ fn a_dead_line_is_said_and_the_capture_is_not_lost() {
     let mut command = dead.site.agent(&["verify", "--card", OWN, "--scene", "settlement", "--transaction", "T-2", "--json"]).unwrap();
     command.env("COUNTERSIGN_AGENT__CENTER__ADDRESS", format!("https://{listen}")).env("COUNTERSIGN_AGENT__CENTER__RETRY_FOR_MS", "300");
     let output = command.output().unwrap();
-    assert_eq!(output.status.code(), Some(20), "{}", String::from_utf8_lossy(&output.stderr));
-    // The person has left; the capture of then is sent now.
-    let late = dead.stands("pf_free-mountain-vector-01.jpg").check(OWN, "T-2", 0, "match");
-    assert_eq!(late["repeated_answer"], false);
+    // Under its lease the counter answers by itself.
+    assert_eq!(output.status.code(), Some(12), "{}", String::from_utf8_lossy(&output.stderr));
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&said["degraded"], &said["reasons"][0]), (&true.into(), &"center_unreachable".into()), "{said}");
+    // The person has left; whoever asks again is told the same, with the same receipt.
+    let again = dead.stands("pf_free-mountain-vector-01.jpg").check(OWN, "T-2", 12, "no_decision");
+    assert_eq!(again["receipt"], said["receipt"]);
 }
 
 #[test]

@@ -44,9 +44,24 @@ pub(super) fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
     durable::ensure_file(to).map_err(unavailable)
 }
 
+/// Bytes of a file that is rewritten when something was deleted that must be nowhere any more: some tenths of a second.
+const REWRITTEN_MAX: i64 = 64 << 20;
+
 /// Empties the log into the file, so that what was deleted is nowhere any more; false while somebody reads.
+///
+/// A page that gave rows to its neighbours keeps their old bytes in its gap, also after they were deleted there. A small
+/// file is therefore rewritten; in a large one such remains are ciphertexts whose key is gone, until it is rewritten.
 pub(super) fn settle(path: &Path) -> Result<bool, StoreError> {
     let connection = connect(path)?;
+    let size = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(unavailable);
+    if size("page_count")?.saturating_mul(size("page_size")?) <= REWRITTEN_MAX
+        && let Err(error) = connection.execute_batch("VACUUM")
+    {
+        return match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => Ok(false),
+            _ => Err(unavailable(error)),
+        };
+    }
     let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)).map_err(unavailable)?;
     Ok(busy == 0)
 }
