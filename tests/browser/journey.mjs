@@ -42,6 +42,7 @@ async function look(page, name) {
   }
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
   if (wide > 0) fault(`${page.url()} is ${wide} pixels too wide`);
+  await page.waitForFunction(() => [...document.images].every((picture) => picture.complete || picture.loading === "lazy"));
   await page.screenshot({ path: `${folder}/${name}.png` });
 }
 
