@@ -28,8 +28,12 @@ async function person(locale) {
 
 async function signIn(page, name) {
   await page.goto(`${base}/sign-in`);
+  // People type when they see where they are.
+  const isIn = (kind) => page.waitForFunction((kind) => document.activeElement?.type === kind, kind);
+  await isIn("text");
   await page.keyboard.type(name);
   await page.keyboard.press("Tab");
+  await isIn("password");
   await page.keyboard.type(password);
   await Promise.all([page.waitForURL((url) => !url.pathname.startsWith("/sign-in")), page.keyboard.press("Enter")]);
 }
