@@ -207,6 +207,24 @@ impl Camera {
         }
     }
 
+    /// Whether somebody has it open.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.slot().is_some_and(|slot| slot.is_open())
+    }
+
+    /// The latest frame while somebody has it open, for showing; it is taken from nobody. Frames are kept for this only while they
+    /// are asked for, so the first call gives nothing.
+    #[must_use]
+    pub fn glimpse(&self) -> Option<Pixels> {
+        self.slot()?.glimpse()
+    }
+
+    fn slot(&self) -> Option<Arc<Slot>> {
+        // Whoever opens the camera holds the lock for as long as that takes: nothing is shown meanwhile.
+        self.latest.try_lock().ok().and_then(|latest| latest.clone())
+    }
+
     fn open_timed_out(&self) -> CameraError {
         CameraError::OpenTimeout(u64::try_from(self.open_timeout.as_millis()).unwrap_or(u64::MAX))
     }

@@ -4,6 +4,7 @@ mod api_key;
 mod join;
 mod rehearse;
 mod run;
+mod screen;
 
 use std::path::PathBuf;
 
@@ -86,6 +87,8 @@ pub enum Action {
     Serve,
     /// A drill: answers without the center, in a folder of its own, and says what worked. Leaves no trace in real records.
     Rehearse(rehearse::RehearseArgs),
+    /// Prints the link that opens the counter's screen in a browser of this machine. It works once; the next call gives another.
+    Screen,
     /// Keys of the programs that may call the local API.
     #[command(subcommand)]
     ApiKey(ApiKeyCommand),

@@ -17,6 +17,7 @@ use crate::{
     config::Config,
     durable::{self, Readers, WriteError},
     keys::{Keys, KeysError},
+    screen::{self, DoorError},
     till::{
         Till,
         book::{Book, BookError},
@@ -60,6 +61,9 @@ pub enum ServeError {
     /// No random numbers for the token.
     #[error("the operating system gave no random numbers: {0}")]
     Token(getrandom::Error),
+    /// The screen cannot be opened.
+    #[error("{0}")]
+    Screen(#[source] DoorError),
     /// Address or token cannot be written.
     #[error("the state folder cannot be written")]
     Write(#[source] WriteError),
@@ -101,14 +105,15 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let till = Arc::new(Till::new(config, Arc::clone(&verifier), Book::open(dir).map_err(ServeError::Book)?));
     let keys = Keys::of(dir).map_err(ServeError::Keys)?;
-    let config = &config.api;
+    let (whole, config) = (config, &config.api);
     let listen_error = |source| ServeError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
     let address = listener.local_addr().map_err(listen_error)?;
     let token = Token::make().map_err(ServeError::Token)?;
     durable::write(&dir.join(TOKEN_FILE), token.text().as_bytes(), Readers::Owner).map_err(ServeError::Write)?;
     durable::write(&dir.join(ADDRESS_FILE), address.to_string().as_bytes(), Readers::Owner).map_err(ServeError::Write)?;
-    let app = web::router(Arc::clone(&till), (token, keys), config, address);
+    let screen = screen::router(Arc::clone(&till), dir, whole, address).map_err(ServeError::Screen)?;
+    let app = web::router(Arc::clone(&till), (token, keys), config, address).merge(screen);
     let looking = tokio::spawn({
         let till = Arc::clone(&till);
         async move { till.keep_looking().await }
@@ -137,7 +142,7 @@ pub async fn serve(
     };
     reporting.abort();
     looking.abort();
-    for name in [ADDRESS_FILE, CAMERA_FILE, INSTANCE_FILE, TOKEN_FILE] {
+    for name in [ADDRESS_FILE, CAMERA_FILE, INSTANCE_FILE, TOKEN_FILE, screen::LINK_FILE] {
         let _ = fs::remove_file(dir.join(name));
     }
     info!("stopped");

@@ -41,10 +41,12 @@ pub mod book;
 mod error;
 pub mod events;
 mod settle;
+mod shown;
 pub mod view;
 
 pub use attempt::{Asked, AskedWay};
 pub use error::TillError;
+pub use shown::Shown;
 
 /// How often idle transactions and untold settlements are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -125,6 +127,8 @@ pub struct Till {
     live: Mutex<HashMap<String, Arc<Live>>>,
     operator: Mutex<Operator>,
     telling: tokio::sync::Mutex<()>,
+    /// What the counter's screen is about: the transaction that was opened or tried last.
+    current: watch::Sender<Option<Arc<Live>>>,
     stopping: watch::Sender<bool>,
 }
 
@@ -152,6 +156,7 @@ impl Till {
             live: Mutex::default(),
             operator: Mutex::new(Operator::nobody()),
             telling: tokio::sync::Mutex::new(()),
+            current: watch::Sender::new(None),
             stopping: watch::Sender::new(false),
         }
     }
@@ -189,6 +194,7 @@ impl Till {
             self.save(&live).await?;
             self.announce(&live);
         }
+        self.is_current(&live);
         Ok((self.view(&live).await?, kept.is_none()))
     }
 

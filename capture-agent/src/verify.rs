@@ -185,6 +185,12 @@ impl Verifier {
         self.standing.camera_state()
     }
 
+    /// The camera of the counter.
+    #[must_use]
+    pub fn camera(&self) -> &Arc<Camera> {
+        &self.camera
+    }
+
     /// What the center last said about itself.
     #[must_use]
     pub fn center(&self) -> Option<CenterFacts> {

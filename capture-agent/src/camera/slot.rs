@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{CameraError, Frame};
+use super::{CameraError, Frame, Pixels};
+
+/// Frames are kept for showing until nobody asked for so long.
+const SHOWN_FOR: Duration = Duration::from_secs(1);
 
 /// How far a camera's thread is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,6 +61,10 @@ struct State {
     phase: Phase,
     frame: Option<Frame>,
     number: u64,
+    /// The latest frame once more, for showing.
+    shown: Option<Pixels>,
+    /// When somebody asked for it last.
+    asked_at: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -86,14 +93,30 @@ impl Slot {
             if !matches!(state.phase, Phase::Ended(_)) {
                 state.phase = Phase::Ended(error);
             }
+            (state.frame, state.shown) = (None, None);
         });
     }
 
     pub(super) fn put(&self, frame: Frame) {
         self.change(|state| {
+            let asked = state.asked_at.is_some_and(|at| at.elapsed() < SHOWN_FOR);
+            state.shown = asked.then(|| frame.grabbed.pixels.clone());
             state.frame = Some(frame);
             state.number += 1;
         });
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        !self.stop.is_set() && !matches!(self.lock().phase, Phase::Ended(_))
+    }
+
+    pub(super) fn glimpse(&self) -> Option<Pixels> {
+        if !self.is_open() {
+            return None;
+        }
+        let mut state = self.lock();
+        state.asked_at = Some(Instant::now());
+        state.shown.clone()
     }
 
     /// The phase once it is not `Opening` any more, or `Opening` at `until`.

@@ -1,6 +1,6 @@
 //! `capture-agent rehearse`.
 
-use std::path::Path;
+use std::{fs::File, path::Path};
 
 use anyhow::Context;
 use clap::Args;
@@ -12,6 +12,7 @@ use crate::{
     config::{self, Config},
     output::{self, exit},
     rehearse::{self, NoEyes, Rehearsal},
+    screen::DRILL_FILE,
     vision::{self, FaceReader},
 };
 
@@ -30,6 +31,7 @@ pub struct RehearseArgs {
 /// Runs the drill and says what worked.
 pub(super) fn run(dir: &Path, args: &RehearseArgs) -> anyhow::Result<u8> {
     let config = config::load(dir)?;
+    let _held = hold(dir);
     let pictures = tempfile::tempdir().context("the drill's folder cannot be made")?;
     let (config, reader): (Config, Arc<dyn FaceReader>) = if args.without_camera {
         let eyes = NoEyes::new(ModelId::new("drill@1")?, RecipeId::new("drill@1")?);
@@ -44,6 +46,12 @@ pub(super) fn run(dir: &Path, args: &RehearseArgs) -> anyhow::Result<u8> {
     runtime.shutdown_background();
     output::line(&if args.json { serde_json::to_string(&rehearsal)? } else { table(&rehearsal) })?;
     Ok(if rehearsal.worked { exit::DONE } else { exit::FAILED })
+}
+
+/// Lets the counter's screen say that a drill is under way, for as long as the file is held.
+fn hold(dir: &Path) -> Option<File> {
+    let file = File::options().write(true).create(true).truncate(false).open(dir.join(DRILL_FILE)).ok()?;
+    file.try_lock().ok().map(|()| file)
 }
 
 fn table(rehearsal: &Rehearsal) -> String {

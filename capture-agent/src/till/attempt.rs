@@ -64,6 +64,7 @@ impl Till {
             Begun::New(number) => {
                 self.save(&live).await?;
                 self.announce(&live);
+                self.is_current(&live);
                 let command = match self.command(&live, &asked, (number, operator)).await {
                     Ok(command) => command,
                     Err(error) => return Err(self.came_to_nothing(&live, error).await),

@@ -1,6 +1,9 @@
 //! What happens to a transaction while somebody watches: numbered events, each once, in order.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -58,12 +61,13 @@ pub struct Event {
 #[derive(Debug)]
 pub struct Events {
     list: Mutex<Vec<Event>>,
+    last_at: Mutex<Instant>,
     count: watch::Sender<u64>,
 }
 
 impl Default for Events {
     fn default() -> Self {
-        Self { list: Mutex::default(), count: watch::Sender::new(0) }
+        Self { list: Mutex::default(), last_at: Mutex::new(Instant::now()), count: watch::Sender::new(0) }
     }
 }
 
@@ -76,6 +80,7 @@ impl Events {
         }
         let id = list.len() as u64 + 1;
         list.push(Event { id, kind, data });
+        *self.last_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         self.count.send_replace(id);
     }
 
@@ -84,6 +89,20 @@ impl Events {
     pub fn after(&self, id: u64) -> Option<Event> {
         let list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         usize::try_from(id).ok().and_then(|place| list.get(place)).cloned()
+    }
+
+    /// The events from the last that `begins` names, it left out; all where there is none.
+    #[must_use]
+    pub fn since(&self, begins: impl Fn(&Event) -> bool) -> Vec<Event> {
+        let list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        let from = list.iter().rposition(begins).map_or(0, |place| place + 1);
+        list.iter().skip(from).cloned().collect()
+    }
+
+    /// How long nothing happened.
+    #[must_use]
+    pub fn quiet_for(&self) -> Duration {
+        self.last_at.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
     /// Told how many there are, when one is added.

@@ -1,0 +1,180 @@
+//! What the counter's screen shows of the running transaction, and how it is followed.
+//!
+//! Read from the transaction and its events, the same that `GET …/events` gives. No card number, but its last digits; no name.
+
+use std::time::Duration;
+
+use capture_core::Instruction;
+
+use super::*;
+use crate::problem;
+
+/// How long a screen shows the answer to somebody who has probably left.
+const ANSWER_SHOWN: Duration = Duration::from_secs(60);
+/// How long it shows that a transaction has ended.
+const END_SHOWN: Duration = Duration::from_secs(8);
+/// Digits of a card that are shown, and how many more it must have.
+const SHOWN_DIGITS: usize = 4;
+
+/// The running transaction, as a screen may show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// Its name.
+    pub transaction: String,
+    /// How far it is.
+    pub state: State,
+    /// The way of the attempt that is under way or waits for an answer.
+    pub way: Option<Way>,
+    /// Ways that are open now.
+    pub ways: Vec<Way>,
+    /// What the till was told last.
+    pub told: Option<Told>,
+    /// Whether the device answered by itself.
+    pub degraded: bool,
+    /// What the person was asked last in the attempt under way.
+    pub instruction: Option<Instruction>,
+    /// The code of what the last attempt came to nothing by; nothing where it did not.
+    pub problem: Option<&'static str>,
+    /// Whether somebody came in the holder's place.
+    pub proxy: bool,
+    /// Whether somebody may still be named who did.
+    pub proxy_may_come: bool,
+    /// The card's last digits; empty where it has too few.
+    pub card_ends: String,
+    /// Version of the consent that is still to be asked for; empty where none is.
+    pub consent_asked: String,
+    /// Whether it is known who operates the counter.
+    pub operator_known: bool,
+}
+
+impl Till {
+    /// Makes a transaction the one that a screen is about.
+    pub(super) fn is_current(&self, live: &Arc<Live>) {
+        self.current.send_replace(Some(Arc::clone(live)));
+    }
+
+    /// The running transaction; nothing where none is, or it ended a while ago.
+    #[must_use]
+    pub fn shown(&self) -> Option<Shown> {
+        let live = self.current.borrow().clone()?;
+        let shown = self.shown_of(&live);
+        let quiet = live.events.quiet_for();
+        let over = match shown.state {
+            State::Answered => quiet >= ANSWER_SHOWN,
+            State::Confirmed | State::Reversed | State::Cancelled | State::Expired => quiet >= END_SHOWN,
+            State::Open | State::Capturing | State::Waiting => false,
+        };
+        (!over).then_some(shown)
+    }
+
+    fn shown_of(&self, live: &Live) -> Shown {
+        let policy = self.verifier.policy();
+        let attempt = live.events.since(|event| event.kind == EventKind::State && word(event, &["state"]) == Some(State::Capturing.word()));
+        let inner = live.lock();
+        let (opening, transaction) = (&inner.opening, &inner.transaction);
+        let rules = policy.as_ref().and_then(|policy| policy.scene(opening.scene));
+        let asks = rules.is_some_and(|rules| rules.asks_consent) && opening.consent.as_str().is_empty();
+        let last = transaction.made().last().copied();
+        let waiting = last.filter(|_| transaction.state() == State::Waiting);
+        let told = transaction.told();
+        let degraded = told.and_then(|told| inner.verdicts.get(&told.attempt.get())).is_some_and(|verdict| verdict.degraded);
+        Shown {
+            transaction: opening.transaction.to_string(),
+            state: transaction.state(),
+            way: transaction.under_way().map(|(_, way)| way).or(waiting),
+            ways: transaction.ways(),
+            told: told.map(|told| told.told),
+            degraded,
+            instruction: attempt.iter().rev().find_map(instruction),
+            problem: attempt.iter().rev().find_map(code),
+            proxy: inner.proxy.is_some(),
+            proxy_may_come: inner.proxy.is_none() && transaction.made().is_empty() && rules.is_none_or(|rules| rules.proxy_allowed),
+            card_ends: ends(opening.number.as_str().trim()),
+            consent_asked: policy.as_ref().filter(|_| asks).map(|policy| policy.consent_version.clone()).unwrap_or_default(),
+            operator_known: !opening.operator.as_str().is_empty(),
+        }
+    }
+
+    /// Follows the running transaction, whichever that is.
+    #[must_use]
+    pub fn follow(&self) -> Follower {
+        let current = self.current.subscribe();
+        let count = current.borrow().as_ref().map(|live| live.events.count());
+        Follower { current, count, stopping: self.stopping.subscribe() }
+    }
+}
+
+fn word<'a>(event: &'a events::Event, path: &[&str]) -> Option<&'a str> {
+    path.iter().try_fold(&event.data, |value, name| value.get(name))?.as_str()
+}
+
+fn instruction(event: &events::Event) -> Option<Instruction> {
+    let word = word(event, &["instruction"]).filter(|_| event.kind == EventKind::Instruction)?;
+    Instruction::ALL.into_iter().find(|instruction| instruction.word() == word)
+}
+
+fn code(event: &events::Event) -> Option<&'static str> {
+    let code = word(event, &["error", "code"]).filter(|_| event.kind == EventKind::Error)?;
+    Some(problem::of(code).code)
+}
+
+/// The last digits of a number that has at least as many again.
+fn ends(number: &str) -> String {
+    let count = number.chars().count();
+    if count < SHOWN_DIGITS * 2 { String::new() } else { number.chars().skip(count - SHOWN_DIGITS).collect() }
+}
+
+/// Somebody who follows whatever transaction runs.
+pub struct Follower {
+    current: watch::Receiver<Option<Arc<Live>>>,
+    count: Option<watch::Receiver<u64>>,
+    stopping: watch::Receiver<bool>,
+}
+
+impl std::fmt::Debug for Follower {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Follower").finish_non_exhaustive()
+    }
+}
+
+impl Follower {
+    /// Waits until something happened since the last wait, at most so long; false when the agent stops.
+    pub async fn wait(&mut self, patience: Duration) -> bool {
+        let Self { current, count, stopping } = self;
+        let happened = async {
+            match count {
+                Some(count) => drop(count.changed().await),
+                None => std::future::pending().await,
+            }
+        };
+        let another = tokio::select! {
+            changed = current.changed() => changed.is_ok(),
+            () = happened => false,
+            () = tokio::time::sleep(patience) => false,
+            _ = stopping.wait_for(|stop| *stop) => return false,
+        };
+        if another {
+            self.count = self.current.borrow_and_update().as_ref().map(|live| live.events.count());
+        }
+        !*self.stopping.borrow()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(number: &str, expected: &str) {
+        assert_eq!(ends(number), expected);
+    }
+
+    #[test]
+    fn a_card_shows_its_last_digits_alone() {
+        check("330203194910010027", "0027");
+        check("A1002000", "2000");
+        check("A100200", "");
+        check("100", "");
+        check("", "");
+    }
+}
