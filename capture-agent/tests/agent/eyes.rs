@@ -10,6 +10,14 @@ pub(crate) const ONE_PERSON: [u8; 3] = [200, 0, 0];
 pub(crate) const TWO_PEOPLE: [u8; 3] = [0, 200, 0];
 /// One person whose mask is blue, and stays on.
 pub(crate) const MASKED: [u8; 3] = [200, 0, 200];
+/// One person each, told apart by what falls short.
+pub(crate) const SMALL: [u8; 3] = [200, 10, 0];
+pub(crate) const CUT_OFF: [u8; 3] = [200, 20, 0];
+pub(crate) const TOO_NEAR: [u8; 3] = [200, 30, 0];
+pub(crate) const TURNED: [u8; 3] = [200, 40, 0];
+pub(crate) const DARK: [u8; 3] = [200, 50, 0];
+pub(crate) const BRIGHT: [u8; 3] = [200, 60, 0];
+pub(crate) const BLURRED: [u8; 3] = [200, 70, 0];
 pub(crate) const NOBODY: [u8; 3] = [0, 0, 200];
 
 /// The features of everybody, as they travel: known, so that they can be looked for where they must not be.
@@ -37,6 +45,19 @@ fn face(left: f32) -> DetectedFace {
     }
 }
 
+/// The code in a picture's green, where one person is in it.
+fn shortfall(picture: &Picture) -> u8 {
+    picture.pixels().get(1).map_or(0, |green| (green + 5) / 10 * 10)
+}
+
+/// A face so many times as large, its left edge there.
+fn scaled(left: f32, size: f32) -> DetectedFace {
+    let DetectedFace { landmarks, score, .. } = face(0.0);
+    let points = landmarks.0.map(|point| Point { x: left + point.x * size, y: 60.0 + (point.y - 60.0) * size });
+    let face_box = FaceBox { left, top: 60.0, right: left + 120.0 * size, bottom: 60.0 + 120.0 * size };
+    DetectedFace { face_box, landmarks: Landmarks(points), score }
+}
+
 impl FaceReader for ColourEyes {
     fn feature_model(&self) -> &ModelId {
         &self.model
@@ -48,7 +69,11 @@ impl FaceReader for ColourEyes {
 
     fn detect(&self, picture: &Picture) -> Result<Vec<DetectedFace>, VisionError> {
         Ok(match picture.pixels() {
-            [red, ..] if *red > 100 => vec![face(100.0)],
+            [red, ..] if *red > 100 => match shortfall(picture) {
+                10 => vec![scaled(140.0, 0.3)],
+                20 => vec![face(-70.0)],
+                _ => vec![face(100.0)],
+            },
             [_, green, ..] if *green > 100 => vec![face(20.0), face(180.0)],
             _ => Vec::new(),
         })
@@ -65,7 +90,16 @@ impl FaceReader for ColourEyes {
     fn quality(&self, picture: &Picture, _: &[DetectedFace], _: &DetectedFace) -> Result<Quality, VisionError> {
         let blue = picture.pixels().get(2).copied().unwrap_or_default();
         let masked = Measure { raw: 0.0, score: if blue > 100 { 0 } else { 90 } };
-        Ok([(Component::MouthOcclusionPrevention, masked)].into_iter().collect())
+        let short = |raw: f32| Measure { raw, score: 0 };
+        let other = match shortfall(picture) {
+            30 => Some((Component::HeadSize, short(9.0))),
+            40 => Some((Component::HeadPoseYaw, short(60.0))),
+            50 => Some((Component::UnderExposurePrevention, short(0.0))),
+            60 => Some((Component::OverExposurePrevention, short(0.0))),
+            70 => Some((Component::Sharpness, short(0.0))),
+            _ => None,
+        };
+        Ok([(Component::MouthOcclusionPrevention, masked)].into_iter().chain(other).collect())
     }
 
     fn probe(&self, frames: &[Chosen<'_>]) -> Result<v1::ProbeSample, VisionError> {

@@ -46,12 +46,19 @@ pub(crate) fn policy_key() -> ed25519_dalek::SigningKey {
     ed25519_dalek::SigningKey::from_bytes(&[9; 32])
 }
 
+fn ppm(colour: [u8; 3]) -> Vec<u8> {
+    let mut ppm = b"P6\n320 240\n255\n".to_vec();
+    ppm.extend(std::iter::repeat_n(colour, 320 * 240).flatten());
+    ppm
+}
+
 /// A device that the authority has issued for, and pictures for its playback camera.
 pub(crate) struct Folder {
     pub(crate) dir: TempDir,
     pub(crate) pictures: TempDir,
     pub(crate) bundle: TempDir,
     longer: std::cell::Cell<bool>,
+    staged: std::cell::Cell<bool>,
 }
 
 impl Folder {
@@ -62,6 +69,7 @@ impl Folder {
             pictures: tempfile::tempdir().unwrap(),
             bundle: tempfile::tempdir().unwrap(),
             longer: false.into(),
+            staged: false.into(),
         };
         identity::init(folder.path()).unwrap();
         let request = fs::read_to_string(folder.path().join(identity::REQUEST_FILE)).unwrap();
@@ -106,15 +114,20 @@ impl Folder {
         } else {
             text
         };
+        let text = if self.staged.get() {
+            let patient = [("deadline_ms = 6000", "deadline_ms = 60000"), ("relax_after_ms = 300", "relax_after_ms = 60000")];
+            let patient = patient.into_iter().chain([("call_timeout_ms = 1000", "call_timeout_ms = 12000")]);
+            patient.fold(text, |text, (short, long)| text.replace(short, long))
+        } else {
+            text
+        };
         fs::write(self.path().join(config::FILE), text).unwrap();
         config::load(self.path()).unwrap()
     }
 
     /// Puts one picture of this colour before the camera, in place of what was there.
     pub(crate) fn show(&self, colour: [u8; 3]) {
-        let mut ppm = b"P6\n320 240\n255\n".to_vec();
-        ppm.extend(std::iter::repeat_n(colour, 320 * 240).flatten());
-        fs::write(self.pictures.path().join("a.ppm"), ppm).unwrap();
+        fs::write(self.pictures.path().join("a.ppm"), ppm(colour)).unwrap();
     }
 
     /// Puts a picture before the camera whose upper half is of one colour and whose lower half of another; a face that stands on
@@ -129,6 +142,22 @@ impl Folder {
     /// Lets acquisition go on for as long as it ships with.
     pub(crate) fn longer(&self) {
         self.longer.set(true);
+    }
+
+    /// Lets it go on for as long as somebody looks at every instruction.
+    pub(crate) fn staged(&self) {
+        self.longer();
+        self.staged.set(true);
+    }
+
+    /// Plays pictures of these colours, each for so long; the last goes on, unless `end` says otherwise.
+    pub(crate) fn plays(&self, colours: &[[u8; 3]], each_ms: u32, end: &str) {
+        let mut timings = format!("at_end = \"{end}\"\n");
+        for (number, colour) in colours.iter().enumerate() {
+            fs::write(self.pictures.path().join(format!("p{number}.ppm")), ppm(*colour)).unwrap();
+            timings += &format!("[[picture]]\nfile = \"p{number}.ppm\"\nduration_ms = {each_ms}\n");
+        }
+        fs::write(self.pictures.path().join("playback.toml"), timings).unwrap();
     }
 
     /// Opening the camera ends so.

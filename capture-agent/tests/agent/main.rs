@@ -16,6 +16,7 @@ mod folder;
 mod http;
 mod policy;
 mod rehearse;
+mod screen;
 mod thief;
 mod till;
 mod verify;
