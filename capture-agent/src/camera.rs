@@ -61,6 +61,9 @@ pub enum CameraError {
     /// Its pictures stand on their head.
     #[error("the camera's pictures stand on their head")]
     UpsideDown,
+    /// Who stood before it is verified in another way, or not at all.
+    #[error("the attempt was given up")]
+    GivenUp,
     /// The folder of pictures cannot be played.
     #[error("{}: expected {expected}", path.display())]
     Playback {
@@ -87,7 +90,7 @@ impl CameraError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Absent(_) | Self::Busy | Self::Lost(_) | Self::Stalled(_) | Self::OpenTimeout(_) | Self::Frozen => true,
-            Self::Black | Self::UpsideDown | Self::Failed(_) | Self::Playback { .. } => false,
+            Self::Black | Self::UpsideDown | Self::GivenUp | Self::Failed(_) | Self::Playback { .. } => false,
         }
     }
 
@@ -100,6 +103,7 @@ impl CameraError {
             Self::Frozen => CameraState::Frozen,
             Self::Black => CameraState::Black,
             Self::UpsideDown => CameraState::UpsideDown,
+            Self::GivenUp => CameraState::Ready,
             Self::Busy => CameraState::Busy,
             Self::Stalled(_) | Self::OpenTimeout(_) => CameraState::Stalled,
         }
@@ -218,6 +222,14 @@ impl Camera {
     #[must_use]
     pub fn glimpse(&self) -> Option<Pixels> {
         self.slot()?.glimpse()
+    }
+
+    /// Closes it for whoever has it open: they wanted a face, and are to look for none any more.
+    pub fn give_up(&self) {
+        if let Some(slot) = self.slot() {
+            slot.end(Some(CameraError::GivenUp));
+            slot.stop();
+        }
     }
 
     fn slot(&self) -> Option<Arc<Slot>> {

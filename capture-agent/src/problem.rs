@@ -269,6 +269,12 @@ pub const PROBLEMS: &[Problem] = &[
         ["等待本次核验结束", "wait for it to end"],
     ),
     problem(
+        "attempt_given_up",
+        409,
+        ["本次人脸采集已中止", "the attempt was given up before a face was taken"],
+        ["按所选的其他方式办理；没有拍到任何内容", "go on with the way that was chosen; nothing was taken"],
+    ),
+    problem(
         "already_settles",
         409,
         ["中心已答复可以结算", "the center already said to settle"],

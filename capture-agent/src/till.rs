@@ -234,6 +234,7 @@ impl Till {
     /// When there is none, it was settled or has ended otherwise, or the disk fails.
     pub async fn cancel(&self, id: &str) -> Result<TransactionView, TillError> {
         let live = self.opened(id).await?;
+        self.give_up(&live).await;
         live.lock().transaction.cancel(self.clock.now()).map_err(TillError::Transaction)?;
         self.save(&live).await?;
         self.announce(&live);

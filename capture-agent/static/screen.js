@@ -102,6 +102,8 @@ document.addEventListener("keydown", (event) => {
   const field = event.target.closest("input, select, textarea");
   if (event.key.length === 1 && event.key !== " " && !field) typedAt = event.timeStamp;
   if (event.key === "Enter" && !field && event.timeStamp - typedAt < 200) event.preventDefault();
+  // What somebody says about a document is pressed, never sent along by the Enter behind a name.
+  if (event.key === "Enter" && field?.form?.elements.same_person) event.preventDefault();
   if (!/^F\d+$/.test(event.key) || event.ctrlKey || event.altKey || event.metaKey) return;
   const button = document.querySelector(`[data-key="${event.key}"]`);
   if (!button) return;

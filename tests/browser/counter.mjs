@@ -132,6 +132,32 @@ const tasks = {
     await everybody((page) => { page.expectsRefusal = true; return page.waitForFunction(() => !document.getElementById("away").hidden); });
     await people[0].screenshot({ path: `${folder}/counter-live-away-zh-1366.png` });
   },
+  // A patient's walk: from the swipe to the verdict on the screen; by a touch of the cashier, or by the till's software alone.
+  async walk({ base, token, card, transaction, touch, state }) {
+    const [page] = people;
+    const call = async (path, body) => {
+      const answer = await fetch(`${base}/v1/transactions${path}`, { method: "POST", body: JSON.stringify(body), headers: { authorization: `Bearer ${token}`, "content-type": "application/json" } });
+      if (!answer.ok) fault(`${path}: ${answer.status} ${await answer.text()}`);
+    };
+    await page.evaluate(() => {
+      Object.assign(window, { touches: 0, states: [] });
+      const touched = ({ isTrusted }) => { if (isTrusted) window.touches++; };
+      for (const kind of ["keydown", "pointerdown"]) document.addEventListener(kind, touched, true);
+      new MutationObserver(() => { const { state } = document.body.dataset; if (window.states.at(-1) !== state) window.states.push(state); }).observe(document.body, { attributeFilter: ["data-state"] });
+    });
+    const swiped = performance.now();
+    await call("", { transaction, scene: "settlement", card, opened_by: "card_swipe", operator: "0417" });
+    const answered = touch ? null : call(`/${transaction}/attempts`, {});
+    if (touch) {
+      await isIn(page, "ready");
+      await page.keyboard.press("F2");
+    }
+    await isIn(page, state);
+    const ms = Math.round(performance.now() - swiped);
+    await answered;
+    await page.screenshot({ path: `${folder}/counter-walk-${transaction}.png` });
+    return { ms, ...(await page.evaluate(() => ({ touches: window.touches, states: window.states }))) };
+  },
   // Every state there is, drawn by the page's own templates.
   async gallery({ base, states }) {
     for (const [language, width] of LOOKS) {

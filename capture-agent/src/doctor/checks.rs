@@ -113,6 +113,7 @@ fn bad_camera(error: &CameraError) -> Check {
             t("unplug it and plug it in again; close programs that filter its picture", "请重新插拔摄像头，并关闭美颜等软件"),
         ),
         CameraError::Black => ("black", "摄像头画面全黑", t("take the cover off the lens, or give light", "请打开镜头盖或增加照明")),
+        CameraError::GivenUp => ("given_up", "核验已中止", t("look again", "请再检查一次")),
         CameraError::UpsideDown => ("upside_down", "摄像头装倒了", t("mount it the right way up", "请将摄像头正向安装")),
         CameraError::Failed(_) => {
             ("failed", "摄像头故障", t("connect it anew, or choose another format in the configuration", "请重新连接，或在配置中更换格式"))

@@ -114,6 +114,7 @@ async fn carried_out(till: &Arc<Till>, id: String, act: Act) -> Option<Refused> 
     let till = Arc::clone(till);
     let work = tokio::spawn(async move {
         match act {
+            Act::Attempt(asked) if asked.way == AskedWay::OtherWay => till.attempt_instead(&id, asked).await.map(drop),
             Act::Attempt(asked) => till.attempt(&id, asked).await.map(drop),
             Act::Proxy(proxy) => till.proxy(&id, proxy).await.map(drop),
             Act::End => till.cancel(&id).await.map(drop),

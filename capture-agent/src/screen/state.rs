@@ -270,6 +270,7 @@ impl ScreenState {
     pub fn of_problem(code: &str) -> Self {
         match code {
             "consent_missing" => Self::Consent,
+            "attempt_given_up" => Self::Ready,
             "camera_queue_full" => Self::CameraQueue,
             "model_mismatch" | "models_failed" => Self::ModelsUnfit,
             "attempts_spent" => Self::AttemptsSpent,

@@ -155,7 +155,7 @@ impl View {
             offers: Offers {
                 begin: faces,
                 again: waits,
-                other_way: open,
+                other_way: open || state.is_guidance(),
                 document: open,
                 chip: open,
                 proxy: fresh,
@@ -176,6 +176,11 @@ impl View {
 /// Whether an attempt by the face is under way: nothing of the camera is shown otherwise.
 pub(super) fn seeks_face(shown: &Shown) -> bool {
     shown.state == State::Capturing && matches!(shown.way, Some(Way::Face | Way::Chip))
+}
+
+/// Whether the camera is looked into and nothing is taken yet: the other way is open then, too.
+fn is_guided(shown: &Shown, counter: &Counter) -> bool {
+    seeks_face(shown) && shown.instruction.is_some() && counter.camera_open
 }
 
 fn state(shown: &Shown, counter: &Counter) -> ScreenState {
@@ -227,7 +232,7 @@ fn offers(shown: &Shown, counter: &Counter) -> Offers {
     Offers {
         begin: may(Way::Face) && !waits,
         again: waits,
-        other_way: may(Way::OtherWay),
+        other_way: may(Way::OtherWay) || is_guided(shown, counter),
         document: may(Way::DocumentCheck),
         chip: may(Way::Chip) && counter.reader,
         proxy: may(Way::Face) && shown.proxy_may_come,

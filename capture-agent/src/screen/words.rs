@@ -93,7 +93,6 @@ messages! {
     proxy: "代办人", "Somebody collects";
     end: "结束本次", "Call it off";
     card: "卡号尾号", "Card ending in";
-    camera_off: "摄像头关闭", "The camera is off";
     picture: "摄像头画面", "Picture of the camera";
     camera: "摄像头", "Camera";
     camera_resting: "待用", "resting";

@@ -11,6 +11,8 @@ use crate::problem;
 
 /// How long a screen shows the answer to somebody who has probably left.
 const ANSWER_SHOWN: Duration = Duration::from_secs(60);
+/// How long is waited for an attempt that is given up.
+const GIVEN_UP_WITHIN: Duration = Duration::from_secs(2);
 /// How long it shows that a transaction has ended.
 const END_SHOWN: Duration = Duration::from_secs(8);
 /// Digits of a card that are shown, and how many more it must have.
@@ -67,6 +69,30 @@ impl Till {
         (!over).then_some(shown)
     }
 
+    /// Makes an attempt in place of one that still looks for a face: nobody has to wait for the camera to take another way.
+    ///
+    /// # Errors
+    /// As of any attempt.
+    pub async fn attempt_instead(&self, id: &str, asked: Asked) -> Result<VerifyAnswer, TillError> {
+        let live = self.opened(id).await?;
+        self.give_up(&live).await;
+        self.attempt(id, asked).await
+    }
+
+    /// Lets the camera go where it is looked into for this transaction, and waits until the attempt has ended.
+    pub(super) async fn give_up(&self, live: &Live) {
+        let shown = self.shown_of(live);
+        let by_camera = matches!(shown.way, Some(Way::Face | Way::Chip));
+        if shown.state != State::Capturing || !by_camera || shown.instruction.is_none() {
+            return;
+        }
+        let mut count = live.events.count();
+        self.verifier.camera().give_up();
+        let goes_on = || live.lock().transaction.state() == State::Capturing;
+        let ended = async { while goes_on() && count.changed().await.is_ok() {} };
+        let _ = tokio::time::timeout(GIVEN_UP_WITHIN, ended).await;
+    }
+
     fn shown_of(&self, live: &Live) -> Shown {
         let policy = self.verifier.policy();
         let attempt = live.events.since(|event| event.kind == EventKind::State && word(event, &["state"]) == Some(State::Capturing.word()));
@@ -86,7 +112,7 @@ impl Till {
             told: told.map(|told| told.told),
             degraded,
             instruction: attempt.iter().rev().find_map(instruction),
-            problem: attempt.iter().rev().find_map(code),
+            problem: attempt.iter().rfind(|event| matches!(event.kind, EventKind::Verdict | EventKind::Error)).and_then(code),
             proxy: inner.proxy.is_some(),
             proxy_may_come: inner.proxy.is_none() && transaction.made().is_empty() && rules.is_none_or(|rules| rules.proxy_allowed),
             card_ends: ends(opening.number.as_str().trim()),

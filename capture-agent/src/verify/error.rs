@@ -94,6 +94,7 @@ fn camera_code(error: &CameraError) -> &'static str {
         CameraError::Frozen => "camera_frozen",
         CameraError::Black => "camera_black",
         CameraError::UpsideDown => "camera_upside_down",
+        CameraError::GivenUp => "attempt_given_up",
         CameraError::Failed(_) => "camera_failed",
         CameraError::Playback { .. } => "playback_unreadable",
     }

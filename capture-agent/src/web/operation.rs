@@ -114,6 +114,7 @@ const CAMERA: &[&str] = &[
     "camera_frozen",
     "camera_black",
     "camera_upside_down",
+    "attempt_given_up",
     "camera_failed",
     "playback_unreadable",
     "models_failed",

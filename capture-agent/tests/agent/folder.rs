@@ -117,6 +117,8 @@ impl Folder {
         let text = if self.staged.get() {
             let patient = [("deadline_ms = 6000", "deadline_ms = 60000"), ("relax_after_ms = 300", "relax_after_ms = 60000")];
             let patient = patient.into_iter().chain([("call_timeout_ms = 1000", "call_timeout_ms = 12000")]);
+            let patient =
+                patient.chain([("stall_after_ms = 2000", "stall_after_ms = 6000"), ("stale_after_ms = 5000", "stale_after_ms = 500")]);
             patient.fold(text, |text, (short, long)| text.replace(short, long))
         } else {
             text

@@ -165,6 +165,27 @@ async fn the_picture_is_there_while_somebody_is_looked_at_and_never_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_other_way_is_open_while_the_camera_looks() {
+    let shop = Shop::open(Folder::staged).await;
+    let visitor = Visitor::enter(&shop.folder, &shop.api).await;
+    shop.folder.show(NOBODY);
+    for (transaction, act) in [("T1", "other-way"), ("T2", "end")] {
+        shop.swipe(transaction, CARD).await;
+        visitor.sees("ready").await;
+        assert_eq!(visitor.post("/screen/do/begin", &format!("transaction={transaction}")).await.status, 204);
+        let page = visitor.sees("look_at_camera").await;
+        assert!(page.contains("id=\"other-way\"") && page.contains("id=\"end\""), "{page}");
+        assert_eq!(visitor.post(&format!("/screen/do/{act}"), &format!("transaction={transaction}")).await.status, 204);
+        visitor.sees(if act == "end" { "cancelled" } else { "settled" }).await;
+        assert_eq!(visitor.get("/screen/picture").await.status, 204);
+    }
+    let ways = |view: serde_json::Value| view["attempts"].as_array().unwrap().iter().map(|made| made["way"].clone()).collect::<Vec<_>>();
+    assert_eq!(ways(shop.api.get("/v1/transactions/T1").await.1), [json!("other_way")], "what was given up took no number");
+    assert_eq!(shop.api.get("/v1/health").await.1["camera"], "ready", "nothing is wrong with the camera");
+    assert_eq!(shop.center.records.lock().unwrap().captures.len(), 1, "nobody was captured");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn review_looks_like_match_and_a_non_match_like_a_document_check() {
     let shop = Shop::open(|_| {}).await;
     let visitor = Visitor::enter(&shop.folder, &shop.api).await;
