@@ -162,6 +162,11 @@ impl Folder {
         fs::write(self.pictures.path().join("playback.toml"), timings).unwrap();
     }
 
+    /// The first picture played is none.
+    pub(crate) fn garbles(&self) {
+        fs::write(self.pictures.path().join("p0.ppm"), b"P6 and no more").unwrap();
+    }
+
     /// Opening the camera ends so.
     pub(crate) fn opens(&self, how: &str) {
         fs::write(self.pictures.path().join("playback.toml"), format!("opens = \"{how}\"\n")).unwrap();

@@ -64,8 +64,9 @@ async fn a_person_is_guided_compared_and_settled_by_the_keyboard_alone() {
     assert!(spoken.contains(&"请看摄像头") && spoken.contains(&"核验完成，请结算"), "{spoken:?}");
     let voices = browser.tell(&json!({ "do": "spoken" }));
     assert!(voices.as_array().unwrap().iter().all(|said| said[1] == "here" && said[2] == true), "a voice that sends words away: {voices}");
-    // A camera that stops in mid-attempt.
-    shop.folder.plays(&[NOBODY], 2_000, "stall");
+    // A camera that gives nothing that is a picture, and then nothing at all.
+    shop.folder.plays(&[NOBODY], 4_500, "stall");
+    shop.folder.garbles();
     shop.swipe("T3", CARD).await;
     browser.tell(&json!({ "do": "wait", "state": "ready" }));
     browser.press(&["F2"]);
