@@ -169,7 +169,7 @@ const tasks = {
           await page.waitForFunction(() => document.querySelector(".says") !== null);
           await fits(page, name);
           if (width === 1366 && type === "") await barriers(page, name);
-          if (type === "" || width === 1024) await page.screenshot({ path: `${folder}/counter-${name.replace(".", "-")}.png` });
+          if (type === "" || state === "document_check") await page.screenshot({ path: `${folder}/counter-${name.replace(".", "-")}.png` });
         }
       }
       await page.context().close();

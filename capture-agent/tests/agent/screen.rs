@@ -78,15 +78,16 @@ impl Visitor {
     /// The screen, once it is in a state.
     async fn sees(&self, state: &str) -> String {
         let sought = format!("data-state=\"{state}\"");
-        let mut page = String::new();
-        for _ in 0..500 {
-            page = self.get("/screen").await.text();
+        let mut tries = 0;
+        loop {
+            let page = self.get("/screen").await.text();
             if page.contains(&sought) {
                 return page;
             }
+            tries += 1;
+            assert!(tries < 500, "never {state}: {page}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("never {state}: {page}");
     }
 }
 

@@ -96,14 +96,12 @@ fn policy() -> v1::DevicePolicy {
 }
 
 async fn wait_until_fetched(api: &Api) {
-    for _ in 0..200 {
-        let health = api.get("/v1/health").await.1;
-        if health["line"]["lease"] != Value::Null {
-            return;
-        }
+    let mut tries = 0;
+    while api.get("/v1/health").await.1["line"]["lease"] == Value::Null {
+        tries += 1;
+        assert!(tries < 200, "no lease was fetched");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("no lease was fetched");
 }
 
 #[tokio::test(flavor = "multi_thread")]
