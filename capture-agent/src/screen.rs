@@ -143,7 +143,7 @@ fn seen(line: &LineState) -> LineSeen {
 /// Whether somebody holds the drill's file.
 fn is_drill(dir: &std::path::Path) -> bool {
     let Ok(file) = File::open(dir.join(DRILL_FILE)) else { return false };
-    matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock))
+    matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock))
 }
 
 /// How this browser wants the screen.

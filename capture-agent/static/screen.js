@@ -86,7 +86,7 @@ document.addEventListener("submit", async (event) => {
   const buttons = [...form.querySelectorAll("button")];
   try {
     const answer = await fetch(form.getAttribute("action"), { method: "POST", body: fields });
-    const note = answer.status === 409 ? await answer.text() : "";
+    const note = answer.status === 200 ? await answer.text() : "";
     byId("note").textContent = note;
     const dialog = form.closest("dialog");
     if (dialog) { dialog.close(); form.reset(); }

@@ -17,7 +17,7 @@ const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? 
 const LOOKS = [["zh", 1366], ["en", 1366], ["zh", 1024], ["en", 1024]];
 
 async function person(base, width, name) {
-  const context = await browser.newContext({ viewport: { width, height: 768 } });
+  const context = await browser.newContext({ viewport: { width, height: 768 }, hasTouch: width === 1024 });
   // A machine with a voice of its own and one that sends words away; what is said is written down.
   await context.addInitScript(() => {
     window.spoken = [];
@@ -91,11 +91,14 @@ const tasks = {
     });
     if (closely) await barriers(people[0], state);
   },
+  async note({ says }) { await people[0].waitForFunction((says) => document.getElementById("note").textContent === says, says); },
   async wait({ state }) { await everybody((page) => isIn(page, state)); },
   async press({ keys, who = 0 }) { for (const key of keys) await people[who].keyboard.press(key); },
   async type({ text }) { await people[0].keyboard.type(text); },
   async focus({ id }) { await people[0].waitForFunction((id) => document.activeElement?.id === id, id); },
-  async touch({ selector, who = 0 }) { await people[who].click(selector); },
+  // By a finger where the screen feels one.
+  async touch({ selector, who }) { await people[who].tap(selector); },
+  async click({ selector, who = 0 }) { await people[who].click(selector); },
   // Tabs until something is in focus, as people do who have no mouse.
   async tab({ until }) {
     for (let tries = 0; tries < 30; tries++) {

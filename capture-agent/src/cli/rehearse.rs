@@ -51,7 +51,8 @@ pub(super) fn run(dir: &Path, args: &RehearseArgs) -> anyhow::Result<u8> {
 /// Lets the counter's screen say that a drill is under way, for as long as the file is held.
 fn hold(dir: &Path) -> Option<File> {
     let file = File::options().write(true).create(true).truncate(false).open(dir.join(DRILL_FILE)).ok()?;
-    file.try_lock().ok().map(|()| file)
+    // Whether one is held is looked at for a moment, and drills may run beside each other.
+    file.lock_shared().ok().map(|()| file)
 }
 
 fn table(rehearsal: &Rehearsal) -> String {

@@ -1,6 +1,6 @@
 //! What people do at the screen: each a form, done as the till would do it, on a task of its own.
 //!
-//! What comes of an attempt is told by the transaction's events. Answered here is only that nothing could be begun.
+//! What comes of an attempt is told by the transaction's events. Answered here is only a note where nothing could be begun.
 
 use std::{sync::Arc, time::Duration};
 
@@ -71,7 +71,7 @@ pub(super) async fn act(State(screen): State<Screen>, Path(what): Path<String>, 
         Some(Refused::Till(error)) if is_told_otherwise(&error) => return StatusCode::NO_CONTENT.into_response(),
         Some(Refused::Till(error)) => language.of(ScreenState::of_problem(error.code()).next()),
     };
-    (StatusCode::CONFLICT, note).into_response()
+    note.into_response()
 }
 
 fn read(what: &str, form: &Form, waiting: Option<Way>) -> Result<Option<Act>, Refused> {

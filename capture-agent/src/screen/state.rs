@@ -243,7 +243,7 @@ states! {
     /// A drill is under way.
     Drill = "drill", Drill, ["正在应急演练", "A drill is under way"], ["请稍候；演练不办理业务，不留记录。", "One moment, please. A drill settles nothing and leaves no record."];
     /// The page has lost the program.
-    Disconnected = "disconnected", Line, ["屏幕正在重新连接", "The screen is connecting again"], ["核验程序仍可由收银软件使用。若一直如此，请重新打开屏幕。", "The till can go on meanwhile. If this stays, open the screen anew."];
+    Disconnected = "disconnected", Line, ["屏幕正在重新连接", "The screen is connecting again"], ["稍后会自动恢复。若一直如此，请工作人员重新打开屏幕。", "It comes back by itself. If it does not, staff: open the screen anew."];
 }
 
 impl From<Instruction> for ScreenState {

@@ -9,8 +9,10 @@ use capture_core::Instruction;
 use super::*;
 use crate::problem;
 
-/// How long a screen shows the answer to somebody who has probably left.
-const ANSWER_SHOWN: Duration = Duration::from_secs(60);
+/// How long a screen shows that somebody may settle, who has probably left.
+const SETTLED_SHOWN: Duration = Duration::from_secs(60);
+/// How long it shows what waits for the center: the till sends it again, too.
+const WAITING_SHOWN: Duration = Duration::from_secs(300);
 /// How long is waited for an attempt that is given up.
 const GIVEN_UP_WITHIN: Duration = Duration::from_secs(2);
 /// How long it shows that a transaction has ended.
@@ -60,12 +62,7 @@ impl Till {
     pub fn shown(&self) -> Option<Shown> {
         let live = self.current.borrow().clone()?;
         let shown = self.shown_of(&live);
-        let quiet = live.events.quiet_for();
-        let over = match shown.state {
-            State::Answered => quiet >= ANSWER_SHOWN,
-            State::Confirmed | State::Reversed | State::Cancelled | State::Expired => quiet >= END_SHOWN,
-            State::Open | State::Capturing | State::Waiting => false,
-        };
+        let over = shown_for(shown.state, shown.told).is_some_and(|long| live.events.quiet_for() >= long);
         (!over).then_some(shown)
     }
 
@@ -130,6 +127,18 @@ impl Till {
     }
 }
 
+/// How long a transaction is shown that nothing happens to; nothing where it stays until it ends, as everything does that somebody
+/// is still to do something about.
+fn shown_for(state: State, told: Option<Told>) -> Option<Duration> {
+    match (state, told) {
+        (State::Confirmed | State::Reversed | State::Cancelled | State::Expired, _) => Some(END_SHOWN),
+        (State::Answered, Some(Told::Settle | Told::SettleFlagged)) => Some(SETTLED_SHOWN),
+        (State::Waiting, _) => Some(WAITING_SHOWN),
+        (State::Answered, Some(Told::DocumentCheck | Told::OtherWay | Told::Hold | Told::Retry) | None)
+        | (State::Open | State::Capturing, _) => None,
+    }
+}
+
 fn word<'a>(event: &'a events::Event, path: &[&str]) -> Option<&'a str> {
     path.iter().try_fold(&event.data, |value, name| value.get(name))?.as_str()
 }
@@ -189,6 +198,19 @@ impl Follower {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_somebody_is_still_to_act_on_stays() {
+        for told in [Told::DocumentCheck, Told::OtherWay, Told::Hold, Told::Retry] {
+            assert_eq!(shown_for(State::Answered, Some(told)), None);
+        }
+        for told in [Told::Settle, Told::SettleFlagged] {
+            assert_eq!(shown_for(State::Answered, Some(told)), Some(SETTLED_SHOWN), "flagged or not");
+        }
+        for state in State::ALL {
+            assert_eq!(shown_for(*state, None).is_none(), matches!(state, State::Open | State::Capturing | State::Answered));
+        }
+    }
 
     #[track_caller]
     fn check(number: &str, expected: &str) {

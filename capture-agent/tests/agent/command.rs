@@ -120,7 +120,9 @@ async fn serve_says_where_listens_alone_and_ends_when_asked() {
     let address = fs::read_to_string(folder.path().join("api.addr")).unwrap();
     assert_eq!(first, format!("listening on http://{address}"));
     check(&run(folder.path(), "serve").await, 1, "", "served by another process");
+    check(&run(folder.path(), "screen").await, 0, &format!("http://{address}/screen/open?link="), "");
     let asked = Command::new("kill").arg("-TERM").arg(serving.id().to_string()).status().unwrap();
     assert!(asked.success() && serving.wait().unwrap().success());
     assert!(!folder.path().join("api.token").exists());
+    check(&run(folder.path(), "screen").await, 1, "", "the agent does not run");
 }

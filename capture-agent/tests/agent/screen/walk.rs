@@ -107,9 +107,14 @@ async fn wait_until_fetched(api: &Api) {
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_proxies_cameras_and_lines_are_met_in_the_browser() {
     let Some(mut browser) = Browser::start() else { return };
-    let mut shop = Shop::open(|folder| folder.longer()).await;
+    let mut shop = Shop::open_with(|folder| {
+        folder.longer();
+        format!("[reader]\nkind = \"simulator\"\nfolder = '{}'\n", folder.path().join("reader").display())
+    })
+    .await;
     browser.enter(&shop.api.address, shop.folder.path().join("screen.url"));
     ways(&mut browser, &shop).await;
+    documents(&mut browser, &shop).await;
     cameras(&mut browser, &shop).await;
     // A device that the center does not know any more.
     shop.swipe("D1", CARD).await;
@@ -212,6 +217,39 @@ async fn ways(browser: &mut Browser, shop: &Shop) {
     browser.press(&["F10"]);
     browser.tell(&json!({ "do": "wait", "state": "cancelled" }));
     shop.folder.show(ONE_PERSON);
+}
+
+/// Somebody whom the till does not name looks at a document; and a document with a chip.
+async fn documents(browser: &mut Browser, shop: &Shop) {
+    shop.swiped("P1", CARD, "").await;
+    browser.tell(&json!({ "do": "wait", "state": "ready" }));
+    browser.press(&["F7"]);
+    browser.tell(&json!({ "do": "tab", "until": "[value=yes]" }));
+    browser.press(&["Space"]);
+    browser.tell(&json!({ "do": "note", "says": "工作人员请填写自己的工号，再记录。" }));
+    browser.press(&["F7"]);
+    browser.tell(&json!({ "do": "tab", "until": "#document-operator" }));
+    browser.tell(&json!({ "do": "type", "text": "0418" }));
+    browser.press(&["Enter"]);
+    browser.tell(&json!({ "do": "dialog", "name": "document", "shot": "operator" }));
+    assert_eq!(shop.api.get("/v1/transactions/P1").await.1["attempts"], json!([]), "what is said of a document is pressed");
+    browser.tell(&json!({ "do": "tab", "until": "[value=yes]" }));
+    browser.press(&["Enter"]);
+    browser.tell(&json!({ "do": "wait", "state": "settled" }));
+    assert_eq!(shop.center.records.lock().unwrap().captures.last().unwrap().operator, "0418");
+    // Nothing lies on the reader; then the document does, and its chip's photo is what the face is held against.
+    let reader = shop.folder.path().join("reader");
+    std::fs::create_dir_all(&reader).unwrap();
+    shop.swipe("P2", CARD).await;
+    browser.tell(&json!({ "do": "wait", "state": "ready" }));
+    browser.press(&["F6"]);
+    browser.look_closely("no_document");
+    std::fs::copy(shop.folder.pictures.path().join("a.ppm"), reader.join("photo.ppm")).unwrap();
+    let document = format!("kind = \"social_security_card\"\nnumber = \"{CARD}\"\nname = \"n\"\nphoto = \"photo.ppm\"\n");
+    std::fs::write(reader.join("document.toml"), document).unwrap();
+    browser.press(&["F6"]);
+    browser.tell(&json!({ "do": "wait", "state": "settled" }));
+    assert_eq!(shop.api.get("/v1/transactions/P2").await.1["attempts"][0]["way"], "chip");
 }
 
 /// Cameras that fail.
