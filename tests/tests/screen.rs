@@ -12,7 +12,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tests::{people, site::Site};
+use tests::{people, process::run, site::Site};
 
 const CARD: &str = "330203194910010027";
 /// Far above what a walk takes, and far below what anybody would wait for at a counter.
@@ -62,7 +62,14 @@ fn from_the_swipe_to_the_verdict_with_at_most_one_touch() {
     let mut browser = Browser(node.spawn().unwrap());
     let mut said = BufReader::new(browser.0.stdout.take().unwrap());
     let (base, state) = (counter.address().to_owned(), site.counter_folder());
+    // The notice as the center prints it is what people read here.
+    let notice = state.join("notice.zh.html");
+    run(&mut site.matcher(&["law", "notice", "--language", "zh", "--out", &notice.to_string_lossy()]).unwrap()).unwrap();
     browser.tell(&mut said, &json!({ "do": "enter", "base": base, "links": state.join("screen.url") }));
+    let shown = browser.tell(&mut said, &json!({ "do": "text", "selector": "#notice" }));
+    let shown = shown.as_str().unwrap();
+    assert!(shown.contains("不需要说明理由") && shown.contains("您的权利") && shown.contains("告知版本"), "{shown}");
+    assert!(!shown.contains("font-"), "its words alone");
     let token = fs::read_to_string(state.join("api.token")).unwrap();
     for (transaction, touch) in [("W-1", true), ("W-2", false)] {
         let task = json!({ "do": "walk", "base": base, "token": token.trim(), "card": CARD, "transaction": transaction, "touch": touch, "state": "settled" });

@@ -1,7 +1,8 @@
 //! The notice at the counter: what a person may read before anything is taken.
 //!
-//! The text is what the institution put into the state folder (`notice.zh.txt`, `notice.en.txt`, as the center's notice says it),
-//! and the shipped one where there is none. Its version is the policy's. Not here: which version a capture names.
+//! The text is what stands in the state folder: the page that the center printed (`notice.zh.html`, `notice.en.html`; its words
+//! alone are taken), or plain text (`.txt`); and the shipped one where there is neither. Its version is the policy's. Not here: which
+//! version a capture names.
 
 use std::{fs, path::Path};
 
@@ -34,10 +35,38 @@ You can see, copy, correct or delete your data, withdraw consent, ask for an exp
 /// The paragraphs of the notice in a language.
 #[must_use]
 pub(super) fn paragraphs(dir: &Path, language: Language) -> Vec<String> {
-    let own = read(&dir.join(format!("notice.{}.txt", language.code())));
+    let file = |ending: &str| read(&dir.join(format!("notice.{}.{ending}", language.code())));
+    let own = file("html").map(|page| words_of(&page)).or_else(|| file("txt"));
     let text = own.as_deref().unwrap_or(language.of([SHIPPED_ZH, SHIPPED_EN]));
     let paragraphs = text.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
     paragraphs.filter(|paragraph| !paragraph.is_empty()).collect()
+}
+
+/// The words of a page, a paragraph for each of its blocks.
+fn words_of(page: &str) -> String {
+    let body = page.split_once("<body").map_or(page, |(_, body)| body);
+    let mut text = String::with_capacity(body.len());
+    let mut parts = body.split('<');
+    // What is left of the opening tag itself.
+    text.push_str(parts.next().and_then(|rest| rest.split_once('>')).map_or("", |(_, words)| words));
+    for part in parts {
+        let Some((tag, words)) = part.split_once('>') else { continue };
+        let ends = ["/p", "/h1", "/h2", "/h3", "/li", "/div", "/footer", "br"].iter().any(|block| tag.eq_ignore_ascii_case(block));
+        text.push_str(if ends { "\n\n" } else { "" });
+        text.push_str(words);
+    }
+    let entities = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#39;", "'"),
+        ("&#34;", "\""),
+        ("&#60;", "<"),
+        ("&#62;", ">"),
+        ("&#38;", "&"),
+        ("&amp;", "&"),
+    ];
+    entities.into_iter().fold(text, |text, (entity, sign)| text.replace(entity, sign))
 }
 
 fn read(path: &Path) -> Option<String> {
@@ -56,6 +85,11 @@ mod tests {
         assert_eq!(Language::ALL.map(|language| paragraphs(dir.path(), language).len()), [5, 5]);
         fs::write(dir.path().join("notice.zh.txt"), "第一段\r\n\r\n第二段\n").unwrap();
         assert_eq!(paragraphs(dir.path(), Language::Zh), ["第一段", "第二段"]);
+        let page = "<!doctype html><html><head><title>T</title><style>p { color: blue }</style></head>\n<body class=\"a\">\n<h1>标题</h1>\n\
+                    <p class=\"large\">甲 &amp;lt; <strong>乙</strong>\n丙</p><ul><li>丁</li></ul><footer>N-1</footer></body></html>";
+        fs::write(dir.path().join("notice.zh.html"), page).unwrap();
+        assert_eq!(paragraphs(dir.path(), Language::Zh), ["标题", "甲 &lt; 乙 丙", "丁", "N-1"], "the center's page comes first");
+        fs::remove_file(dir.path().join("notice.zh.html")).unwrap();
         fs::write(dir.path().join("notice.zh.txt"), "x".repeat(70_000)).unwrap();
         assert_eq!(paragraphs(dir.path(), Language::Zh).len(), 5, "too large to be one");
     }
