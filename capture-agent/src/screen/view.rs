@@ -159,7 +159,7 @@ impl View {
                 document: open,
                 chip: open,
                 proxy: fresh,
-                end: open || settled || busy,
+                end: open || busy,
             },
             tried: faces && !fresh && state != ScreenState::ReadyProxy,
             consent: if state == ScreenState::Consent { "C-1".into() } else { String::new() },
@@ -229,6 +229,7 @@ fn of_told(told: Told, degraded: bool) -> ScreenState {
 fn offers(shown: &Shown, counter: &Counter) -> Offers {
     let may = |way: Way| shown.ways.contains(&way);
     let waits = shown.state == State::Waiting;
+    let settles = shown.state == State::Answered && matches!(shown.told, Some(Told::Settle | Told::SettleFlagged));
     Offers {
         begin: may(Way::Face) && !waits,
         again: waits,
@@ -236,7 +237,8 @@ fn offers(shown: &Shown, counter: &Counter) -> Offers {
         document: may(Way::DocumentCheck),
         chip: may(Way::Chip) && counter.reader,
         proxy: may(Way::Face) && shown.proxy_may_come,
-        end: !shown.state.is_terminal() && shown.state != State::Confirmed,
+        // What may be settled is the till's to end.
+        end: !shown.state.is_terminal() && shown.state != State::Confirmed && !settles,
     }
 }
 

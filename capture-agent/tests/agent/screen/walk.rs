@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How long each picture stands before the camera while four screens look at what it asks for.
-const EACH_MS: u32 = 5_500;
+const EACH_MS: u32 = 7_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_is_guided_compared_and_settled_by_the_keyboard_alone() {
