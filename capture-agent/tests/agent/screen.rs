@@ -122,6 +122,13 @@ impl Shop {
         self.swiped(transaction, card, "0417").await;
     }
 
+    /// The same card once more: the till finds its transaction as it is.
+    async fn swiped_again(&self, transaction: &str) {
+        let opening =
+            json!({ "transaction": transaction, "scene": "settlement", "card": CARD, "opened_by": "card_swipe", "operator": "0417" });
+        assert_eq!(self.api.to("/v1/transactions", opening).await.0, 200);
+    }
+
     async fn swiped(&self, transaction: &str, card: &str, operator: &str) {
         let (scene, by) = ("settlement", "card_swipe");
         let opening = json!({ "transaction": transaction, "scene": scene, "card": card, "opened_by": by, "operator": operator });

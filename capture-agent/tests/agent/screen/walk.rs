@@ -109,7 +109,7 @@ async fn documents_proxies_cameras_and_lines_are_met_in_the_browser() {
     let Some(mut browser) = Browser::start() else { return };
     let mut shop = Shop::open_with(|folder| {
         folder.longer();
-        format!("[reader]\nkind = \"simulator\"\nfolder = '{}'\n", folder.path().join("reader").display())
+        format!("[outbox]\nwaiting_max = 1\n[reader]\nkind = \"simulator\"\nfolder = '{}'\n", folder.path().join("reader").display())
     })
     .await;
     browser.enter(&shop.api.address, shop.folder.path().join("screen.url"));
@@ -136,7 +136,16 @@ async fn documents_proxies_cameras_and_lines_are_met_in_the_browser() {
     shop.center.stop().await;
     browser.press(&["F2"]);
     browser.look_closely("unanswered");
+    // One more than may wait: nobody is captured in vain.
+    shop.swipe("L0", CARD).await;
+    browser.tell(&json!({ "do": "wait", "state": "ready" }));
+    browser.press(&["F2"]);
+    browser.look_closely("spool_full");
+    let spool = browser.tell(&json!({ "do": "text", "selector": "#status" }));
+    assert!(spool.as_str().unwrap().contains("1 (已满)"), "{spool}");
     shop.center.start(&shop.folder);
+    shop.swiped_again("L1").await;
+    browser.tell(&json!({ "do": "wait", "state": "unanswered" }));
     browser.press(&["F2"]);
     browser.look("settled");
     // Another start, with a policy and a lease.
