@@ -2,7 +2,7 @@
 //!
 //! A page is made here whole (`templates/screen`) and kept current over server-sent events; one style sheet and one small script
 //! are part of the program, and nothing comes from elsewhere. Every state is in one table ([`ScreenState`]) with its words in
-//! Chinese and English. A screen is a till's helper: it does what the local API does, through the same [`Till`], and a counter
+//! Chinese and English. A screen stands beside the till: it does what the local API does, through the same [`Till`], and a counter
 //! works without it. Not here: what is decided, and who may settle.
 
 mod acts;
