@@ -111,6 +111,12 @@ words! {
         Unknown = "unknown",
     }
 }
+impl Default for AgeBand {
+    fn default() -> Self {
+        Self::Unknown
+    }
+}
+
 impl AgeBand {
     /// The band of an age in years.
     #[must_use]
