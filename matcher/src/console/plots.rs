@@ -4,14 +4,17 @@
 
 use std::fmt::Write;
 
-const WIDTH: f64 = 900.0;
+/// Width of charts and funnels, which have a page to themselves.
+const WIDE: f64 = 900.0;
+/// Width of bars, of which two stand side by side.
+const NARROW: f64 = 560.0;
 const HEIGHT: f64 = 260.0;
 const LEFT: f64 = 64.0;
-const RIGHT: f64 = 16.0;
+const RIGHT: f64 = 34.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 34.0;
 /// Marks along an axis.
-const TICKS: usize = 5;
+const TICKS: usize = 7;
 
 /// A day of a chart.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,21 +56,22 @@ fn escaped(text: &str) -> String {
 /// A picture with its axes.
 struct Plot {
     svg: String,
+    width: f64,
     x: (f64, f64),
     y: (f64, f64),
 }
 
 impl Plot {
-    fn new(class: &str, label: &str, x: (f64, f64), y: (f64, f64)) -> Self {
-        let svg = format!("<svg class=\"plot {class}\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">", escaped(label));
+    fn new(class: &str, width: f64, label: &str, x: (f64, f64), y: (f64, f64)) -> Self {
+        let svg = format!("<svg class=\"plot {class}\" viewBox=\"0 0 {width} {HEIGHT}\" role=\"img\" aria-label=\"{}\">", escaped(label));
         // An axis of no length would divide by nothing.
         let wide = |(low, high): (f64, f64)| if high - low > 1e-9 { (low, high) } else { (low, low + 1.0) };
-        Self { svg, x: wide(x), y: wide(y) }
+        Self { svg, width, x: wide(x), y: wide(y) }
     }
 
     fn at(&self, x: f64, y: f64) -> (f64, f64) {
         let part = |value: f64, (low, high): (f64, f64)| ((value - low) / (high - low)).clamp(0.0, 1.0);
-        (LEFT + part(x, self.x) * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - part(y, self.y) * (HEIGHT - TOP - BOTTOM))
+        (LEFT + part(x, self.x) * (self.width - LEFT - RIGHT), HEIGHT - BOTTOM - part(y, self.y) * (HEIGHT - TOP - BOTTOM))
     }
 
     fn write(&mut self, text: std::fmt::Arguments<'_>) {
@@ -82,7 +86,7 @@ impl Plot {
         let mut value = (low / step).ceil() * step;
         while value <= high + step * 1e-6 {
             let (_, y) = self.at(self.x.0, value);
-            self.write(format_args!("<line class=\"grid\" x1=\"{LEFT}\" y1=\"{y:.1}\" x2=\"{:.1}\" y2=\"{y:.1}\"/>", WIDTH - RIGHT));
+            self.write(format_args!("<line class=\"grid\" x1=\"{LEFT}\" y1=\"{y:.1}\" x2=\"{:.1}\" y2=\"{y:.1}\"/>", self.width - RIGHT));
             self.write(format_args!(
                 "<text class=\"left\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
                 LEFT - 8.0,
@@ -95,7 +99,7 @@ impl Plot {
 
     /// Labels below, as many as there is room for.
     fn below(&mut self, labels: &[(f64, String)]) {
-        let every = labels.len().div_ceil(9).max(1);
+        let every = labels.len().div_ceil(if self.width < WIDE { 8 } else { 11 }).max(1);
         for (x, label) in labels.iter().step_by(every) {
             let (x, _) = self.at(*x, self.y.0);
             self.write(format_args!("<text class=\"below\" x=\"{x:.1}\" y=\"{:.1}\">{}</text>", HEIGHT - 12.0, escaped(label)));
@@ -128,7 +132,7 @@ pub fn bars(label: &str, bars: &[(String, Vec<u64>)], number: impl Fn(f64) -> St
     if highest == 0 {
         return String::new();
     }
-    let mut plot = Plot::new("bars", label, (0.0, bars.len() as f64), (0.0, highest as f64));
+    let mut plot = Plot::new("bars", NARROW, label, (0.0, bars.len() as f64), (0.0, highest as f64));
     plot.left_axis(number);
     for (place, (name, parts)) in bars.iter().enumerate() {
         let (from, until) = (place as f64 + 0.12, place as f64 + 0.88);
@@ -157,7 +161,7 @@ pub fn control(label: &str, points: &[Point], number: impl Fn(f64) -> String) ->
         return String::new();
     }
     let room = ((high - low) * 0.08).max(1e-4);
-    let mut plot = Plot::new("control", label, (0.0, points.len() as f64 - 1.0), ((low - room).max(low.min(0.0)), high + room));
+    let mut plot = Plot::new("control", WIDE, label, (0.0, points.len() as f64 - 1.0), ((low - room).max(low.min(0.0)), high + room));
     plot.left_axis(number);
     let with = |value: fn(&Point) -> f64| points.iter().enumerate().map(move |(place, point)| (place as f64, value(point)));
     plot.line("limit", with(|point| point.limits.0));
@@ -186,7 +190,7 @@ pub fn funnel(label: &str, peers: &[Peer], target: f64, (inner, outer): (&Limits
         return String::new();
     }
     let highest = peers.iter().map(|peer| peer.share).fold(target * 2.0, f64::max) * 1.1;
-    let mut plot = Plot::new("funnel", label, (0.0, widest * 1.08), (0.0, highest.clamp(0.01, 1.0)));
+    let mut plot = Plot::new("funnel", WIDE, label, (0.0, widest * 1.08), (0.0, highest.clamp(0.01, 1.0)));
     plot.left_axis(number);
     plot.line("expected", [(0.0, target), (widest * 1.08, target)].into_iter());
     for (class, limits) in [("limit inner", inner), ("limit", outer)] {
@@ -197,7 +201,7 @@ pub fn funnel(label: &str, peers: &[Peer], target: f64, (inner, outer): (&Limits
         let (x, y) = plot.at(peer.trials, peer.share);
         let name = escaped(&peer.name);
         if peer.outside {
-            let (anchor, beside) = if x > WIDTH * 0.75 { ("end", x - 11.0) } else { ("start", x + 11.0) };
+            let (anchor, beside) = if x > WIDE * 0.75 { ("end", x - 11.0) } else { ("start", x + 11.0) };
             plot.write(format_args!(
                 "<path class=\"alarm\" d=\"M{x:.1} {:.1} l-7 12 h14 z\"/><text class=\"name-{anchor}\" x=\"{beside:.1}\" y=\"{:.1}\">{name}</text>",
                 y - 7.0,

@@ -169,6 +169,9 @@ messages! {
     export_submit: "下载", "Download";
     export_bound: "最多十万行。", "At most 100,000 rows.";
 
+    looks_entry: "日志链与环节", "Chain and link of the log";
+    looks_proof: "每条记录都在审计日志的这一环节里；审计日志页检查整条链，改动或删去任何一条都会被发现。", "Each look stands in this link of the audit log. The log's page checks the whole chain: an entry that was changed or taken out would be found.";
+
     report_title: "案件报告", "Case report";
     report_lead: "供存档与申辩使用。不含人脸；每条证据附其摘要，可与审计日志核对。", "For the file, and for whoever has to answer for it. It holds no face; each piece of evidence stands with its digest, to be held against the audit log.";
     report_evidence: "证据", "Evidence";

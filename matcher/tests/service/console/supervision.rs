@@ -276,3 +276,49 @@ async fn a_supervisor_and_an_auditor_do_their_work_in_a_browser() {
         assert!(said.contains(done), "{said}");
     }
 }
+
+/// How long pages of supervision take with the figures of 90 days of a large center: 1,000 cameras and counters, 2,000 operators, 500
+/// institutions.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "writes half a million rows"]
+async fn pages_are_quick_with_a_thousand_cameras() {
+    let (town, _) = desk().await;
+    let last = day_of(System.now_ms(), &TimeZone::system());
+    let counts = "60, 50, 4, 1, 1, 2, 0, 1, 1, 0, 0, 0, 0, 1, 55, 0, 0, 5, 30, 20, 3, 1, 1, 0, 0, 0, 0";
+    let names = "captures, matched, review, non_match, no_reference, no_face, attack, other_way, document, not_the_person, proxy, other, provisional, flags,
+        scores, wait_0, wait_1, wait_2, wait_3, wait_4, wait_5, wait_6, wait_7, wait_8, wait_9, wait_10, wait_11";
+    for (dimension, items) in [("camera", 1_000), ("counter", 1_000), ("operator", 2_000), ("store", 500), ("total", 1)] {
+        let institution = if dimension == "total" { "''".to_owned() } else { "'S' || (i % 500)".to_owned() };
+        let item = if matches!(dimension, "total" | "store") { "''" } else { "'item-' || i" };
+        town.center.meddle(&format!(
+            "WITH RECURSIVE d (day) AS (SELECT {last} - 120 UNION ALL SELECT day + 1 FROM d WHERE day < {last}),
+                 n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {items})
+             INSERT INTO statistic (dimension, day, institution, item, model, {names}, score_sum, score_squares)
+             SELECT '{dimension}', day, {institution}, {item}, 'm@1', {counts}, 33.0 + (day * 7 + i * 13) % 10 * 0.1, 20.6 FROM d, n
+             WHERE true ON CONFLICT DO NOTHING;
+             INSERT INTO statistic_day SELECT DISTINCT day, 1, 1, 6000 FROM statistic WHERE true ON CONFLICT DO NOTHING;"
+        ));
+    }
+    let mut susan = Visitor::signed_in(&town.center, "susan").await;
+    let pages = [
+        "/account/password",
+        "/figures?days=7",
+        "/figures?days=30&by=camera",
+        "/figures?days=90&by=camera",
+        "/figures?days=90&by=operator",
+        "/figures?days=90&by=camera&store=S7",
+        "/drift",
+        "/drift/chart?by=camera&store=S7&item=item-7",
+        "/peers",
+    ];
+    for path in pages {
+        let mut times: Vec<u128> = Vec::new();
+        for _ in 0..20 {
+            let began = std::time::Instant::now();
+            assert_eq!(susan.get(path).await.status, 200, "{path}");
+            times.push(began.elapsed().as_millis());
+        }
+        times.sort_unstable();
+        println!("{path}: median {} ms, 95th percentile {} ms", times[10], times[18]);
+    }
+}
