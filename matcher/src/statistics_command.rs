@@ -222,3 +222,29 @@ fn alarms_table(alarms: &[Alarm]) -> String {
     }
     format!("{table}\nAn alarm is something to look at, and accuses nobody.")
 }
+
+#[cfg(test)]
+mod tests {
+    use matcher_core::drift::Chart;
+
+    use super::*;
+    use crate::store::statistics::ChartOf;
+
+    #[test]
+    fn figures_and_alarms_are_told_to_people_and_programs() {
+        let place = Place { dimension: Dimension::Camera, institution: "P1".into(), key: "till-1".into() };
+        let mut figures = Figures { captures: 7, matched: 5, document: 1, not_the_person: 1, ..Figures::default() };
+        figures.scores.add(0.5);
+        figures.waits[2] = 7;
+        let row = (place.clone(), figures);
+        let table = figures_table(std::slice::from_ref(&row));
+        assert!(table.contains("till-1") && table.contains("0.500") && table.contains("250"), "{table}");
+        let json = figures_json(&row);
+        assert_eq!((json["by"].as_str(), json["captures"].as_u64(), json["wait_p50_ms"].as_f64()), (Some("camera"), Some(7), Some(250.0)));
+        let alarm = Alarm { day: 20_000, of: ChartOf { place, chart: Chart::Score }, value: 0.5, expected: 0.6, effect: -0.4, p: 1e-6 };
+        let table = alarms_table(std::slice::from_ref(&alarm));
+        assert!(table.contains("2024-10-04") && table.contains("-0.400") && table.contains("1.0e-6"), "{table}");
+        assert_eq!(alarm_json(&alarm)["day"], "2024-10-04");
+        assert_eq!((parse_dimension("age").is_ok(), parse_dimension("weather").is_err()), (true, true));
+    }
+}

@@ -94,6 +94,7 @@ impl Birth {
 
 words! {
     /// Bands of age in reports.
+    #[derive(Default)]
     AgeBand {
         /// Under 16.
         Child = "0-15",
@@ -108,15 +109,10 @@ words! {
         /// 75 and over.
         Old = "75+",
         /// Nobody said.
+        #[default]
         Unknown = "unknown",
     }
 }
-impl Default for AgeBand {
-    fn default() -> Self {
-        Self::Unknown
-    }
-}
-
 impl AgeBand {
     /// The band of an age in years.
     #[must_use]

@@ -272,16 +272,16 @@ impl Tally {
 
     /// The figures, and the model whose scores they hold: the one most scores of the day are of.
     #[must_use]
-    pub fn finish(self) -> (String, Vec<(Place, Figures)>) {
+    pub fn figures(&self) -> (String, Vec<(Place, Figures)>) {
         let total = self.places.get(&Dimension::Total).and_then(|all| all.get("")).and_then(|all| all.get(""));
         let most = total.and_then(|total| total.scores.iter().max_by_key(|(_, sums)| sums.count));
         let model = most.map_or_else(String::new, |(model, _)| model.clone());
         let mut all = Vec::new();
-        for (dimension, institutions) in self.places {
+        for (dimension, institutions) in &self.places {
             for (institution, keys) in institutions {
                 for (key, counting) in keys {
                     let scores = counting.scores.iter().find(|(of, _)| *of == model).map(|(_, sums)| *sums).unwrap_or_default();
-                    let place = Place { dimension, institution: institution.clone(), key };
+                    let place = Place { dimension: *dimension, institution: institution.clone(), key: key.clone() };
                     all.push((place, Figures { scores, ..counting.figures }));
                 }
             }
@@ -328,7 +328,7 @@ mod tests {
         tally.take(&observed("P2", Decision::NoDecision(NoDecision::OtherWay), None, 101));
         tally.take(&Observed { proxy: true, ..observed("P2", Decision::NonMatch, Some(0.0), 10_001) });
         tally.beside("P2", "P2-1", 2, 1);
-        let (model, all) = tally.finish();
+        let (model, all) = tally.figures();
         assert_eq!(model, "m@1");
         let total = of(&all, Dimension::Total, "", "");
         assert_eq!((total.captures, total.matched, total.review, total.non_match, total.other_way, total.proxy), (5, 1, 1, 1, 1, 1));
@@ -356,7 +356,7 @@ mod tests {
             for (store, decision, score) in &answers {
                 tally.take(&observed(&format!("P{store}"), decisions[*decision % decisions.len()], *score, 500));
             }
-            let (_, all) = tally.finish();
+            let (_, all) = tally.figures();
             for dimension in Dimension::ALL {
                 let mut sum = Figures::default();
                 for (_, figures) in all.iter().filter(|(place, _)| place.dimension == *dimension && (place.institution.is_empty() == dimension.has_all())) {

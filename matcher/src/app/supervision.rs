@@ -31,6 +31,8 @@ pub mod export;
 const EVERY: Duration = Duration::from_secs(600);
 /// How long after its end a day is whole: clocks of several processes differ, and commits take their time.
 const WHOLE_AFTER_MS: TimeMs = 600_000;
+/// How long before now decisions are committed for sure, as a rule.
+const SETTLED_MS: TimeMs = 30_000;
 const HOUR_MS: TimeMs = 3_600_000;
 /// Days that are read for judging one: a past that is frozen reaches back further than one that rolls.
 pub const READ_DAYS: Day = 420;
@@ -58,6 +60,14 @@ impl std::fmt::Debug for Statistician {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Statistician").field("rule", &self.rule).finish_non_exhaustive()
     }
+}
+
+/// The day that is not over, as far as it was counted: the next turn reads what came since.
+#[derive(Debug)]
+pub struct Today {
+    day: Day,
+    until: TimeMs,
+    tally: Tally,
 }
 
 /// What a turn did.
@@ -94,8 +104,9 @@ pub fn start_of(day: Day, zone: &TimeZone) -> TimeMs {
 impl Statistician {
     /// Works until it is dropped.
     pub async fn run(self) {
+        let mut today = None;
         loop {
-            match self.turn(&|_, _| {}).await {
+            match self.next(Some(&mut today), &|_, _| {}).await {
                 Ok(Turn { judged: 0, .. }) => {}
                 Ok(turn) => info!(days = turn.judged, alarms = turn.alarms, "days were judged for drift"),
                 Err(error) => warn!(error = &error as &dyn std::error::Error, "statistics could not be brought up to date"),
@@ -109,6 +120,11 @@ impl Statistician {
     /// # Errors
     /// When the store fails; the next turn goes on.
     pub async fn turn(&self, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Turn, StoreError> {
+        self.next(None, progress).await
+    }
+
+    /// A turn that goes on with the day that was not over at the one before.
+    async fn next(&self, mut kept: Option<&mut Option<Today>>, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Turn, StoreError> {
         let now = self.surroundings.now_ms();
         let today = day_of(now, &self.zone);
         self.store.delete_statistics_before(today - Day::from(self.kept_days)).await?;
@@ -118,7 +134,7 @@ impl Statistician {
         let open: Vec<Day> = (first..=today).filter(|day| known.get(day).is_none_or(|known| !known.complete)).collect();
         let mut turn = Turn::default();
         for day in &open {
-            self.count(*day, now).await?;
+            self.count(*day, now, kept.as_deref_mut()).await?;
             turn.counted += 1;
             progress(turn.counted, open.len() as u64);
         }
@@ -143,13 +159,17 @@ impl Statistician {
         start_of(day + 1, &self.zone)
     }
 
-    /// Counts a day from the log, an hour at a time.
-    async fn count(&self, day: Day, now: TimeMs) -> Result<(), StoreError> {
-        let (from, ends) = (start_of(day, &self.zone), self.ends(day));
-        let mut tally = Tally::default();
-        let mut at = from;
-        while at < ends {
-            let until = (at + HOUR_MS).min(ends);
+    /// Counts a day from the log, an hour at a time. What is kept of today is gone on with; commits that were later than their
+    /// time by more than [`SETTLED_MS`] are missed until the day is whole, and counted anew.
+    async fn count(&self, day: Day, now: TimeMs, mut kept: Option<&mut Option<Today>>) -> Result<(), StoreError> {
+        let ends = self.ends(day);
+        let complete = ends + WHOLE_AFTER_MS <= now;
+        let goes_on = kept.is_some() && !complete;
+        let before = kept.as_deref_mut().and_then(Option::take).filter(|today| goes_on && today.day == day);
+        let (mut at, mut tally) = before.map_or_else(|| (start_of(day, &self.zone), Tally::default()), |today| (today.until, today.tally));
+        let last = if goes_on { ends.min(now - SETTLED_MS) } else { ends };
+        while at < last {
+            let until = (at + HOUR_MS).min(last);
             for (decided_at, observed) in self.store.observed(at, until).await? {
                 tally.take(&Observed { hour: self.hour(decided_at), ..observed });
             }
@@ -158,10 +178,14 @@ impl Statistician {
             }
             at = until;
         }
-        let (model, places) = tally.finish();
+        let (model, places) = tally.figures();
         let row = |(place, figures)| DayFigures { day, place, model: model.clone(), figures };
-        let counted = CountedDay { day, counted_at: now, complete: ends + WHOLE_AFTER_MS <= now, charts: None };
-        self.store.put_statistics(counted, places.into_iter().map(row).collect()).await
+        let counted = CountedDay { day, counted_at: now, complete, charts: None };
+        self.store.put_statistics(counted, places.into_iter().map(row).collect()).await?;
+        if let Some(kept) = kept {
+            *kept = goes_on.then_some(Today { day, until: at, tally });
+        }
+        Ok(())
     }
 
     fn hour(&self, at: TimeMs) -> u8 {
@@ -264,3 +288,6 @@ fn judge_day(
     alarms.sort_by(|a, b| a.p.total_cmp(&b.p).then_with(|| a.of.cmp(&b.of)));
     (readings.len() as u64, alarms)
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,4 +81,20 @@ mod tests {
         assert_eq!(history.judge(Chart::Score, 91, &BTreeSet::new(), None, &DriftRule::default()), None);
         assert!(history.judge(Chart::NoFace, 91, &BTreeSet::new(), None, &DriftRule::default()).is_some());
     }
+
+    #[test]
+    fn a_drift_that_lasts_stays_an_alarm_and_never_becomes_its_own_past() {
+        let (mut history, mut alarmed, rule) = (History::default(), BTreeSet::new(), DriftRule::default());
+        for day in 0..=300 {
+            history.push(day, "m@1", &figures(day, if day < 100 { 0.6 } else { 0.5 }));
+            let reading = history.judge(Chart::Score, day, &alarmed, None, &rule);
+            if reading.is_some_and(|reading| reading.p < 1e-5 && reading.matters) {
+                alarmed.insert(day);
+            }
+        }
+        let first = *alarmed.first().unwrap();
+        assert!((100..103).contains(&first) && alarmed.len() as Day == 301 - first, "{alarmed:?}");
+        let last = history.judge(Chart::Score, 300, &alarmed, None, &rule).unwrap();
+        assert!((last.expected - 0.6).abs() < 0.01 && (last.value - 0.5).abs() < 0.02, "{last:?}");
+    }
 }

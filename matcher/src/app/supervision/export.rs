@@ -66,6 +66,9 @@ pub enum ExportError {
     /// The store failed.
     #[error("the store could not be asked")]
     Store(#[source] StoreError),
+    /// The cases do not follow from their steps, or could not be read.
+    #[error("the cases could not be read")]
+    Cases(#[source] crate::app::cases::desk::DeskError),
     /// A row could not be written.
     #[error("a row could not be written")]
     Row(#[source] csv::Error),
@@ -213,10 +216,7 @@ async fn cases(store: &dyn Store, span: Span, to: &Parts) -> Result<(), ExportEr
     let names = ["case", "opened_at", "kind", "state", "verdict", "card", "institutions", "days", "captures", "steps", "changed_at"];
     let mut part = header(&names)?;
     let cases = crate::app::cases::desk::cases(store, span.from, u32::try_from(ROWS_MAX).unwrap_or(u32::MAX)).await;
-    let cases = cases.map_err(|error| match error {
-        crate::app::cases::desk::DeskError::Store(error) => ExportError::Store(error),
-        other => ExportError::Store(StoreError::Unavailable(Box::new(other))),
-    })?;
+    let cases = cases.map_err(ExportError::Cases)?;
     for view in cases.into_iter().filter(|view| view.stored.case.opened_at < span.until) {
         let stored = &view.stored;
         let changed = stored.steps.last().map_or(stored.case.opened_at, |step| step.at);

@@ -21,6 +21,10 @@ use crate::{
 const ROWS: u32 = 200;
 /// Longest time, in days.
 const DAYS_MAX: Day = 400;
+/// Longest time by counter, camera or operator of all institutions: thousands of them a day.
+const DAYS_OF_MANY_MAX: Day = 31;
+/// Days by whose institutions one is chosen.
+const NAMED_DAYS: Day = 7;
 /// Institutions to choose from.
 const INSTITUTIONS_MAX: u32 = 500;
 
@@ -89,6 +93,7 @@ struct Page {
     total: Figures,
     rows: Vec<Row>,
     more: bool,
+    shortened: bool,
     by: Dimension,
     tabs: Vec<(String, &'static str, bool)>,
     periods: Vec<(String, &'static str, bool)>,
@@ -136,9 +141,14 @@ impl Page {
 /// When the store fails.
 pub async fn show(visit: Visit) -> Result<Response, Refusal> {
     let store = visit.console.store();
-    let period = Period::of(&visit, 7);
+    let mut period = Period::of(&visit, 7);
     let by = Dimension::from_word(visit.query.get("by")).unwrap_or(Dimension::Store);
     let institution = visit.query.filled("store").map(str::to_owned);
+    let many = matches!(by, Dimension::Counter | Dimension::Camera | Dimension::Operator);
+    let shortened = many && institution.is_none() && period.until - period.from >= DAYS_OF_MANY_MAX;
+    if shortened {
+        period.from = period.until - DAYS_OF_MANY_MAX + 1;
+    }
     let of = institution.as_deref();
     let (days, whole) = (period.days(), if of.is_some() { Dimension::Store } else { Dimension::Total });
     let daily = store.series(whole, days, Some(&place(whole, of))).await.map_err(Refusal::Store)?;
@@ -150,7 +160,8 @@ pub async fn show(visit: Visit) -> Result<Response, Refusal> {
     let more = rows.len() > ROWS as usize;
     rows.truncate(ROWS as usize);
     let hourly = store.figures(Dimension::Hour, days, of, 24).await.map_err(Refusal::Store)?;
-    let names = store.figures(Dimension::Store, days, None, INSTITUTIONS_MAX).await.map_err(Refusal::Store)?;
+    let named = (period.from.max(period.until - NAMED_DAYS + 1), period.until);
+    let names = store.figures(Dimension::Store, named, None, INSTITUTIONS_MAX).await.map_err(Refusal::Store)?;
     let mut institutions: Vec<String> = names.into_iter().map(|(place, _)| place.institution).collect();
     institutions.sort();
     let counted = store.counted_days(period.from).await.map_err(Refusal::Store)?;
@@ -163,6 +174,7 @@ pub async fn show(visit: Visit) -> Result<Response, Refusal> {
         total,
         rows: rows.into_iter().map(|(place, figures)| row(&f, place, figures)).collect(),
         more,
+        shortened,
         by,
         tabs: tabs(&visit, &f, by),
         periods: periods(&visit, &f),

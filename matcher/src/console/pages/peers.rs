@@ -63,7 +63,14 @@ struct Page {
 pub async fn show(visit: Visit) -> Result<Response, Refusal> {
     let period = Period::of(&visit, 90);
     let chart = Chart::from_word(visit.query.get("of")).filter(|chart| *chart != Chart::Score).unwrap_or(Chart::NotMatched);
-    let rates = rates(&visit, period.days(), chart).await?;
+    // The time is read in parts, of which the whole is the sum.
+    let parts = parts(&visit, period, chart).await?;
+    let mut rates: BTreeMap<String, Rate> = BTreeMap::new();
+    for (name, part) in parts.iter().flatten() {
+        let rate = rates.entry(name.clone()).or_default();
+        (rate.events, rate.trials) = (rate.events + part.events, rate.trials + part.trials);
+    }
+    rates.retain(|_, rate| rate.trials >= TRIALS_MIN);
     let f = Frame::of(&visit);
     let measure = |of: &Chart| {
         let label = super::label(f.language, "chart", of.word());
@@ -85,7 +92,7 @@ pub async fn show(visit: Visit) -> Result<Response, Refusal> {
         f,
     };
     if let Some(funnel) = funnel {
-        let parts = parts(&visit, period, chart).await?;
+        let parts = funnels(parts);
         page_of.plot = plot(&page_of.f, chart, &funnel, &rates);
         let mut outside: Vec<Outside> =
             rates.iter().filter(|(_, rate)| is_outside(&funnel, rate)).map(|(name, rate)| outside(&funnel, name, *rate, &parts)).collect();
@@ -102,22 +109,33 @@ fn is_outside(funnel: &Funnel, rate: &Rate) -> bool {
 async fn rates(visit: &Visit, days: (Day, Day), chart: Chart) -> Result<BTreeMap<String, Rate>, Refusal> {
     let rows = visit.console.store().figures(Dimension::Store, days, None, INSTITUTIONS_MAX).await.map_err(Refusal::Store)?;
     let rate = |(place, figures): (matcher_core::figures::Place, matcher_core::figures::Figures)| {
-        Some((place.institution, figures.rate(chart).filter(|rate| rate.trials >= TRIALS_MIN)?))
+        Some((place.institution, figures.rate(chart).filter(|rate| rate.trials > 0)?))
     };
     Ok(rows.into_iter().filter_map(rate).collect())
 }
 
-/// The same in each part of the time, with its funnel.
-async fn parts(visit: &Visit, period: Period, chart: Chart) -> Result<Vec<(Funnel, BTreeMap<String, Rate>)>, Refusal> {
+/// The shares in each part of the time.
+async fn parts(visit: &Visit, period: Period, chart: Chart) -> Result<Vec<BTreeMap<String, Rate>>, Refusal> {
     let length = ((period.until - period.from + 1) / PARTS).max(1);
     let mut parts = Vec::new();
     for part in 0..PARTS {
         let from = period.from + part * length;
-        let rates = rates(visit, (from, (from + length - 1).min(period.until)), chart).await?;
-        let all: Vec<Rate> = rates.values().copied().collect();
-        parts.extend(Funnel::of(&all).map(|funnel| (funnel, rates)));
+        let until = if part == PARTS - 1 { period.until } else { from + length - 1 };
+        if from <= until.min(period.until) {
+            parts.push(rates(visit, (from, until.min(period.until)), chart).await?);
+        }
     }
     Ok(parts)
+}
+
+/// Each part with its funnel, where enough institutions say enough.
+fn funnels(parts: Vec<BTreeMap<String, Rate>>) -> Vec<(Funnel, BTreeMap<String, Rate>)> {
+    let with_funnel = |mut rates: BTreeMap<String, Rate>| {
+        rates.retain(|_, rate| rate.trials >= TRIALS_MIN);
+        let all: Vec<Rate> = rates.values().copied().collect();
+        Some((Funnel::of(&all)?, rates))
+    };
+    parts.into_iter().filter_map(with_funnel).collect()
 }
 
 fn outside(funnel: &Funnel, name: &str, rate: Rate, parts: &[(Funnel, BTreeMap<String, Rate>)]) -> Outside {

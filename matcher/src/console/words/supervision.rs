@@ -13,6 +13,7 @@ messages! {
     figures_none: "这段时间没有核验。", "Nothing was verified in this time.";
     figures_uncounted: "这段时间还没有汇总。后台任务每十分钟汇总一次，也可运行 matcher statistics rebuild。", "These days were not counted yet. The background job counts every ten minutes; `matcher statistics rebuild` does it now.";
     figures_counted: "汇总于", "Counted";
+    figures_shortened: "按窗口、摄像头、操作员查看全部机构时最多三十一天；选定机构后可更长。", "By counter, camera or operator of all institutions, at most 31 days are shown; choose an institution for longer.";
     figures_first: "仅列出前", "Only the first";
     figures_rows: "行", "rows";
     period: "时间", "Time";

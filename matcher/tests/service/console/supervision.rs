@@ -165,7 +165,7 @@ async fn tables_are_masked_guarded_and_written_down() {
     assert_eq!(town.center.count("SELECT count(*) FROM audit_entry WHERE action = 'table_exported' AND actor = 'susan'"), 4);
 }
 
-async fn count_only(center: &TestCenter) {
+async fn count_only(center: &TestCenter) -> Turn {
     let statistician = Statistician {
         store: Arc::clone(&center.center.store),
         surroundings: Arc::new(System),
@@ -173,7 +173,7 @@ async fn count_only(center: &TestCenter) {
         rule: DriftRule::default(),
         kept_days: 1_095,
     };
-    statistician.turn(&|_, _| {}).await.unwrap();
+    statistician.turn(&|_, _| {}).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -321,4 +321,18 @@ async fn pages_are_quick_with_a_thousand_cameras() {
         times.sort_unstable();
         println!("{path}: median {} ms, 95th percentile {} ms", times[10], times[18]);
     }
+    // A day of many decisions, counted.
+    let start = start_of(last - 200, &TimeZone::system());
+    town.center.meddle(&format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)
+         INSERT INTO verification (subject_id, id, known, institution, transaction_id, attempt, envelope_digest, device_id, counter, sequence, scene,
+             operator, notice, identifier_kind, identifier_region, identifier_hash, identifier_masked, captured_at, decided_at, decision, reasons,
+             disposition, score, match_threshold, model, policy_version, mode, age_band)
+         SELECT randomblob(16), randomblob(16), 0, 'S' || (i % 500), 'H-' || i, 1, randomblob(32), 'item-' || (i % 1000), '1', i, 'settlement',
+             'clerk-' || (i % 2000), 'N', 'social_security_card', '', randomblob(32), '****', {start} + i * 400 - 300, {start} + i * 400, 'match', '[]',
+             'settle', 0.6, 0.45, 'm@1', 'p', 'live', '60-74' FROM n WHERE true"
+    ));
+    let began = std::time::Instant::now();
+    let turn = count_only(&town.center).await;
+    println!("200,000 decisions counted among {} days in {} ms", turn.counted, began.elapsed().as_millis());
 }
