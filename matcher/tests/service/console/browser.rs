@@ -80,6 +80,7 @@ pub(super) async fn serve(data: &Path) -> (Program, String) {
         .arg("serve")
         .env(setting("SERVER__LISTEN"), "127.0.0.1:0")
         .env(setting("PUBLISHED__LISTEN"), "127.0.0.1:0")
+        .env(setting("JOINING__LISTEN"), "127.0.0.1:0")
         .env(setting("CONSOLE__LISTEN"), "127.0.0.1:0")
         .env(setting("CONSOLE__SECOND_FACTOR"), "false")
         .env(setting("CONSOLE__SIGN_INS_A_MINUTE"), "100")
