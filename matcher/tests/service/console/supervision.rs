@@ -10,7 +10,7 @@ use matcher::{
 };
 use matcher_core::{console::Role, drift::DriftRule};
 
-use super::{PASSWORD, Visitor, add, browser::serve, desk};
+use super::{JPEG, PASSWORD, Visitor, add, browser::serve, center_with, desk};
 use crate::{cases::Town, support::TestCenter};
 
 const STORES: u64 = 12;
@@ -239,6 +239,26 @@ async fn faces_are_searched_only_where_the_indexes_are() {
     let asked = anna.post("/face-search", &[("case", &case), ("reason", "who else?"), ("scope", "P1"), ("among", "institution")]).await;
     has(&asked.body, &["This process does not keep the indexes of faces"]);
     assert_eq!(town.center.count("SELECT count(*) FROM audit_entry WHERE action = 'face_searched'"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_face_is_searched_for_whoever_works_on_its_case_and_only_with_a_basis() {
+    let mut town = Town::with(center_with(|config| config.identification.here = true).await).await;
+    town.pictured([&JPEG, &JPEG, &JPEG]);
+    town.shared_card("A10020001").await;
+    town.run().await;
+    add(&town.center, "anna", Role::Reviewer).await;
+    let case = town.cases().await[0].case.id.to_string();
+    let mut anna = Visitor::signed_in(&town.center, "anna").await;
+    let fields = [("case", case.as_str()), ("reason", "who else?"), ("scope", "P1"), ("among", "institution")];
+    has(&anna.get("/face-search").await.body, &["name=\"reason\""]);
+    has(&anna.post("/face-search", &fields).await.body, &["There is no such case that you work on."]);
+    for (step, fields) in [("claim", vec![]), ("judge", vec![("judgement", "-2")])] {
+        assert_eq!(anna.post(&format!("/cases/{case}/{step}"), &fields).await.status, 303);
+    }
+    anna.get("/face-search").await;
+    has(&anna.post("/face-search", &fields).await.body, &["Nothing was searched:", "cross_card_search"]);
+    has(&anna.post("/face-search", &fields[..1]).await.body, &["Please write a few words."]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
