@@ -26,6 +26,7 @@ pub mod retention;
 pub mod review;
 pub mod sample;
 pub mod subjects;
+pub mod supervision;
 pub mod tampering;
 pub mod verify;
 pub mod ways;

@@ -25,6 +25,7 @@ use crate::{
     reconcile::ReconcileArgs,
     references::ReferencesCommand,
     retention::RetentionCommand,
+    statistics_command::StatisticsCommand,
     store_command::StoreCommand,
     subject::SubjectCommand,
     user_command::UserCommand,
@@ -90,6 +91,9 @@ pub enum Command {
     Cases(CasesCommand),
     /// Operators and institutions beside their peers: the other way, documents, no face, missing captures
     Operators(OperatorsArgs),
+    /// Figures of days, and what drifts: count anew, show, list
+    #[command(subcommand)]
+    Statistics(StatisticsCommand),
     /// What scores mean and what tills do about it: show, compare, try, apply
     #[command(subcommand)]
     Policy(PolicyCommand),

@@ -13,6 +13,7 @@ pub mod labels;
 pub mod locale;
 pub mod pages;
 pub mod plot;
+pub mod plots;
 pub mod routes;
 pub mod words;
 
@@ -30,7 +31,7 @@ use crate::{
     surroundings::Surroundings,
 };
 use guard::Guard;
-use pages::log::Checked;
+use pages::{log::Checked, trial::Tried};
 
 /// What pages are made from.
 pub struct Console {
@@ -48,6 +49,10 @@ pub struct Console {
     zone: TimeZone,
     /// The last check of the audit log.
     checked: Mutex<Checked>,
+    /// The last dry run of a policy.
+    tried: Mutex<Tried>,
+    /// One search of faces at a time.
+    searching: tokio::sync::Mutex<()>,
 }
 
 impl std::fmt::Debug for Console {
@@ -72,12 +77,29 @@ impl Console {
             dir: dir.clone(),
             zone: TimeZone::system(),
             checked: Mutex::default(),
+            tried: Mutex::default(),
+            searching: tokio::sync::Mutex::default(),
         }))
     }
 
     /// The store.
     fn store(&self) -> &dyn crate::store::Store {
         self.review.center.store.as_ref()
+    }
+
+    /// The last dry run of a policy.
+    fn tried(&self) -> &Mutex<Tried> {
+        &self.tried
+    }
+
+    /// Whether faces can be searched here: this process keeps the indexes.
+    fn searches(&self) -> bool {
+        self.config.identification.here
+    }
+
+    /// Where days begin.
+    fn zone(&self) -> &TimeZone {
+        &self.zone
     }
 
     /// When the desk's day began.

@@ -41,6 +41,7 @@ pub mod reconcile;
 pub mod references;
 pub mod retention;
 pub mod serve;
+pub mod statistics_command;
 pub mod store;
 pub mod store_command;
 pub mod subject;

@@ -26,7 +26,7 @@ use matcher::{
     reconcile::{self, ReconcileArgs},
     references, retention,
     serve::{self, ServeError},
-    store_command, subject,
+    statistics_command, store_command, subject,
     surroundings::{self, Surroundings, System},
     user_command,
 };
@@ -68,6 +68,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Cases(command) => block_on(async { Ok(cases::run(&load(cli)?, command).await?) })?,
         Command::Operators(args) => block_on(async { Ok(cases::operators(&load(cli)?, args).await?) })?,
+        Command::Statistics(command) => block_on(async { Ok(statistics_command::run(&load(cli)?, command).await?) })?,
         Command::Keys(command) => block_on(keys(cli, command))?,
         Command::Store(command) => {
             return block_on(async {

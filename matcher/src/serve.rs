@@ -65,6 +65,7 @@ use crate::{
     overload::Queue,
     policy::{Policies, history::History},
     receipt_keys::ReceiptKeys,
+    statistics_command,
     surroundings::{Surroundings, System},
     tls::{ServerTls, TlsError},
     web::{self, WebError},
@@ -433,6 +434,7 @@ async fn services(dir: &DataDir, config: &Config, tls: Arc<ServerTls>) -> Result
     let searcher = config.identification.here.then(|| index_command::searcher(center.clone(), dir, config));
     let jobs = Jobs {
         watch: late::watch(&center, config),
+        statistician: config.cases.here.then(|| statistics_command::statistician(Arc::clone(&center.store), config)),
         searcher: searcher.transpose().map_err(ServeError::Index)?,
         rechecker,
         batch,

@@ -32,6 +32,7 @@ pub mod receipts;
 pub mod registry;
 pub mod retention;
 pub mod sql;
+pub mod statistics;
 pub mod subjects;
 
 pub use subjects::{BoundIdentifier, Enrolled, NewEnrolment, StoredReference, StoredSubject, Subjects};
@@ -419,6 +420,7 @@ pub trait Store:
     + Count
     + deferred::Deferred
     + desk::Desk
+    + statistics::Statistics
     + extractions::Extractions
     + feed::Feed
     + KeyStore

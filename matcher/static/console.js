@@ -70,6 +70,15 @@
   const print = byId("print");
   if (print) { print.hidden = false; print.addEventListener("click", () => window.print()); }
 
+  // A file is read into the field that is sent.
+  for (const box of all("[data-file-for]")) {
+    box.hidden = false;
+    box.querySelector("input").addEventListener("change", async (event) => {
+      const [file] = event.target.files;
+      if (file) byId(box.dataset.fileFor).value = await file.text();
+    });
+  }
+
   // Two pictures at one scale: the eyes equally far apart, zoomed and moved together.
   const pair = byId("pair");
   if (!pair) return;

@@ -69,6 +69,14 @@ words! {
         CaseHeard = "case_heard",
         /// Somebody looked for cases by a number, a transaction or a code.
         CaseSearched = "case_searched",
+        /// Somebody said that a drifted state is the new one.
+        DriftAccepted = "drift_accepted",
+        /// Figures or records were handed out as a table.
+        TableExported = "table_exported",
+        /// A case was handed out as a report.
+        CaseReported = "case_reported",
+        /// A policy was tried on recorded comparisons; nothing was applied.
+        PolicyTried = "policy_tried",
         /// Somebody signed in to the console.
         SignedIn = "signed_in",
         /// A sign-in was refused.

@@ -94,6 +94,7 @@ impl Birth {
 
 words! {
     /// Bands of age in reports.
+    #[derive(Default)]
     AgeBand {
         /// Under 16.
         Child = "0-15",
@@ -108,6 +109,7 @@ words! {
         /// 75 and over.
         Old = "75+",
         /// Nobody said.
+        #[default]
         Unknown = "unknown",
     }
 }

@@ -6,8 +6,11 @@
 
 use models_core::{Component, ModelId, RecipeId, SimilarityScore, Template};
 
-use crate::policy::{Mode, Thresholds};
 pub(crate) use crate::words::words;
+use crate::{
+    birth::AgeBand,
+    policy::{Mode, Thresholds},
+};
 
 mod judge;
 
@@ -237,6 +240,8 @@ pub struct ReferenceFacts {
     pub childhood_photo: bool,
     /// Age of the photo when the probe was captured, in days, where its day is known.
     pub photo_age_days: Option<u32>,
+    /// Band of the person's age when the probe was captured. It decides nothing: figures are parted by it.
+    pub age: AgeBand,
 }
 
 impl ReferenceFacts {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::{
-    decision::{Decision, Earlier, Finding, Scene, judge, words},
+    decision::{Decision, Disposition, Earlier, Finding, Scene, judge, words},
     flag::{FlagKind, flags_for},
     policy::{Policy, Trials},
     statistics::{Interval, wilson},
@@ -53,6 +53,8 @@ pub struct Past {
     pub decided_at: i64,
     /// What was decided.
     pub decision: Decision,
+    /// What the till does after it.
+    pub disposition: Disposition,
     /// What was found, or why that cannot be told any more.
     pub finding: Result<Finding, NotReplayed>,
     /// What a reviewer found, if one looked.
@@ -92,6 +94,8 @@ pub struct Outcome {
     pub not_replayed: BTreeMap<NotReplayed, u64>,
     /// How many changed, by scene and by the keys of the two decisions.
     pub flips: BTreeMap<(Scene, &'static str, &'static str), u64>,
+    /// How many dispositions changed, by their words before and after.
+    pub dispositions: BTreeMap<(&'static str, &'static str), u64>,
     /// How many fell into which band, before and after, by the decision's key.
     pub bands: BTreeMap<&'static str, (u64, u64)>,
     /// By institution.
@@ -164,7 +168,7 @@ impl<'a> DryRun<'a> {
         self.outcome.records += 1;
         self.begin_day(past.decided_at.div_euclid(DAY_MS));
         match self.replay(past) {
-            Ok(after) => self.count(past, after),
+            Ok((after, disposition)) => self.count(past, after, disposition),
             Err(reason) => *self.outcome.not_replayed.entry(reason).or_default() += 1,
         }
     }
@@ -192,7 +196,7 @@ impl<'a> DryRun<'a> {
         }
     }
 
-    fn replay(&mut self, past: &Past) -> Result<Decision, NotReplayed> {
+    fn replay(&mut self, past: &Past) -> Result<(Decision, Disposition), NotReplayed> {
         let finding = past.finding.as_ref().map_err(|reason| *reason)?;
         if past.attempt > self.policy.scene(past.scene).attempt_max(finding.way()) {
             return Err(NotReplayed::BeyondAttempts);
@@ -212,10 +216,10 @@ impl<'a> DryRun<'a> {
         let decisions: Vec<Decision> = others.map(|(_, decision)| *decision).collect();
         let verdict = judge(self.policy, past.scene, finding, Earlier { attempt: past.attempt, decisions: &decisions });
         attempts.decisions.push((past.attempt, verdict.decision));
-        Ok(verdict.decision)
+        Ok((verdict.decision, verdict.disposition))
     }
 
-    fn count(&mut self, past: &Past, after: Decision) {
+    fn count(&mut self, past: &Past, after: Decision, disposition: Disposition) {
         let before = past.decision;
         let mismatch = |decision| flags_for(decision, &[]).contains(&FlagKind::CardPersonMismatch);
         let (was, is) = (mismatch(before), mismatch(after));
@@ -230,6 +234,9 @@ impl<'a> DryRun<'a> {
         self.outcome.bands.entry(after.policy_key()).or_default().1 += 1;
         if before != after {
             *self.outcome.flips.entry((past.scene, before.policy_key(), after.policy_key())).or_default() += 1;
+        }
+        if past.disposition != disposition {
+            *self.outcome.dispositions.entry((past.disposition.word(), disposition.word())).or_default() += 1;
         }
         self.outcome.cases.0 += u64::from(was && self.cards_today.0.insert(past.card));
         self.outcome.cases.1 += u64::from(is && self.cards_today.1.insert(past.card));

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
-use matcher_core::{Birth, Identifier, Reference, ReferenceFacts, ReferenceState, reference};
+use matcher_core::{AgeBand, Birth, Identifier, Reference, ReferenceFacts, ReferenceState, reference};
 use models_core::{ModelId, RecipeId, Template};
 
 use crate::{
@@ -126,7 +126,8 @@ impl Person {
     fn facts(&self, opened: &Opened, on: Date) -> ReferenceFacts {
         let child = |day: Date| self.birth.is_some_and(|birth| birth.is_child_on(day));
         let age = opened.taken_on.and_then(|taken_on| u32::try_from(taken_on.until(on).ok()?.get_days()).ok());
-        ReferenceFacts { minor: child(on), childhood_photo: opened.taken_on.is_some_and(child), photo_age_days: age }
+        let band = AgeBand::of(self.birth.map(|birth| birth.age_on(on)));
+        ReferenceFacts { minor: child(on), childhood_photo: opened.taken_on.is_some_and(child), photo_age_days: age, age: band }
     }
 }
 

@@ -38,6 +38,8 @@ pub const VISITOR: &str = "__Host-visitor";
 pub const LANGUAGE: &str = "__Host-language";
 /// Longest form, in bytes.
 pub const FORM_LEN_MAX: usize = 32 * 1024;
+/// Longest form with the text of a policy, in bytes as they are sent: each of the text may take three.
+pub const POLICY_FORM_LEN_MAX: usize = 800 * 1024;
 /// Longest query, in bytes.
 const QUERY_LEN_MAX: usize = 2 * 1024;
 
@@ -211,7 +213,8 @@ async fn visit(console: &Arc<Console>, route: &'static Route, language: Language
         if !same_origin(&head.headers) || !is_form(&head.headers) {
             return Err(Refusal::Form);
         }
-        let form = read(body).await?;
+        let longest = if route.action == Action::TryPolicy { POLICY_FORM_LEN_MAX } else { FORM_LEN_MAX };
+        let form = read(body, longest).await?;
         if bool::from(form.get("csrf").as_bytes().ct_eq(visit.csrf().as_bytes())) { Ok(form) } else { Err(Refusal::Form) }
     };
     match checked.await {
@@ -220,8 +223,8 @@ async fn visit(console: &Arc<Console>, route: &'static Route, language: Language
     }
 }
 
-async fn read(body: Body) -> Result<Form, Refusal> {
-    to_bytes(body, FORM_LEN_MAX).await.map(|bytes| Form::read(&bytes)).map_err(|_| Refusal::TooLarge)
+async fn read(body: Body, longest: usize) -> Result<Form, Refusal> {
+    to_bytes(body, longest).await.map(|bytes| Form::read(&bytes)).map_err(|_| Refusal::TooLarge)
 }
 
 async fn member(console: &Console, headers: &HeaderMap) -> Result<Option<Member>, Refusal> {

@@ -75,6 +75,32 @@ static LABELS: &[Label] = &[
     ("disposition", "other_way", "其他核验方式", "other way"),
     ("disposition", "hold", "暂缓", "hold"),
     ("disposition", "retry", "重试", "retry"),
+    ("dimension", "total", "合计", "total"),
+    ("dimension", "store", "机构", "institution"),
+    ("dimension", "counter", "窗口", "counter"),
+    ("dimension", "camera", "摄像头", "camera"),
+    ("dimension", "operator", "操作员", "operator"),
+    ("dimension", "scene", "场景", "scene"),
+    ("dimension", "hour", "时段", "hour"),
+    ("dimension", "age", "年龄段", "age band"),
+    ("chart", "score", "平均分值", "mean score"),
+    ("chart", "no_face", "未采集到人脸", "no usable face"),
+    ("chart", "not_matched", "比对未相符", "compared, not a match"),
+    ("chart", "other_way", "其他核验方式", "other way"),
+    ("age", "0-15", "0–15 岁", "0–15"),
+    ("age", "16-29", "16–29 岁", "16–29"),
+    ("age", "30-44", "30–44 岁", "30–44"),
+    ("age", "45-59", "45–59 岁", "45–59"),
+    ("age", "60-74", "60–74 岁", "60–74"),
+    ("age", "75+", "75 岁及以上", "75 and over"),
+    ("age", "unknown", "不详", "not known"),
+    ("mode", "shadow", "影子模式", "shadow"),
+    ("mode", "live", "正式", "live"),
+    ("mode", "demonstration", "演示", "demonstration"),
+    ("not_replayed", "not_compared", "当时没有比对", "not compared then"),
+    ("not_replayed", "too_little_kept", "保留的信息不足", "too little was kept"),
+    ("not_replayed", "other_model", "模型不同", "another model"),
+    ("not_replayed", "beyond_attempts", "超过允许次数", "more attempts than allowed"),
     ("flag", "card_person_mismatch", "人卡不符", "card–person mismatch"),
     ("flag", "match_after_non_match", "不符后相符", "match after non-match"),
     ("flag", "attack_suspected", "疑似呈现攻击", "attack suspected"),
@@ -145,6 +171,15 @@ mod tests {
             let known = LABELS.iter().filter(|(of, known, _, _)| *of == group && *known == word).count();
             assert_eq!(known, 1, "{group} {word}");
         }
+    }
+
+    #[test]
+    fn every_word_of_supervision_has_its_label() {
+        check("dimension", matcher_core::figures::Dimension::ALL, matcher_core::figures::Dimension::word);
+        check("chart", matcher_core::drift::Chart::ALL, matcher_core::drift::Chart::word);
+        check("age", matcher_core::AgeBand::ALL, matcher_core::AgeBand::word);
+        check("mode", matcher_core::Mode::ALL, matcher_core::Mode::word);
+        check("not_replayed", matcher_core::dry_run::NotReplayed::ALL, matcher_core::dry_run::NotReplayed::word);
     }
 
     #[test]

@@ -3,13 +3,21 @@
 pub mod account;
 pub mod assets;
 pub mod case;
+pub mod drift;
+pub mod exports;
 pub mod faces;
+pub mod figures;
 pub mod log;
 pub mod parties;
+pub mod peers;
+pub mod policies;
 pub mod queue;
+pub mod report;
 pub mod reviewers;
+pub mod search;
 pub mod sign_in;
 pub mod store;
+pub mod trial;
 pub mod users;
 
 use std::sync::Arc;
@@ -32,7 +40,7 @@ use super::{
     form,
     labels::label,
     locale::Language,
-    words::{EN, Words, ZH},
+    words::{EN, Words, ZH, supervision},
 };
 use crate::{
     app::{accounts::Token, cases::desk::DeskError, review::ReviewError},
@@ -43,6 +51,8 @@ use crate::{
 pub struct Frame {
     /// The words.
     pub w: &'static Words,
+    /// The words of supervision.
+    pub s: &'static supervision::Words,
     /// The language.
     pub language: Language,
     /// Who reads; empty where nobody signed in.
@@ -69,6 +79,10 @@ impl Frame {
     fn new(console: &Console, language: Language, member: Option<&Member>, here: String, csrf: String) -> Self {
         Self {
             w: words(language),
+            s: match language {
+                Language::Zh => &supervision::ZH,
+                Language::En => &supervision::EN,
+            },
             language,
             name: member.map_or_else(String::new, |member| member.user.name.clone()),
             role: member.map(|member| member.user.role),
@@ -130,6 +144,28 @@ impl Frame {
     pub fn since(&self, day: &str) -> String {
         let at = day.parse::<jiff::civil::Date>().ok().and_then(|day| day.to_zoned(self.zone.clone()).ok());
         at.map_or_else(|| day.to_owned(), |at| self.ago(&at.timestamp().as_millisecond()))
+    }
+
+    /// A day, counted from 1970-01-01.
+    #[must_use]
+    pub fn day(&self, day: &i64) -> String {
+        self.language.day(crate::app::supervision::start_of(*day, &self.zone), &self.zone)
+    }
+
+    /// A day on an axis.
+    #[must_use]
+    pub fn short_day(&self, day: &i64) -> String {
+        let format = match self.language {
+            Language::Zh => "%-m月%-d日",
+            Language::En => "%-d %b",
+        };
+        crate::app::supervision::date_of(*day).strftime(format).to_string()
+    }
+
+    /// A share, 0–1, in hundredths; a dash where there is none.
+    #[must_use]
+    pub fn percent(&self, share: &Option<f64>) -> String {
+        share.map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", 100.0 * share).replace('-', "−"))
     }
 
     /// A number.

@@ -14,7 +14,10 @@ use matcher_core::console::Action;
 use super::{
     Console,
     door::{Refusal, Visit, enter},
-    pages::{account, assets, case, faces, log, parties, queue, reviewers, sign_in, store, users},
+    pages::{
+        account, assets, case, drift, exports, faces, figures, log, parties, peers, policies, queue, report, reviewers, search, sign_in,
+        store, trial, users,
+    },
 };
 
 /// What makes a page.
@@ -98,6 +101,20 @@ routes! {
     GET "/log" CheckLog log::log,
     POST "/log/check" CheckLog log::check,
     GET "/reviewers" SeeReviewers reviewers::show,
+    GET "/figures" SeeFigures figures::show,
+    GET "/drift" SeeFigures drift::show,
+    GET "/drift/chart" SeeFigures drift::chart,
+    POST "/drift/accept" AcceptDrift drift::accept,
+    GET "/peers" SeeFigures peers::show,
+    GET "/policies" SeePolicies policies::list,
+    GET "/policies/{number}" SeePolicies policies::one,
+    GET "/policy-trial" TryPolicy trial::show,
+    POST "/policy-trial" TryPolicy trial::begin,
+    GET "/face-search" SearchFaces search::form,
+    POST "/face-search" SearchFaces search::ask,
+    GET "/exports" ExportTables exports::form,
+    POST "/exports" ExportTables exports::take,
+    GET "/cases/{case}/report" ReportCase report::show,
     GET "/users" ManageUsers users::list,
     POST "/users/add" ManageUsers users::add,
     POST "/users/{name}/role" ManageUsers users::role,

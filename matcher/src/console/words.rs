@@ -14,9 +14,11 @@ macro_rules! messages {
         pub static EN: Words = Words { $($key: $en,)+ };
 
         #[cfg(test)]
-        const ALL: &[(&str, &str, &str)] = &[$((stringify!($key), $zh, $en),)+];
+        pub(super) const ALL: &[(&str, &str, &str)] = &[$((stringify!($key), $zh, $en),)+];
     };
 }
+
+pub mod supervision;
 
 messages! {
     product: "人卡核验复核台", "Countersign review";
@@ -330,7 +332,7 @@ mod tests {
     #[test]
     fn every_message_is_there_in_both_languages() {
         assert!(ALL.len() > 200);
-        for (key, zh, en) in ALL {
+        for (key, zh, en) in ALL.iter().chain(supervision::ALL) {
             assert!(!zh.trim().is_empty() && !en.trim().is_empty(), "{key}");
             let han = |text: &str| text.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));
             // The switch names the other language in itself.

@@ -70,6 +70,7 @@ fn past(record: &Verification, reviewed: Option<Reviewed>) -> Past {
         card: record.identifier.hash,
         decided_at: record.decided_at,
         decision: record.decision,
+        disposition: record.disposition,
         finding: finding(record),
         reviewed,
     }

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use tracing::warn;
 
 use crate::{
-    app::{batch::Runner, cases::CaseRunner, recheck::Rechecker, retention::Retainer, tampering::Watch},
+    app::{batch::Runner, cases::CaseRunner, recheck::Rechecker, retention::Retainer, supervision::Statistician, tampering::Watch},
     audit::Sealer,
     identify::role::Searcher,
     keys::OpeningKeys,
@@ -36,6 +36,7 @@ pub(super) struct Jobs {
     pub(super) retainer: Option<Retainer>,
     pub(super) searcher: Option<Searcher>,
     pub(super) watch: Option<Watch>,
+    pub(super) statistician: Option<Statistician>,
     pub(super) sealer: Sealer,
     pub(super) policies: Arc<Policies>,
     pub(super) vault: Arc<Vault>,
@@ -56,6 +57,7 @@ impl Jobs {
             retainer,
             searcher,
             watch,
+            statistician,
             sealer,
             policies,
             vault,
@@ -94,6 +96,11 @@ impl Jobs {
             async {
                 if let Some(watch) = watch {
                     watch.run().await;
+                }
+            },
+            async {
+                if let Some(statistician) = statistician {
+                    statistician.run().await;
                 }
             },
             sealer.run(),

@@ -7,8 +7,8 @@ mod receipts;
 use std::{future::Future, sync::Arc};
 
 use matcher_core::{
-    Decision, Disposition, FlagKind, IdentifierKind, Life, Mode, NoDecision, PhotoState, RecheckOutcome, ReferenceFacts, ReferenceSource,
-    Scene,
+    AgeBand, Decision, Disposition, FlagKind, IdentifierKind, Life, Mode, NoDecision, PhotoState, RecheckOutcome, ReferenceFacts,
+    ReferenceSource, Scene,
 };
 
 use super::{
@@ -24,6 +24,7 @@ mod feed;
 mod leases;
 mod live;
 mod registry;
+mod statistics;
 mod subjects;
 mod ways;
 
@@ -60,6 +61,7 @@ pub(crate) async fn check_all<F: Future<Output = Arc<dyn Store>>>(fresh: impl Fn
     feed::check(&fresh).await;
     leases::check_all(&fresh).await;
     registry::check_all(&fresh).await;
+    statistics::check_all(&fresh).await;
 }
 
 /// A device at counter 1 of an institution.
@@ -142,7 +144,7 @@ pub(crate) fn verification(transaction: &str, envelope: u8) -> NewVerification {
         live: Some(0.9),
         policy_version: "test-1".into(),
         mode: Mode::Demonstration,
-        facts: ReferenceFacts { minor: false, childhood_photo: true, photo_age_days: Some(400) },
+        facts: ReferenceFacts { minor: false, childhood_photo: true, photo_age_days: Some(400), age: AgeBand::Sixties },
         reference: Some(RecordId([envelope; 16])),
     };
 

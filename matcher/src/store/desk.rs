@@ -196,6 +196,10 @@ pub struct Look {
     pub object: String,
     /// More about it, JSON.
     pub detail: String,
+    /// The chain its entry is in.
+    pub epoch: [u8; 16],
+    /// The link of the chain that holds it.
+    pub link: u64,
 }
 
 /// Which looks.

@@ -44,6 +44,7 @@ mod rechecks;
 mod registry;
 mod retention;
 mod sqlite;
+mod statistics;
 mod subjects;
 mod transfer;
 mod value;

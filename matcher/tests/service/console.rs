@@ -6,6 +6,7 @@ mod browser;
 mod journey;
 mod roles;
 mod signing;
+mod supervision;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 

@@ -320,6 +320,14 @@ impl TestCenter {
         }
     }
 
+    /// A text that a query of the database gives.
+    pub(crate) fn text(&self, sql: &str) -> String {
+        match &self.postgres {
+            Some(postgres) => postgres.query("center", sql).unwrap(),
+            None => rusqlite::Connection::open(self.dir.store()).unwrap().query_row(sql, [], |row| row.get(0)).unwrap(),
+        }
+    }
+
     /// Asks the server to stop and waits until it has.
     pub(crate) async fn stop(mut self) -> TempDir {
         self.stop.take().unwrap().send(()).unwrap();

@@ -10,7 +10,7 @@ words! {
     Role {
         /// Works on cases.
         Reviewer = "reviewer",
-        /// Works on cases, opens them again, and sees how reviewers judge.
+        /// Works on cases, opens them again, and sees how reviewers judge, what drifts, and what another policy would do.
         Supervisor = "supervisor",
         /// Sees who looked at what, and whether the log is whole; no face.
         Auditor = "auditor",
@@ -52,6 +52,20 @@ words! {
         CheckLog = "check_log",
         /// See how reviewers judge.
         SeeReviewers = "see_reviewers",
+        /// See figures of days, what drifts, and institutions beside their peers.
+        SeeFigures = "see_figures",
+        /// Say that a drifted state is the new one.
+        AcceptDrift = "accept_drift",
+        /// See the policies that were applied.
+        SeePolicies = "see_policies",
+        /// Try a policy on recorded comparisons; nothing is applied.
+        TryPolicy = "try_policy",
+        /// Search a face of a case that one works on among other people's.
+        SearchFaces = "search_faces",
+        /// Take figures and records out as tables, without faces, numbers masked.
+        ExportTables = "export_tables",
+        /// Make a report of a case, without faces.
+        ReportCase = "report_case",
         /// Add, change and disable users.
         ManageUsers = "manage_users",
     }
@@ -71,10 +85,11 @@ pub fn permits(role: Option<Role>, action: Action) -> bool {
         | Action::SeeFace
         | Action::HearParties
         | Action::CloseCase => &[Reviewer, Supervisor],
-        Action::ReopenCase => &[Supervisor],
+        Action::ReopenCase | Action::AcceptDrift | Action::TryPolicy | Action::ReportCase => &[Supervisor],
         Action::AnswerForStore => &[StoreManager],
         Action::SeeLooks | Action::CheckLog => &[Auditor],
-        Action::SeeReviewers => &[Supervisor, Auditor],
+        Action::SeeReviewers | Action::SeeFigures | Action::SeePolicies | Action::ExportTables => &[Supervisor, Auditor],
+        Action::SearchFaces => &[Reviewer, Supervisor],
         Action::ManageUsers => &[Administrator],
     };
     role.is_some_and(|role| roles.contains(&role))
@@ -96,14 +111,15 @@ mod tests {
     #[test]
     fn the_table_is_this_one() {
         use Action::{
-            AnswerForStore, CheckLog, CloseCase, HearParties, ManageUsers, ReopenCase, Search, SeeCase, SeeFace, SeeLooks, SeeQueue,
-            SeeReviewers, WorkOnCase,
+            AcceptDrift, AnswerForStore, CheckLog, CloseCase, ExportTables, HearParties, ManageUsers, ReopenCase, ReportCase, Search,
+            SearchFaces, SeeCase, SeeFace, SeeFigures, SeeLooks, SeePolicies, SeeQueue, SeeReviewers, TryPolicy, WorkOnCase,
         };
         check(None, &[]);
-        check(Some(Role::Reviewer), &[SeeQueue, Search, SeeCase, WorkOnCase, SeeFace, HearParties, CloseCase]);
-        let supervisor = [SeeQueue, Search, SeeCase, WorkOnCase, SeeFace, HearParties, CloseCase, ReopenCase, SeeReviewers];
-        check(Some(Role::Supervisor), &supervisor);
-        check(Some(Role::Auditor), &[SeeLooks, CheckLog, SeeReviewers]);
+        check(Some(Role::Reviewer), &[SeeQueue, Search, SeeCase, WorkOnCase, SeeFace, HearParties, CloseCase, SearchFaces]);
+        let cases = [SeeQueue, Search, SeeCase, WorkOnCase, SeeFace, HearParties, CloseCase, ReopenCase, SeeReviewers];
+        let figures = [SeeFigures, AcceptDrift, SeePolicies, TryPolicy, SearchFaces, ExportTables, ReportCase];
+        check(Some(Role::Supervisor), &[cases.as_slice(), &figures].concat());
+        check(Some(Role::Auditor), &[SeeLooks, CheckLog, SeeReviewers, SeeFigures, SeePolicies, ExportTables]);
         check(Some(Role::Administrator), &[ManageUsers]);
         check(Some(Role::StoreManager), &[AnswerForStore]);
     }

@@ -161,8 +161,9 @@ fn the_best_of_several_references_counts_and_others_are_left_out() {
 }
 
 fn any_facts() -> impl Strategy<Value = ReferenceFacts> {
-    (any::<bool>(), any::<bool>(), proptest::option::of(0_u32..20_000))
-        .prop_map(|(minor, childhood_photo, photo_age_days)| ReferenceFacts { minor, childhood_photo, photo_age_days })
+    (any::<bool>(), any::<bool>(), proptest::option::of(0_u32..20_000)).prop_map(|(minor, childhood_photo, photo_age_days)| {
+        ReferenceFacts { minor, childhood_photo, photo_age_days, ..ReferenceFacts::default() }
+    })
 }
 
 proptest! {

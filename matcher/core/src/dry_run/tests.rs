@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    decision::{Compared, NoDecision, ReferenceFacts},
+    decision::{Compared, Disposition, NoDecision, ReferenceFacts},
     policy::{Source, tests::text},
 };
 
@@ -24,6 +24,7 @@ fn past(number: u8, score: f32, decision: Decision) -> Past {
         card: [number; 32],
         decided_at: i64::from(number) * 1_000,
         decision,
+        disposition: Disposition::Settle,
         finding: Ok(compared(score, Some(0.9))),
         reviewed: None,
     }
@@ -54,6 +55,8 @@ fn flips_are_counted_by_scene_store_and_band() {
     let outcome = run(&lower(), &records);
     let expected = BTreeMap::from([((Scene::Settlement, "review", "match"), 1), ((Scene::Settlement, "non_match", "review"), 1)]);
     assert_eq!((outcome.flips, outcome.records, outcome.days), (expected, 4, 1));
+    assert!(outcome.dispositions.values().sum::<u64>() > 0, "{:?}", outcome.dispositions);
+    assert!(outcome.dispositions.keys().all(|(before, after)| *before == "settle" && after != before));
     assert_eq!(outcome.bands, BTreeMap::from([("match", (1, 2)), ("non_match", (2, 1)), ("review", (1, 1))]));
     assert_eq!(outcome.institutions["P1"], Counts { replayed: 3, flips: 2, flags_before: 1, flags_after: 0 });
     assert_eq!(outcome.institutions["P2"], Counts { replayed: 1, flips: 0, flags_before: 1, flags_after: 1 });

@@ -41,6 +41,7 @@ struct Shown {
     case: String,
     address: String,
     what: String,
+    epoch: String,
 }
 
 #[derive(Template)]
@@ -72,7 +73,7 @@ pub async fn looks(visit: Visit) -> Result<Response, Refusal> {
     let shown = looks.into_iter().map(|look| {
         let detail: serde_json::Value = serde_json::from_str(&look.detail).unwrap_or_default();
         let text = |name: &str| detail.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
-        Shown { case: text("case"), address: text("address"), what: text("what"), look }
+        Shown { case: text("case"), address: text("address"), what: text("what"), epoch: crate::keys::hex(&look.epoch), look }
     });
     let typed = visit.query.get("about").to_owned();
     page(&Looks { looks: shown.collect(), by: by.unwrap_or_default(), about: about.unwrap_or(typed), older, f: Frame::of(&visit) })

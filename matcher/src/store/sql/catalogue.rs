@@ -4,7 +4,7 @@ use super::{Connection, columns::query, connection::Kind, params};
 use crate::store::StoreError;
 
 /// All tables, in an order in which each refers only to earlier ones.
-pub(super) const TABLES: [&str; 54] = [
+pub(super) const TABLES: [&str; 55] = [
     "device",
     "device_authority",
     "device_certificate",
@@ -46,6 +46,7 @@ pub(super) const TABLES: [&str; 54] = [
     "case_statement",
     "console_user",
     "console_session",
+    "drift_accepted",
     "case_run",
     "draw_day",
     "blind_draw",
@@ -67,7 +68,7 @@ pub(super) const SEEDED: [&str; 1] = ["case_run"];
 
 /// Tables that a store fills by itself and that mean nothing in another: what changed, and how far searches are. A store that
 /// is copied into writes its own.
-pub(super) const DERIVED: [&str; 3] = ["feed", "feed_trimmed", "search_job"];
+pub(super) const DERIVED: [&str; 6] = ["feed", "feed_trimmed", "search_job", "statistic", "statistic_day", "drift_alarm"];
 
 /// A column of a table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use matcher_core::{Decision, Disposition, Mode, ReferenceFacts, Scene};
+use matcher_core::{AgeBand, Decision, Disposition, Mode, ReferenceFacts, Scene};
 
 use super::{
     Connection, audit, cases,
@@ -18,7 +18,7 @@ const TABLE: &str = "verification";
 const SELECT: &str = "SELECT v.subject_id, v.id, v.known, v.institution, v.transaction_id, v.attempt, v.envelope_digest, v.device_id, v.counter, \
      v.sequence, v.scene, v.operator, v.notice, v.identifier_kind, v.identifier_region, v.identifier_hash, v.identifier_masked, v.captured_at, \
      v.decided_at, v.decision, v.reasons, v.disposition, v.score, v.match_threshold, v.non_match_threshold, v.model, v.live, \
-     v.policy_version, v.mode, v.recipe, v.consent, v.minor, v.childhood_photo, v.photo_age_days, v.reference_id FROM verification AS v";
+     v.policy_version, v.mode, v.recipe, v.consent, v.minor, v.childhood_photo, v.photo_age_days, v.reference_id, v.age_band FROM verification AS v";
 
 /// The record that answers a request, if it was answered.
 pub(super) fn answer(connection: &Connection, request: &RequestKey) -> Result<Option<Verification>, StoreError> {
@@ -309,14 +309,15 @@ fn put(connection: &Connection, record: &Verification) -> Result<(), StoreError>
         record.facts.childhood_photo,
         record.facts.photo_age_days,
         record.reference.map(|reference| reference.0),
+        record.facts.age.word(),
     ];
     let sql = "INSERT INTO verification (subject_id, id, known, institution, transaction_id, attempt, envelope_digest, device_id, counter,
              sequence, scene, operator, notice, identifier_kind, identifier_region, identifier_hash, identifier_masked, captured_at,
              decided_at, decision, reasons, disposition, score, match_threshold, non_match_threshold, model, live,
              policy_version, mode, recipe, consent, minor, childhood_photo, photo_age_days,
-             reference_id)
+             reference_id, age_band)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24,
-             ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35)";
+             ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36)";
     insert(connection, sql, values, "verification")
 }
 
@@ -365,6 +366,7 @@ fn decode(columns: &Columns<'_>) -> Result<Verification, StoreError> {
             minor: columns.get("minor")?,
             childhood_photo: columns.get("childhood_photo")?,
             photo_age_days: columns.get("photo_age_days")?,
+            age: AgeBand::from_word(&columns.get::<String>("age_band")?).unwrap_or_default(),
         },
         reference: columns.get::<Option<[u8; 16]>>("reference_id")?.map(RecordId),
     })

@@ -20,7 +20,7 @@ use crate::{cases::Town, support::TestCenter};
 const CASES: u32 = 33;
 
 /// The program, ended with the test.
-struct Program(Child);
+pub(super) struct Program(Child);
 
 impl Drop for Program {
     fn drop(&mut self) {
@@ -70,7 +70,7 @@ async fn people_do_their_work_in_a_browser() {
 }
 
 /// Starts the program on free ports.
-async fn serve(data: &Path) -> (Program, String) {
+pub(super) async fn serve(data: &Path) -> (Program, String) {
     let shipped = Config::shipped().unwrap();
     assert!(shipped.console.second_factor, "what is switched off below");
     let setting = |name: &str| format!("COUNTERSIGN_MATCHER__{name}");
@@ -80,6 +80,7 @@ async fn serve(data: &Path) -> (Program, String) {
         .arg("serve")
         .env(setting("SERVER__LISTEN"), "127.0.0.1:0")
         .env(setting("PUBLISHED__LISTEN"), "127.0.0.1:0")
+        .env(setting("JOINING__LISTEN"), "127.0.0.1:0")
         .env(setting("CONSOLE__LISTEN"), "127.0.0.1:0")
         .env(setting("CONSOLE__SECOND_FACTOR"), "false")
         .env(setting("CONSOLE__SIGN_INS_A_MINUTE"), "100")
