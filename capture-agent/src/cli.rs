@@ -4,6 +4,7 @@ mod api_key;
 mod join;
 mod rehearse;
 mod run;
+mod simulate;
 
 use std::path::PathBuf;
 
@@ -86,6 +87,8 @@ pub enum Action {
     Serve,
     /// A drill: answers without the center, in a folder of its own, and says what worked. Leaves no trace in real records.
     Rehearse(rehearse::RehearseArgs),
+    /// Behaves like a counter and its center, for integrators: no camera, center or models. Its receipts are worth nothing.
+    Simulate(simulate::SimulateArgs),
     /// Keys of the programs that may call the local API.
     #[command(subcommand)]
     ApiKey(ApiKeyCommand),

@@ -28,6 +28,7 @@ pub mod policy;
 pub mod problem;
 pub mod rehearse;
 pub mod serve;
+pub mod simulate;
 pub mod till;
 pub mod verify;
 pub mod vision;

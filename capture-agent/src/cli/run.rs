@@ -68,6 +68,7 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
         Action::Doctor { json } => join::doctor(&dir, json),
         Action::Verify(args) => verify(&dir, args),
         Action::Serve => serve(&dir),
+        Action::Simulate(args) => super::simulate::run(&args),
         Action::Rehearse(args) => super::rehearse::run(&dir, &args),
         Action::ApiKey(command) => super::api_key::run(&dir, command),
         Action::Cameras { json } => cameras(json),
