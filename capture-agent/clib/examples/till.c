@@ -1,14 +1,12 @@
 /* A till in C: opens a transaction, verifies the person, settles, confirms, and takes the settlement back.
  *
  *   cc -std=c99 -Wall -Wextra -Werror -pedantic -I include till.c -lcountersign -o till
- *   ./till '{"dir": "/var/lib/countersign-agent"}' A10020000
+ *   ./till '{"dir": "/var/lib/countersign-agent"}' A10020000 20261122-0001
  *
  * What the till does stands in "disposition". A real till reads it with a JSON library; this one looks for the word.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "countersign.h"
 
@@ -48,18 +46,19 @@ static int32_t verify(const char *request)
 
 int main(int argc, char **argv)
 {
-    char transaction[48], request[512];
+    const char *transaction;
+    char request[512];
     const char *checked_by = "";
     int settles = 0, attempt;
 
-    if (argc != 3 || strlen(argv[2]) > 64 || strpbrk(argv[2], "\"\\") != NULL) {
-        fprintf(stderr, "usage: till CONFIG_JSON CARD\n");
+    if (argc != 4 || strlen(argv[2]) > 64 || strlen(argv[3]) > 60 || strpbrk(argv[2], "\"\\") || strpbrk(argv[3], "\"\\")) {
+        fprintf(stderr, "usage: till CONFIG_JSON CARD TRANSACTION\n");
         return 2;
     }
+    transaction = argv[3];
     if (!made("init", countersign_init(argv[1], answer, ANSWER_LEN))) {
         return 1;
     }
-    snprintf(transaction, sizeof transaction, "C-%ld-%d", (long)time(NULL), rand());
     snprintf(request, sizeof request,
              "{\"transaction\": \"%s\", \"scene\": \"settlement\", \"card\": \"%s\", \"operator\": \"0417\"}", transaction, argv[2]);
     if (!made("open", countersign_call("open", request, answer, ANSWER_LEN))) {

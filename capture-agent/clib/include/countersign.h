@@ -14,7 +14,7 @@
 #else
 #define COUNTERSIGN_STDCALL
 #endif
-#if defined(_WIN32)
+#if defined(_WIN32) && !defined(COUNTERSIGN_STATIC)
 #define COUNTERSIGN_API __declspec(dllimport)
 #else
 #define COUNTERSIGN_API extern
@@ -91,9 +91,7 @@ extern "C" {
  "gbk", for all other texts both ways), `connect_timeout_ms`, `request_timeout_ms` and `call_timeout_ms`. Asks the agent
  nothing. Returns 0, or a code below 0 and why in `err`, a buffer of `err_len` bytes.
  */
-COUNTERSIGN_API int32_t COUNTERSIGN_STDCALL countersign_init(const char *config_json,
-                         char *err,
-                         int32_t err_len);
+COUNTERSIGN_API int32_t COUNTERSIGN_STDCALL countersign_init(const char *config_json, char *err, int32_t err_len);
 
 /*
  Makes a call: `code` is verify, open, show, attempt, document_check, chip, other_way, proxy, confirm, reverse, cancel,
@@ -101,10 +99,7 @@ COUNTERSIGN_API int32_t COUNTERSIGN_STDCALL countersign_init(const char *config_
  0 and the answer in `out`, a buffer of `out_len` bytes; or a code below 0 and `{"error": …}` in `out`, cut where it does
  not fit. The agent's code stands in `error.code`.
  */
-COUNTERSIGN_API int32_t COUNTERSIGN_STDCALL countersign_call(const char *code,
-                         const char *in_json,
-                         char *out,
-                         int32_t out_len);
+COUNTERSIGN_API int32_t COUNTERSIGN_STDCALL countersign_call(const char *code, const char *in_json, char *out, int32_t out_len);
 
 /*
  How a transaction stands: its state, the ways that are open, the last answer with its receipt, its settlements.
@@ -122,16 +117,13 @@ COUNTERSIGN_API int32_t COUNTERSIGN_STDCALL countersign_confirm(const char *in_j
  On a refund, days later too: `in_json` has `transaction`, and `settlement` where one of several is taken back. Returns as
  `countersign_call`.
  */
-COUNTERSIGN_API int32_t COUNTERSIGN_STDCALL countersign_reverse(const char *in_json,
-                            char *out,
-                            int32_t out_len);
+COUNTERSIGN_API int32_t COUNTERSIGN_STDCALL countersign_reverse(const char *in_json, char *out, int32_t out_len);
 
 /*
  The last answer of this thread once more, in full and without a call: for a buffer that was too short. With a null `out`
  and an `out_len` of 0, returns how many bytes it needs, the NUL included.
  */
-COUNTERSIGN_API int32_t COUNTERSIGN_STDCALL countersign_last(char *out,
-                         int32_t out_len);
+COUNTERSIGN_API int32_t COUNTERSIGN_STDCALL countersign_last(char *out, int32_t out_len);
 
 /*
  Ends the session. Calls of other threads that are under way end as they would. Returns 0, or a code below 0 where there

@@ -11,7 +11,7 @@ use crate::{
 fn the_c_example_settles_confirms_and_reverses() {
     let simulator = Simulator::start();
     let till = program(&here("examples/till.c"), simulator.folder(), &[]);
-    let run = |card: &str| Command::new(&till).args([&simulator.config(), card]).output().unwrap();
+    let run = |card: &str| Command::new(&till).args([&simulator.config(), card, &format!("C-{card}")]).output().unwrap();
     assert_eq!(wrote(&run("A10020000"), 0), "confirmed and reversed\n");
     assert_eq!(wrote(&run("A10020002"), 0), "please show your identity document\nconfirmed and reversed\n");
     assert_eq!(wrote(&run("A10020006"), 0), "confirmed and reversed\n", "a second attempt");
@@ -20,7 +20,7 @@ fn the_c_example_settles_confirms_and_reverses() {
     let absent = run("A10020030");
     wrote(&absent, 1);
     assert!(String::from_utf8_lossy(&absent.stderr).contains("camera_absent"), "{absent:?}");
-    let nowhere = Command::new(&till).args([r#"{"dir": "/nowhere", "connect_timeout_ms": 50}"#, "A10020000"]).output().unwrap();
+    let nowhere = Command::new(&till).args([r#"{"dir": "/nowhere", "connect_timeout_ms": 50}"#, "A10020000", "C-0"]).output().unwrap();
     wrote(&nowhere, 1);
     assert!(String::from_utf8_lossy(&nowhere.stderr).contains("open: -6"), "{nowhere:?}");
 }

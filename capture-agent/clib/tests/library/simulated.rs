@@ -3,6 +3,12 @@
 
 use std::fs;
 
+use capture_agent::simulate::receipt::{ISSUER, SETTLEMENT_KEY};
+use matcher_core::{
+    decision::Scene,
+    identifier::{Identifier, IdentifierKind, Region},
+    receipt::{Checker, Drill, KeySet, Refusal, Settlement, SettlementKey, check},
+};
 use serde_json::{Value, json};
 
 use crate::simulator::Simulator;
@@ -120,4 +126,51 @@ fn somebody_elses_folder_is_left_alone() {
     let refused = runtime.block_on(simulate(simulation, stopped, |_| Ok(())));
     assert!(matches!(refused, Err(SimulateError::Foreign(_))), "{refused:?}");
     assert_eq!(fs::read_to_string(folder.path().join("device.key")).unwrap(), "a real one");
+}
+
+/// A check as a settlement side makes it, with another center's keys.
+#[track_caller]
+fn refused(receipt: &str, keys: &KeySet, drill: Option<Drill<'_>>, expected: Refusal) {
+    let production = Checker { issuer: "https://center.example", audience: "settlement", keys, drill };
+    assert_eq!(production.verify(receipt).unwrap_err(), expected);
+}
+
+#[test]
+fn no_check_in_production_takes_its_receipts() {
+    let simulator = Simulator::start();
+    let answer = simulator.decides("A10020000", "match", "settle");
+    let receipt = answer["receipt"].as_str().unwrap();
+    let own = KeySet::from_jwks(&fs::read_to_string(simulator.state().join("jwks.json")).unwrap()).unwrap();
+    refused(receipt, &KeySet::default(), None, Refusal::UnknownKey);
+    refused(receipt, &KeySet::default(), Some(Drill { issuer: ISSUER, keys: &own }), Refusal::Drill);
+    // Even where somebody put its key among those of the center.
+    refused(receipt, &own, None, Refusal::ForeignIssuer);
+    let named = Checker { issuer: ISSUER, audience: "settlement", keys: &own, drill: None };
+    assert_eq!(named.verify(receipt).unwrap_err(), Refusal::ForeignAudience);
+    let alone = simulator.decides("A10020020", "no_decision", "settle_flagged");
+    refused(alone["receipt"].as_str().unwrap(), &own, None, Refusal::Provisional);
+}
+
+#[test]
+fn a_check_that_is_told_to_expect_them_finds_every_claim() {
+    let simulator = Simulator::start();
+    let answer = simulator.decides("A10020000", "match", "settle");
+    let own = KeySet::from_jwks(&fs::read_to_string(simulator.state().join("jwks.json")).unwrap()).unwrap();
+    let checker = Checker { issuer: ISSUER, audience: ISSUER, keys: &own, drill: None };
+    let claims = checker.verify(answer["receipt"].as_str().unwrap()).unwrap();
+    let card = |number| Identifier::new(IdentifierKind::SocialSecurityCard, Region::default(), number).unwrap();
+    let settlement = |number| Settlement {
+        id: "S1",
+        institution: "SIMULATOR",
+        transaction: "V-A10020000-settlement",
+        scene: Scene::Settlement,
+        card: card(number).card_mac(&SettlementKey::new(SETTLEMENT_KEY)),
+        amount_fen: 1,
+        document_checked_by: "",
+        at_ms: claims.issued_at * 1000,
+    };
+    assert_eq!(check::compare(&claims, &settlement("A10020000")), Ok(()));
+    assert_eq!(check::compare(&claims, &settlement("A10020001")), Err(Refusal::OtherCard));
+    let short = receipt_form::short::of(claims.number);
+    assert_eq!((answer["receipt_number"].as_str(), answer["receipt_short"].as_str()), (Some(&*claims.number.to_string()), Some(&*short)));
 }
