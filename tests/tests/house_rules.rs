@@ -87,8 +87,8 @@ fn files_stay_readable_and_hold_no_weights_or_data() {
 
 #[test]
 fn unsafe_code_is_where_it_is_listed() {
-    // Pointers of till software are followed in one file.
-    const LISTED: [&str; 1] = ["capture-agent/clib/src/boundary.rs"];
+    // Pointers of till software are followed in one file; the other throws anything at its functions.
+    const LISTED: [&str; 2] = ["capture-agent/clib/src/boundary.rs", "capture-agent/clib/fuzz/fuzz_targets/call.rs"];
     let here = Path::new(file!()).file_name().unwrap();
     let holds_unsafe = |path: &PathBuf| {
         fs::read_to_string(path)
