@@ -102,7 +102,7 @@ impl Client {
             if !gone || started.elapsed() >= self.config.connect.min(self.config.call) {
                 return outcome;
             }
-            std::thread::sleep(PAUSE.min(left()));
+            std::thread::sleep(PAUSE.min(self.config.connect).min(left()));
         }
     }
 
