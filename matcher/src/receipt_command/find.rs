@@ -43,9 +43,8 @@ pub async fn find(args: &FindArgs, store: &dyn Store, now: TimeMs) -> Result<Exi
         return Err(ReceiptError::Option("short number", "16 digits of which the last follows from the others".to_owned()));
     }
     let wanted: String = args.short.chars().filter(char::is_ascii_digit).collect();
-    let of_institution = |stored: &StoredReceipt| {
-        args.institution.as_ref().is_none_or(|institution| *institution == stored.receipt.request.institution)
-    };
+    let of_institution =
+        |stored: &StoredReceipt| args.institution.as_ref().is_none_or(|institution| *institution == stored.receipt.request.institution);
     let from = now.saturating_sub(TimeMs::from(args.days) * DAY_MS);
     let (mut after, mut found) = (None, false);
     loop {

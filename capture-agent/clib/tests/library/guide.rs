@@ -112,6 +112,11 @@ fn every_snippet_of_the_guide_does_what_it_says() {
 }
 
 #[test]
+fn every_snippet_of_the_chinese_guide_does_what_it_says() {
+    check("../integration/README.zh.md");
+}
+
+#[test]
 fn a_block_that_is_not_run_is_noticed() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |text: &str| std::panic::catch_unwind(|| script(text, folder.path())).is_err();
