@@ -180,3 +180,66 @@ fn failed(error: &Error, found: &Found, within: Duration) -> Failure {
     }
     Failure::NotUnderstood(format!("no answer of an agent: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write, net::TcpListener};
+
+    use super::*;
+    use crate::answer::code;
+
+    /// Calls whoever listens there, and gives the code it ended with; the whole call took less than a second.
+    fn called(address: SocketAddr) -> i32 {
+        let config =
+            format!(r#"{{"address":"{address}","key":"k","connect_timeout_ms":100,"request_timeout_ms":200,"call_timeout_ms":300}}"#);
+        let (client, started) = (Client::new(Config::read(&config).unwrap()), Instant::now());
+        let outcome = client.call(&Request::new("health", "").unwrap());
+        assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+        outcome.map_or_else(|failure| failure.code(), |_| code::OK)
+    }
+
+    /// A listener that answers every connection with these bytes, and then says nothing more.
+    #[track_caller]
+    fn check(answer: &[u8], expected: i32) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (address, sent) = (listener.local_addr().unwrap(), answer.to_vec());
+        let serving = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(&sent);
+            std::thread::sleep(Duration::from_millis(400));
+        });
+        assert_eq!(called(address), expected, "{}", String::from_utf8_lossy(&answer[..answer.len().min(80)]));
+        serving.join().unwrap();
+    }
+
+    fn with_body(status: &str, body: &str) -> Vec<u8> {
+        format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+    }
+
+    #[test]
+    fn whoever_does_not_answer_is_waited_for_no_longer_than_was_said() {
+        check(b"", code::TIMED_OUT);
+        check(b"HTTP/1.1 200 OK\r\n", code::TIMED_OUT);
+        check(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"a\":", code::TIMED_OUT);
+    }
+
+    #[test]
+    fn nobody_there_is_told_from_a_stranger() {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        assert_eq!(called(free), code::NO_AGENT);
+        check(&with_body("200 OK", "<html>"), code::NOT_UNDERSTOOD);
+        check(&with_body("200 OK", "[1]"), code::NOT_UNDERSTOOD);
+        check(&with_body("404 Not Found", "{}"), code::NOT_UNDERSTOOD);
+        check(b"HTTP/1.1 302 Found\r\nlocation: http://example.org/\r\ncontent-length: 0\r\n\r\n", code::NOT_UNDERSTOOD);
+        check(&with_body("200 OK", &format!("{{\"a\":\"{}\"}}", "x".repeat(2 * 1024 * 1024))), code::NOT_UNDERSTOOD);
+        check(b"SSH-2.0-OpenSSH\r\n\r\n", code::NOT_UNDERSTOOD);
+    }
+
+    #[test]
+    fn an_agents_answers_are_passed_on() {
+        check(&with_body("200 OK", r#"{"a":1}"#), code::OK);
+        check(&with_body("409 Conflict", r#"{"error":{"code":"x"}}"#), code::REFUSED);
+        check(&with_body("503 Service Unavailable", r#"{"error":{"code":"x"}}"#), code::FAILED);
+    }
+}
