@@ -109,6 +109,8 @@ pub struct VerifyAnswer {
     pub receipt: String,
     /// The receipt's number, 22 letters and digits, for tills that cannot keep the receipt itself.
     pub receipt_number: String,
+    /// 16 digits that follow from the receipt's number, for fields that hold neither; it finds a receipt and does not name one.
+    pub receipt_short: String,
     /// Whether the device answered by itself, because the center did not: then nothing was decided, and the receipt is
     /// provisional until the center has the capture.
     pub degraded: bool,
@@ -138,6 +140,7 @@ impl VerifyAnswer {
             repeated_answer: answer.repeated_answer,
             provisional: answer.provisional,
             receipt: answer.receipt,
+            receipt_short: short_of(&answer.receipt_number),
             receipt_number: answer.receipt_number,
             degraded: false,
             elapsed_ms,
@@ -163,11 +166,17 @@ impl VerifyAnswer {
             repeated_answer: given.repeated,
             provisional: false,
             receipt: given.given.receipt,
+            receipt_short: short_of(&given.given.receipt_number),
             receipt_number: given.given.receipt_number,
             degraded: true,
             elapsed_ms,
         }
     }
+}
+
+/// The short number of a receipt; empty where there is none.
+fn short_of(number: &str) -> String {
+    number.parse().map(receipt_form::short::of).unwrap_or_default()
 }
 
 fn decision(wire: v1::Decision) -> Result<Decision, &'static str> {

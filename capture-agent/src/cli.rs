@@ -5,6 +5,7 @@ mod join;
 mod rehearse;
 mod run;
 mod screen;
+mod simulate;
 
 use std::path::PathBuf;
 
@@ -89,6 +90,8 @@ pub enum Action {
     Rehearse(rehearse::RehearseArgs),
     /// Prints the link that opens the counter's screen in a browser of this machine. It works once; the next call gives another.
     Screen,
+    /// Behaves like a counter and its center, for integrators: no camera, center or models. Its receipts are worth nothing.
+    Simulate(simulate::SimulateArgs),
     /// Keys of the programs that may call the local API.
     #[command(subcommand)]
     ApiKey(ApiKeyCommand),

@@ -29,6 +29,7 @@ pub mod problem;
 pub mod rehearse;
 pub mod screen;
 pub mod serve;
+pub mod simulate;
 pub mod till;
 pub mod verify;
 pub mod vision;

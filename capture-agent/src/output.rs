@@ -163,6 +163,7 @@ mod tests {
             provisional: true,
             receipt: String::new(),
             receipt_number: String::new(),
+            receipt_short: String::new(),
             degraded: false,
             elapsed_ms: 7,
         }

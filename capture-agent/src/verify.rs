@@ -55,6 +55,9 @@ use crate::{
 /// Told what the person should do, when that changes.
 pub type Guide = Arc<dyn Fn(Instruction) + Send + Sync>;
 
+/// Told what is about to be captured, once the camera is its own.
+pub type BeforeCapture = Arc<dyn Fn(&VerifyCommand) + Send + Sync>;
+
 /// Everything one agent verifies with.
 pub struct Verifier {
     identity: Identity,
@@ -64,6 +67,7 @@ pub struct Verifier {
     client: CenterClient,
     camera: Arc<Camera>,
     reader: Arc<dyn FaceReader>,
+    before_capture: Option<BeforeCapture>,
     clock: Clock,
     rule: AcquisitionRule,
     reopening: Reopening,
@@ -130,6 +134,7 @@ impl Verifier {
             camera: Arc::new(camera),
             rule: config.acquisition.rule(reader.frames()).checked().map_err(StartError::Rule)?,
             reader,
+            before_capture: None,
             clock,
             reopening: Reopening { max: config.camera.reopen_max, pause: Duration::from_millis(config.camera.reopen_pause_ms) },
             camera_turn: Semaphore::new(1),
@@ -138,6 +143,12 @@ impl Verifier {
             health_every: Duration::from_secs(config.center.health_every_s),
             center: Mutex::new(center),
         })
+    }
+
+    /// Tells what is about to be captured: a simulated camera shows another scene for each.
+    #[must_use]
+    pub fn told_before_capture(self, told: BeforeCapture) -> Self {
+        Self { before_capture: Some(told), ..self }
     }
 
     /// Verifies, or gives the answer to the same request again.
@@ -278,6 +289,9 @@ impl Verifier {
         // While this request waited, an equal one may have been captured.
         if let Some(kept) = self.find(command).await? {
             return Ok(kept);
+        }
+        if let Some(told) = &self.before_capture {
+            told(command);
         }
         let rule = scene.map_or_else(|| self.rule.clone(), |scene| scene.rule(&self.rule));
         let capture = self.acquire(rule, guide).await?;

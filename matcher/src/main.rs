@@ -192,7 +192,7 @@ fn receipt(cli: &Cli, command: &ReceiptCommand) -> anyhow::Result<ExitCode> {
         ReceiptCommand::Verify(args) if args.keys.is_some() => {
             Ok(receipt_command::verify_offline(args, &Config::shipped()?.receipts, System.now_ms())?)
         }
-        ReceiptCommand::Verify(_) | ReceiptCommand::Show(_) => block_on(receipt_of_store(&load(cli)?, command)),
+        ReceiptCommand::Verify(_) | ReceiptCommand::Show(_) | ReceiptCommand::Find(_) => block_on(receipt_of_store(&load(cli)?, command)),
     }
 }
 
@@ -201,6 +201,7 @@ async fn receipt_of_store((dir, config): &(DataDir, Config), command: &ReceiptCo
     Ok(match command {
         ReceiptCommand::Verify(args) => receipt_command::verify(args, dir, &config.receipts, store.as_ref(), System.now_ms()).await?,
         ReceiptCommand::Show(args) => receipt_command::show(args, store.as_ref()).await?,
+        ReceiptCommand::Find(args) => receipt_command::find(args, store.as_ref(), System.now_ms()).await?,
     })
 }
 

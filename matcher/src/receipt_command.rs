@@ -3,6 +3,7 @@
 //! A check here burns nothing: it says what a check at the settlement side would say now. Not here: the check itself
 //! (`matcher_core::receipt`).
 
+mod find;
 mod provisional;
 mod says;
 mod verify;
@@ -22,6 +23,7 @@ use crate::{
     store::{Store, StoreError, TimeMs, receipts::StoredReceipt},
 };
 
+pub use find::{FindArgs, find};
 pub(crate) use says::says;
 pub(crate) use verify::amount;
 pub use verify::{VerifyArgs, verify, verify_offline};
@@ -33,6 +35,8 @@ pub enum ReceiptCommand {
     Verify(Box<VerifyArgs>),
     /// Show what a receipt says and what became of it; a provisional one as well, once its capture is here
     Show(ShowArgs),
+    /// Find receipts by their short number of 16 digits
+    Find(FindArgs),
 }
 
 /// Which receipt to show.

@@ -54,6 +54,8 @@ fn dependencies_run_one_way() {
         ("datasets", &["matcher-core", "models", "models-core", "receipt-form"]),
         ("capture-core", &["models-core"]),
         ("capture-agent", &["capture-core", "models", "models-core", "proto", "receipt-form"]),
+        // A program in C carries as little as can be: it knows the local API alone.
+        ("countersign", &[]),
         ("matcher-core", &["models-core", "receipt-form"]),
         ("matcher-index", &[]),
         ("matcher", &["matcher-core", "matcher-index", "models", "models-core", "proto", "receipt-form"]),
@@ -85,7 +87,8 @@ fn files_stay_readable_and_hold_no_weights_or_data() {
 
 #[test]
 fn unsafe_code_is_where_it_is_listed() {
-    const LISTED: [&str; 0] = [];
+    // Pointers of till software are followed in one file; the other throws anything at its functions.
+    const LISTED: [&str; 2] = ["capture-agent/clib/src/boundary.rs", "capture-agent/clib/fuzz/fuzz_targets/call.rs"];
     let here = Path::new(file!()).file_name().unwrap();
     let holds_unsafe = |path: &PathBuf| {
         fs::read_to_string(path)

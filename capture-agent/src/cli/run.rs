@@ -69,6 +69,7 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
         Action::Verify(args) => verify(&dir, args),
         Action::Serve => serve(&dir),
         Action::Screen => super::screen::run(&dir),
+        Action::Simulate(args) => super::simulate::run(&args),
         Action::Rehearse(args) => super::rehearse::run(&dir, &args),
         Action::ApiKey(command) => super::api_key::run(&dir, command),
         Action::Cameras { json } => cameras(json),

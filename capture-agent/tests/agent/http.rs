@@ -124,6 +124,7 @@ async fn a_till_gets_its_answer_and_the_same_again() {
         "provisional",
         "receipt",
         "receipt_number",
+        "receipt_short",
         "degraded",
         "elapsed_ms",
     ];

@@ -76,6 +76,11 @@ async fn a_receipt_is_shown_with_what_became_of_it() {
     let json: Value = serde_json::from_str(&check(&center, &["receipt", "show", &number, "--json"], 0, "")).unwrap();
     assert_eq!((&json["state"], &json["uses"][0]["amount_fen"]), (&"confirmed".into(), &1_250.into()));
     assert_eq!(json["claims"]["transaction"], "T-1");
+    let short = receipt_form::short::of(number.parse().unwrap());
+    check(&center, &["receipt", "find", &short, "--institution", "P1"], 0, "S-1: 12.50 yuan, confirmed");
+    assert!(check(&center, &["receipt", "find", &short, "--json"], 0, "").contains(&number));
+    check(&center, &["receipt", "find", &short, "--institution", "P2"], 1, "there is no receipt of this number");
+    check(&center, &["receipt", "find", "1234567890123456"], 1, "short number: expected 16 digits");
     check(&center, &["receipt", "show", "28T5CY4TQKFF00938NKRG0"], 1, "there is no receipt of this number");
     check(&center, &["receipt", "show", "28T5CY4TQKFF00938NKRG1"], 1, "the check characters do not follow");
 }
