@@ -374,6 +374,8 @@ fn not_admitted(error: &AdmissionError) -> Refused {
         | AdmissionError::UnknownDevice
         | AdmissionError::Revoked
         | AdmissionError::Role(_)
+        | AdmissionError::ForeignInstitution
+        | AdmissionError::Named
         | AdmissionError::DeviceKey
         | AdmissionError::EnvelopeUsed
         | AdmissionError::Store(_) => UploadRefusal::Unavailable,

@@ -172,7 +172,7 @@ fn join(error: &JoinError) -> Code {
         JoinError::Code | JoinError::Signature => Code::PermissionDenied,
         JoinError::OutOfDate | JoinError::NameTaken(_) | JoinError::TooLate { .. } => Code::FailedPrecondition,
         JoinError::Request(PkiError::Request(_) | PkiError::RequestKey) | JoinError::OtherKey => Code::InvalidArgument,
-        JoinError::Request(PkiError::ServerName(_) | PkiError::Authority(_) | PkiError::Sign(_)) => Code::Internal,
+        JoinError::Request(PkiError::ServerName(_) | PkiError::RelayName(_) | PkiError::Authority(_) | PkiError::Sign(_)) => Code::Internal,
         JoinError::Admission(error) => admission(error),
         JoinError::Files(_) | JoinError::Key(_) => Code::Unavailable,
         JoinError::Store(error) => store(error),
@@ -185,7 +185,9 @@ fn admission(error: &AdmissionError) -> Code {
         | AdmissionError::UnknownDevice
         | AdmissionError::Revoked
         | AdmissionError::Role(_)
+        | AdmissionError::ForeignInstitution
         | AdmissionError::ForeignEnvelope => Code::PermissionDenied,
+        AdmissionError::Named => Code::InvalidArgument,
         AdmissionError::DeviceKey => Code::Internal,
         AdmissionError::Envelope(error) => envelope(error),
         AdmissionError::RequestReused | AdmissionError::EnvelopeUsed => Code::AlreadyExists,
