@@ -3,6 +3,7 @@
 mod api_key;
 mod join;
 mod rehearse;
+mod relay;
 mod run;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use clap_complete::Shell;
 use crate::command::{By, VerifyCommand};
 
 pub use api_key::ApiKeyCommand;
+pub use relay::RelayCommand;
 pub use run::run;
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong command line; 64 wrong configuration or state folder.
@@ -86,6 +88,9 @@ pub enum Action {
     Serve,
     /// A drill: answers without the center, in a folder of its own, and says what worked. Leaves no trace in real records.
     Rehearse(rehearse::RehearseArgs),
+    /// The relay of a front-end server with two networks: carries the calls of counters to the center.
+    #[command(subcommand)]
+    Relay(RelayCommand),
     /// Keys of the programs that may call the local API.
     #[command(subcommand)]
     ApiKey(ApiKeyCommand),

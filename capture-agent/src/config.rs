@@ -4,7 +4,7 @@
 //! [`load`] checks everything before a port, camera or model is opened. Not here: secrets (they are files of
 //! the state folder, see [`identity`](crate::identity)).
 
-mod center;
+pub(crate) mod center;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, path::PathBuf};
 
@@ -47,7 +47,7 @@ pub enum ConfigError {
     },
 }
 
-fn value(key: impl Into<String>, expected: impl Into<String>) -> ConfigError {
+pub(crate) fn value(key: impl Into<String>, expected: impl Into<String>) -> ConfigError {
     ConfigError::Value { key: key.into(), expected: expected.into() }
 }
 
@@ -331,7 +331,7 @@ fn check_api(api: &ApiConfig) -> Result<(), ConfigError> {
     ranges(&[("api.request_timeout_ms", api.request_timeout_ms, 1_000, 300_000), ("api.stop_within_ms", api.stop_within_ms, 0, 120_000)])
 }
 
-fn ranges(rules: &[(&str, u64, u64, u64)]) -> Result<(), ConfigError> {
+pub(crate) fn ranges(rules: &[(&str, u64, u64, u64)]) -> Result<(), ConfigError> {
     match rules.iter().find(|(_, number, min, max)| !(min..=max).contains(&number)) {
         Some((key, number, min, max)) => Err(value(*key, format!("{min} to {max}, got {number}"))),
         None => Ok(()),

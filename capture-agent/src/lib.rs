@@ -27,6 +27,7 @@ pub mod output;
 pub mod policy;
 pub mod problem;
 pub mod rehearse;
+pub mod relay;
 pub mod serve;
 pub mod till;
 pub mod verify;

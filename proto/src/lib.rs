@@ -10,6 +10,7 @@ pub mod briefing;
 pub mod envelope;
 pub mod invitation;
 pub mod lease;
+pub mod patience;
 mod redacted;
 pub mod relayed;
 

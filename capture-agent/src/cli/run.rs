@@ -16,6 +16,7 @@ use crate::{
     line::spool::Spool,
     output::{self, exit},
     problem::ErrorBody,
+    relay::serve::RelayError,
     serve::{self, Lease, ServeError},
     verify::{Guide, Verifier},
     vision,
@@ -50,7 +51,7 @@ fn sort(error: &anyhow::Error) -> (u8, &'static str) {
         (exit::CONFIGURATION, "state_folder")
     } else if error.is::<vision::ModelsError>() {
         (exit::FAILED, "models_missing")
-    } else if error.is::<ServeError>() {
+    } else if error.is::<ServeError>() || error.is::<RelayError>() {
         (exit::FAILED, "not_served")
     } else {
         (exit::FAILED, "failed")
@@ -69,6 +70,7 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
         Action::Verify(args) => verify(&dir, args),
         Action::Serve => serve(&dir),
         Action::Rehearse(args) => super::rehearse::run(&dir, &args),
+        Action::Relay(command) => super::relay::run(&dir, command),
         Action::ApiKey(command) => super::api_key::run(&dir, command),
         Action::Cameras { json } => cameras(json),
         Action::Completions { shell } => {
@@ -201,7 +203,7 @@ fn guide_on_stderr() -> Guide {
     })
 }
 
-fn log_to_stderr(config: &LogConfig) {
+pub(super) fn log_to_stderr(config: &LogConfig) {
     let mut filter = tracing_subscriber::EnvFilter::new(&config.filter);
     for quiet in QUIET.iter().filter_map(|directive| directive.parse().ok()) {
         filter = filter.add_directive(quiet);

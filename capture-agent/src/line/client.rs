@@ -293,6 +293,12 @@ impl CenterClient {
         self.ways.states()
     }
 
+    /// The name of the endpoint in use.
+    #[must_use]
+    pub fn line_in_use(&self) -> String {
+        self.ways.states().into_iter().find(|endpoint| endpoint.in_use).map(|endpoint| endpoint.name).unwrap_or_default()
+    }
+
     /// Whether every endpoint failed a short while ago.
     #[must_use]
     pub fn is_down(&self) -> bool {

@@ -35,6 +35,9 @@ pub enum AdmissionError {
     /// The device may not do this.
     #[error("the device's role does not allow this; expected the role `{0}`")]
     Role(&'static str),
+    /// Whoever speaks for a device is no relay that is let in.
+    #[error("the caller may not speak for other devices: expected a relay that is in the registry and not revoked")]
+    NotARelay,
     /// A relay names a device of another institution.
     #[error("a relay speaks for devices of its own institution alone")]
     ForeignInstitution,
@@ -126,10 +129,11 @@ impl Admission {
     /// # Errors
     /// When the caller is no relay that is let in, or the device is not one of the relay's institution, or another relay.
     pub async fn spoken_for(&self, relay_sha256: [u8; 32], device_sha256: [u8; 32]) -> Result<[u8; 32], AdmissionError> {
-        let relay = self.device(relay_sha256).await?;
-        if relay.role != DeviceRole::Relay {
-            return Err(AdmissionError::Role("relay"));
-        }
+        let relay = match self.device(relay_sha256).await {
+            Ok(relay) if relay.role == DeviceRole::Relay => relay,
+            Err(AdmissionError::Store(error)) => return Err(AdmissionError::Store(error)),
+            Ok(_) | Err(_) => return Err(AdmissionError::NotARelay),
+        };
         let device = not_a_relay(self.device(device_sha256).await?)?;
         if device.institution == relay.institution { Ok(device_sha256) } else { Err(AdmissionError::ForeignInstitution) }
     }
@@ -286,6 +290,7 @@ fn is_tampering(error: &AdmissionError) -> bool {
         | AdmissionError::UnknownDevice
         | AdmissionError::Revoked
         | AdmissionError::Role(_)
+        | AdmissionError::NotARelay
         | AdmissionError::ForeignInstitution
         | AdmissionError::Named
         | AdmissionError::DeviceKey

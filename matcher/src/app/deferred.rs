@@ -374,6 +374,7 @@ fn not_admitted(error: &AdmissionError) -> Refused {
         | AdmissionError::UnknownDevice
         | AdmissionError::Revoked
         | AdmissionError::Role(_)
+        | AdmissionError::NotARelay
         | AdmissionError::ForeignInstitution
         | AdmissionError::Named
         | AdmissionError::DeviceKey

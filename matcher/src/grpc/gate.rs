@@ -5,9 +5,12 @@
 use std::time::Duration;
 
 use matcher_core::overload::Class;
-use proto::relayed::{self, FOR_CERTIFICATE};
+use proto::{
+    patience,
+    relayed::{self, FOR_CERTIFICATE},
+};
 use tokio::time::Instant;
-use tonic::{Request, Response, Status, metadata::MetadataMap};
+use tonic::{Request, Response, Status};
 
 use crate::{
     app::admission::{Admission, AdmissionError},
@@ -44,7 +47,7 @@ impl Gate {
     where
         F: Future<Output = Result<A, Failure>>,
     {
-        let patience = caller_waits(request.metadata()).map_or(self.timeout, |waits| waits.min(self.timeout));
+        let patience = patience::of(request.metadata()).map_or(self.timeout, |waits| waits.min(self.timeout));
         let deadline = Instant::now() + patience;
         let work = async {
             let peer = self.peer(&request).await?;
@@ -87,50 +90,4 @@ impl Gate {
 fn shown<T>(request: &Request<T>) -> Option<Peer> {
     let certificates = request.peer_certs()?;
     certificates.first().map(|certificate| certificate_sha256(certificate))
-}
-
-/// How long the caller says that it waits (`grpc-timeout`): up to eight digits and a unit. What is not in that form
-/// says nothing.
-fn caller_waits(metadata: &MetadataMap) -> Option<Duration> {
-    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let number = digits.parse().ok()?;
-    match unit {
-        "H" => Some(Duration::from_secs(number * 3600)),
-        "M" => Some(Duration::from_secs(number * 60)),
-        "S" => Some(Duration::from_secs(number)),
-        "m" => Some(Duration::from_millis(number)),
-        "u" => Some(Duration::from_micros(number)),
-        "n" => Some(Duration::from_nanos(number)),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(text: &'static str, expected: Option<Duration>) {
-        let mut metadata = MetadataMap::new();
-        metadata.insert("grpc-timeout", text.parse().unwrap());
-        assert_eq!(caller_waits(&metadata), expected, "{text}");
-    }
-
-    #[test]
-    fn a_caller_says_how_long_it_waits() {
-        check("5S", Some(Duration::from_secs(5)));
-        check("5000000u", Some(Duration::from_secs(5)));
-        check("1H", Some(Duration::from_secs(3600)));
-        check("99999999M", Some(Duration::from_secs(99_999_999 * 60)));
-        check("20m", Some(Duration::from_millis(20)));
-        check("7n", Some(Duration::from_nanos(7)));
-        for wrong in ["", "5", "S", "123456789S", "-1S", "+1S", "1.5S", "5s"] {
-            check(wrong, None);
-        }
-        assert_eq!(caller_waits(&MetadataMap::new()), None);
-    }
 }

@@ -185,9 +185,9 @@ fn admission(error: &AdmissionError) -> Code {
         | AdmissionError::UnknownDevice
         | AdmissionError::Revoked
         | AdmissionError::Role(_)
-        | AdmissionError::ForeignInstitution
         | AdmissionError::ForeignEnvelope => Code::PermissionDenied,
-        AdmissionError::Named => Code::InvalidArgument,
+        // Said of the relay: the device it speaks for is refused nothing.
+        AdmissionError::NotARelay | AdmissionError::ForeignInstitution | AdmissionError::Named => Code::Unauthenticated,
         AdmissionError::DeviceKey => Code::Internal,
         AdmissionError::Envelope(error) => envelope(error),
         AdmissionError::RequestReused | AdmissionError::EnvelopeUsed => Code::AlreadyExists,
