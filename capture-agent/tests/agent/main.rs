@@ -16,6 +16,7 @@ mod folder;
 mod http;
 mod policy;
 mod rehearse;
+mod relay;
 mod thief;
 mod till;
 mod verify;
