@@ -69,6 +69,8 @@ pub struct SpoolConfig {
     pub max_mb: u64,
     /// Share of it that one counter may take, in percent.
     pub counter_share_percent: u64,
+    /// Free disk below which no more is kept, in MiB.
+    pub disk_free_min_mb: u64,
     /// How long an envelope may wait, in days.
     pub keep_days: u32,
     /// How long acknowledgements are kept, in days.
@@ -122,6 +124,7 @@ fn check(config: &RelayConfig) -> Result<(), ConfigError> {
         ("relay.idle_timeout_ms", relay.idle_timeout_ms, 100, 120_000),
         ("spool.max_mb", spool.max_mb, 1, 1_000_000),
         ("spool.counter_share_percent", spool.counter_share_percent, 1, 100),
+        ("spool.disk_free_min_mb", spool.disk_free_min_mb, 1, 1_000_000),
         ("spool.keep_days", u64::from(spool.keep_days), 1, 365),
         ("spool.acknowledged_keep_days", u64::from(spool.acknowledged_keep_days), 1, 365),
     ])?;

@@ -3,7 +3,11 @@
 //! Each envelope at least once; the center knows one it has had before. What the center says is checked with its key before
 //! it counts, and takes the envelope's place. A counter that the center does not let in holds up no other.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use ed25519_dalek::VerifyingKey;
@@ -63,13 +67,15 @@ pub struct Forwarding {
     key: VerifyingKey,
     clock: Clock,
     wake: Notify,
+    /// What the center said while the disk took nothing: written when it does again, and asked for anew after a restart.
+    unwritten: Mutex<HashMap<[u8; 32], (String, SignedAcknowledgement)>>,
 }
 
 impl Forwarding {
     /// Over these lines; what the center says is checked with its key.
     #[must_use]
     pub fn new(store: Arc<Store>, client: CenterClient, counters: Counters, key: VerifyingKey, clock: Clock) -> Self {
-        Self { store, client, counters, key, clock, wake: Notify::new() }
+        Self { store, client, counters, key, clock, wake: Notify::new(), unwritten: Mutex::default() }
     }
 
     /// Says that the center has just answered: what waits need not wait longer.
@@ -91,6 +97,10 @@ impl Forwarding {
     /// # Errors
     /// When the disk fails.
     pub async fn acknowledgement(&self, digest: [u8; 32]) -> Result<Option<SignedAcknowledgement>, StoreError> {
+        let unwritten = self.unwritten().get(&digest).map(|(_, said)| said.clone());
+        if unwritten.is_some() {
+            return Ok(unwritten);
+        }
         self.with_store(move |store| store.acknowledgement(&digest)).await
     }
 
@@ -102,7 +112,7 @@ impl Forwarding {
         let said = answer.unwrap_or_default();
         let mut checked = Vec::with_capacity(items.len());
         for (item, said) in items.iter().zip(said) {
-            checked.push(self.settle(&peer.device, item.digest, said).await.unwrap_or(None));
+            checked.push(self.settle(&peer.device, item.digest, said).await);
         }
         checked.resize(items.len(), None);
         checked
@@ -145,6 +155,7 @@ impl Forwarding {
     /// # Errors
     /// When the center does not answer, or the disk fails. What the center had spoken on until then is settled.
     pub async fn pass(&self) -> Result<Pass, ForwardError> {
+        self.write_late().await;
         let mut pass = Pass::default();
         let mut devices: Vec<_> = self.store.usage().into_iter().collect();
         // The oldest first, so that nobody is always last.
@@ -164,8 +175,14 @@ impl Forwarding {
             let named = device.to_owned();
             let batch = self.with_store(move |store| store.waiting(&named, beyond, BATCH_LEN_MAX, BATCH_BYTES_MAX)).await;
             let batch = batch.map_err(ForwardError::Store)?;
+            let Some(last) = batch.last().map(|waiting| waiting.sequence) else { return Ok(()) };
+            let batch: Vec<_> = {
+                let unwritten = self.unwritten();
+                batch.into_iter().filter(|waiting| !unwritten.contains_key(&waiting.digest)).collect()
+            };
             if batch.is_empty() {
-                return Ok(());
+                beyond = last;
+                continue;
             }
             let answers = match client.upload(batch.iter().map(|waiting| waiting.message.clone()).collect()).await {
                 Ok(answers) => answers,
@@ -182,7 +199,7 @@ impl Forwarding {
             };
             let answered = answers.len();
             for (waiting, said) in batch.into_iter().zip(answers) {
-                match self.settle(device, waiting.digest, said).await.map_err(ForwardError::Store)? {
+                match self.settle(device, waiting.digest, said).await {
                     Some(said) if is_final(&said) => pass.settled += 1,
                     Some(_) | None => pass.kept += 1,
                 }
@@ -196,21 +213,39 @@ impl Forwarding {
     }
 
     /// Checks what the center said on an envelope; what it said for good takes the envelope's place.
-    async fn settle(
-        &self,
-        device: &str,
-        digest: [u8; 32],
-        said: SignedAcknowledgement,
-    ) -> Result<Option<SignedAcknowledgement>, StoreError> {
+    async fn settle(&self, device: &str, digest: [u8; 32], said: SignedAcknowledgement) -> Option<SignedAcknowledgement> {
         if let Err(error) = acknowledgement::check(&said, &self.key, &digest) {
             warn!(device.id = device, error = &error as &dyn std::error::Error, "an acknowledgement is not the center's");
-            return Ok(None);
+            return None;
         }
-        if is_final(&said) {
-            let (device, now_ms, kept) = (device.to_owned(), self.clock.date_ms(), said.clone());
-            self.with_store(move |store| store.settle(&device, &digest, &kept, now_ms)).await?;
+        if is_final(&said)
+            && let Err(error) = self.write(device, digest, said.clone()).await
+        {
+            // A full disk keeps nothing from going on to the center.
+            warn!(error = &error as &dyn std::error::Error, "an acknowledgement could not be written yet");
+            self.unwritten().insert(digest, (device.to_owned(), said.clone()));
         }
-        Ok(Some(said))
+        Some(said)
+    }
+
+    async fn write(&self, device: &str, digest: [u8; 32], said: SignedAcknowledgement) -> Result<(), StoreError> {
+        let (device, now_ms) = (device.to_owned(), self.clock.date_ms());
+        self.with_store(move |store| store.settle(&device, &digest, &said, now_ms)).await
+    }
+
+    /// Writes what could not be written before; while that fails the rest still goes on.
+    async fn write_late(&self) {
+        let late: Vec<_> = self.unwritten().iter().map(|(digest, (device, said))| (*digest, device.clone(), said.clone())).collect();
+        for (digest, device, said) in late {
+            if self.write(&device, digest, said).await.is_err() {
+                return;
+            }
+            self.unwritten().remove(&digest);
+        }
+    }
+
+    fn unwritten(&self) -> MutexGuard<'_, HashMap<[u8; 32], (String, SignedAcknowledgement)>> {
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Deletes what has been kept long enough.

@@ -9,7 +9,7 @@ mod schema;
 
 use std::{
     collections::HashMap,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -19,6 +19,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use thiserror::Error;
 
 use super::{config::SpoolConfig, peer::Peer};
+use crate::doctor::machine::disk_free_bytes;
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -59,6 +60,8 @@ pub enum Taken {
     CounterFull,
     /// There is no room.
     Full,
+    /// The disk has little left.
+    DiskFull,
 }
 
 /// An envelope to keep.
@@ -108,6 +111,7 @@ pub struct Known {
 /// The relay's spool.
 pub struct Store {
     connection: Mutex<(Connection, HashMap<String, Usage>)>,
+    dir: PathBuf,
     config: SpoolConfig,
 }
 
@@ -125,7 +129,7 @@ impl Store {
     pub fn open(dir: &Path, config: SpoolConfig) -> Result<Self, StoreError> {
         let connection = schema::open(dir)?;
         let usage = usage_in(&connection)?;
-        Ok(Self { connection: Mutex::new((connection, usage)), config })
+        Ok(Self { connection: Mutex::new((connection, usage)), dir: dir.to_owned(), config })
     }
 
     /// Keeps envelopes of one counter, each if there is room for it; those that are here already stay as they are. Durable on
@@ -134,6 +138,7 @@ impl Store {
     /// # Errors
     /// When the disk fails.
     pub fn keep(&self, device: &str, items: &[Item], now_ms: i64) -> Result<Vec<Taken>, StoreError> {
+        let is_low = disk_free_bytes(&self.dir).is_some_and(|free| free < self.config.disk_free_min_mb << 20);
         let mut guard = self.lock();
         let (connection, usage) = &mut *guard;
         let mut total: u64 = usage.values().map(|usage| usage.bytes).sum();
@@ -150,6 +155,8 @@ impl Store {
                 .is_some();
             taken.push(if is_known {
                 Taken::Kept
+            } else if is_low {
+                Taken::DiskFull
             } else if total + bytes > self.config.bytes_max() {
                 Taken::Full
             } else if own.bytes + bytes > self.config.counter_bytes_max() {

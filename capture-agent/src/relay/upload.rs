@@ -143,6 +143,7 @@ fn answer_to(taken: Taken) -> Result<SignedAcknowledgement, Status> {
     match taken {
         Taken::Kept => Ok(acknowledgement::held()),
         Taken::CounterFull => Err(later("as much of this counter waits at the relay as may")),
+        Taken::DiskFull => Err(later("the relay cannot keep envelopes now: its disk is full")),
         Taken::Full => Err(later("the relay has no room for more")),
     }
 }

@@ -112,7 +112,7 @@ async fn a_relay_whose_disk_is_full_says_so_and_loses_nothing_it_took() {
         return;
     };
     let rig = Rig::within(tempfile::tempdir_in(disk.0.path()).unwrap()).await;
-    rig.configure("");
+    rig.configure("[spool]\ndisk_free_min_mb = 1\n");
     let ballast = disk.0.path().join("ballast");
     let mut relay = Process::start(rig.dir.path(), "127.0.0.1:0");
     let mut counter = counters(&rig, &relay.address, 1).await.remove(0);
@@ -131,7 +131,9 @@ async fn a_relay_whose_disk_is_full_says_so_and_loses_nothing_it_took() {
     }
     let refusal = refusal.expect("the disk never filled up");
     assert!(kept > 5 && refusal.code() == Code::ResourceExhausted && refusal.message().contains("disk"), "{kept}: {refusal:?}");
-    // A line that is there needs no disk.
+    // Somebody else takes what was left. A line that is there needs no disk, and what is kept goes on without it.
+    let more = disk.0.path().join("more");
+    let _ = fs::write(&more, vec![1; 16 << 20]);
     rig.down(false);
     let started = Instant::now();
     while counter.verify(envelopes[59].clone()).await.is_err() {
@@ -141,6 +143,7 @@ async fn a_relay_whose_disk_is_full_says_so_and_loses_nothing_it_took() {
     until_taken(&rig, &digests(&envelopes[..kept])).await;
     // It is killed without room, and there is room again.
     fs::remove_file(&ballast).unwrap();
+    fs::remove_file(&more).unwrap();
     relay.kill_and_start(rig.dir.path());
     let handed = hand_over(&counter, &envelopes).await;
     until_taken(&rig, &handed).await;

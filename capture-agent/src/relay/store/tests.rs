@@ -9,7 +9,7 @@ use proto::{
 use super::*;
 
 fn config(max_mb: u64, counter_share_percent: u64) -> SpoolConfig {
-    SpoolConfig { max_mb, counter_share_percent, keep_days: 90, acknowledged_keep_days: 30 }
+    SpoolConfig { max_mb, counter_share_percent, disk_free_min_mb: 1, keep_days: 90, acknowledged_keep_days: 30 }
 }
 
 fn item(number: u64, bytes: usize) -> Item {
@@ -92,4 +92,15 @@ fn counters_are_remembered_by_their_last_certificate() {
     store.remember(&peer(1), true).unwrap();
     store.remember(&peer(2), false).unwrap();
     assert_eq!(store.known().unwrap(), [Known { device: "till-1".into(), certificate_sha256: [2; 32], let_in: false }]);
+}
+
+#[test]
+fn a_disk_with_little_left_takes_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), config(4, 100)).unwrap();
+    store.keep("till-1", &[item(1, 10)], 0).unwrap();
+    drop(store);
+    let greedy = SpoolConfig { disk_free_min_mb: u64::MAX >> 20, ..config(4, 100) };
+    let store = Store::open(dir.path(), greedy).unwrap();
+    assert_eq!(store.keep("till-1", &[item(1, 10), item(2, 10)], 0).unwrap(), [Taken::Kept, Taken::DiskFull]);
 }

@@ -197,7 +197,11 @@ impl DeviceService for Center {
     }
 
     async fn report_health(&self, _: Request<ReportHealthRequest>) -> Result<Response<ReportHealthResponse>, Status> {
-        if self.is_down.load(Ordering::SeqCst) { Err(Status::unavailable("as told")) } else { Ok(Response::default()) }
+        if self.is_down.load(Ordering::SeqCst) {
+            Err(Status::unavailable("as told"))
+        } else {
+            Ok(Response::new(ReportHealthResponse::default()))
+        }
     }
 }
 
