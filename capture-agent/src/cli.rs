@@ -5,6 +5,7 @@ mod join;
 mod rehearse;
 mod relay;
 mod run;
+mod update;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ use crate::command::{By, VerifyCommand};
 pub use api_key::ApiKeyCommand;
 pub use relay::RelayCommand;
 pub use run::run;
+pub use update::UpdateCommand;
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong command line; 64 wrong configuration or state folder.
 `verify`: 0 match; 10 review; 11 non-match; 12 no decision; 20 the center does not answer.";
@@ -91,6 +93,9 @@ pub enum Action {
     /// The relay of a front-end server with two networks: carries the calls of counters to the center.
     #[command(subcommand)]
     Relay(RelayCommand),
+    /// New software and models from a signed bundle, with the way back.
+    #[command(subcommand)]
+    Update(UpdateCommand),
     /// Keys of the programs that may call the local API.
     #[command(subcommand)]
     ApiKey(ApiKeyCommand),

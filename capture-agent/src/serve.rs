@@ -17,6 +17,7 @@ use crate::{
     config::Config,
     durable::{self, Readers, WriteError},
     keys::{Keys, KeysError},
+    service::notify,
     till::{
         Till,
         book::{Book, BookError},
@@ -140,6 +141,7 @@ pub async fn serve(
     ready(address).map_err(ServeError::Run)?;
     let bound = async {
         let _ = stop.wait_for(|stop| *stop).await;
+        notify::stopping();
         tokio::time::sleep(Duration::from_millis(config.stop_within_ms)).await;
     };
     let outcome = tokio::select! {

@@ -8,7 +8,7 @@ use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use proto::invitation::InvitationCode;
 use serde_json::Value;
 
-use super::run::{log_to_stderr, runtime};
+use super::run::runtime;
 use crate::{
     clock::Clock,
     identity::{self, Identity, REQUEST_FILE},
@@ -16,9 +16,10 @@ use crate::{
     output::{self, exit},
     relay::{
         config,
-        serve::{Relay, STATUS_FILE},
+        serve::{Bound, Relay, STATUS_FILE},
     },
     serve::{self, Lease},
+    service::{log::Log, reload},
 };
 
 /// The relay's commands. It has a state folder of its own: give --dir.
@@ -94,14 +95,19 @@ fn ready(registration: &identity::Registration) -> anyhow::Result<u8> {
 
 fn serve(dir: &Path) -> anyhow::Result<u8> {
     let config = config::load(dir)?;
-    log_to_stderr(&config.log);
     let identity = Identity::load(dir)?;
     let _lease = Lease::take(dir)?;
+    let log = Log::start(&config.log, dir).context("the log cannot be written")?;
     let runtime = runtime()?;
     runtime.block_on(async {
         let stop = serve::stop_signal().context("signals cannot be received")?;
         let relay = Relay::open(dir, config, identity, Clock::start())?;
-        relay.serve(stop, |bound| output::line(&format!("listening on https://{}", bound.counters))).await?;
+        let source = (config::SHIPPED, config::FILE, config::ENV_PREFIX);
+        let ready = |bound: Bound| output::line(&format!("listening on https://{}", bound.counters));
+        tokio::select! {
+            served = relay.serve(stop, ready) => served?,
+            () = reload::keep(dir, source, &log, || config::load(dir).map(drop)) => {}
+        }
         anyhow::Ok(())
     })?;
     runtime.shutdown_background();

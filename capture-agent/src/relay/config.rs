@@ -2,13 +2,9 @@
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
-use figment::{
-    Figment,
-    providers::{Env, Format, Toml},
-};
 use serde::Deserialize;
 
-use crate::config::{CenterConfig, ConfigError, DeviceConfig, LogConfig, center, ranges, value};
+use crate::config::{CenterConfig, ConfigError, DeviceConfig, LogConfig, center, merged, ranges};
 
 /// The shipped, commented configuration: the defaults.
 pub const SHIPPED: &str = include_str!("../../relay.toml");
@@ -104,10 +100,7 @@ pub struct PageConfig {
 /// # Errors
 /// The first key that is unknown, missing, of another type or outside its range.
 pub fn load(dir: &Path) -> Result<RelayConfig, ConfigError> {
-    let (shipped, file) = (Figment::from(Toml::string(SHIPPED)), dir.join(FILE));
-    let filed = if file.exists() { shipped.merge(Toml::file_exact(file)) } else { shipped };
-    let config: RelayConfig =
-        filed.merge(Env::prefixed(ENV_PREFIX).split("__")).extract().map_err(|error| ConfigError::Form(Box::new(error)))?;
+    let config: RelayConfig = merged(dir, (SHIPPED, FILE, ENV_PREFIX)).extract().map_err(|error| ConfigError::Form(Box::new(error)))?;
     check(&config)?;
     Ok(config)
 }
@@ -128,9 +121,7 @@ fn check(config: &RelayConfig) -> Result<(), ConfigError> {
         ("spool.keep_days", u64::from(spool.keep_days), 1, 365),
         ("spool.acknowledged_keep_days", u64::from(spool.acknowledged_keep_days), 1, 365),
     ])?;
-    tracing_subscriber::EnvFilter::try_new(&config.log.filter)
-        .map_err(|_| value("log.filter", "a filter such as info or info,capture_agent=debug"))?;
-    Ok(())
+    config.log.check()
 }
 
 #[cfg(test)]

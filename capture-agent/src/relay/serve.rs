@@ -40,6 +40,7 @@ use crate::{
     identity::{self, Identity, IdentityError, REQUEST_FILE, Standing},
     join,
     line::client::{CenterClient, SetUpError},
+    service::notify,
     web::Token,
 };
 
@@ -210,10 +211,12 @@ impl Relay {
             let _ = asked.wait_for(|stop| *stop).await;
         });
         info!(relay.address = %counters_at, page.address = %page_at, "serving");
+        notify::ready();
         ready(Bound { counters: counters_at, page: page_at }).map_err(RelayError::Run)?;
         let mut stop = stop;
         let bound = async {
             let _ = stop.wait_for(|stop| *stop).await;
+            notify::stopping();
             tokio::time::sleep(STOP_WITHIN).await;
         };
         let outcome = tokio::select! {

@@ -17,6 +17,7 @@ mod http;
 mod policy;
 mod rehearse;
 mod relay;
+mod service;
 mod thief;
 mod till;
 mod verify;
