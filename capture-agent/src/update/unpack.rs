@@ -50,7 +50,7 @@ pub fn unpack<R: Read>(archive: &RefCell<R>, folder: &Path) -> Result<(), Unpack
 fn unpack_within<R: Read>(archive: &RefCell<R>, folder: &Path, (entries_max, bytes_max): (usize, u64)) -> Result<(), UnpackError> {
     fs::create_dir(folder).map_err(UnpackError::Io)?;
     let mut reader = archive.borrow_mut();
-    let (mut entries, mut bytes) = (0, 0);
+    let (mut entries, mut bytes) = (0, 0_u64);
     let mut archive = Archive::new(&mut *reader);
     for entry in archive.entries().map_err(UnpackError::Io)? {
         let mut entry = entry.map_err(UnpackError::Io)?;
@@ -60,17 +60,17 @@ fn unpack_within<R: Read>(archive: &RefCell<R>, folder: &Path, (entries_max, byt
         if entries > entries_max {
             return Err(UnpackError::TooMany);
         }
-        match entry.header().entry_type() {
-            EntryType::Directory => fs::create_dir_all(&target).map_err(UnpackError::Io)?,
-            EntryType::Regular => {
-                if let Some(parent) = target.parent() {
-                    fs::create_dir_all(parent).map_err(UnpackError::Io)?;
-                }
-                let is_program = entry.header().mode().is_ok_and(|mode| mode & 0o100 != 0);
-                let left: u64 = bytes_max - bytes;
-                bytes += write(&mut entry, &target, left, is_program)?;
+        let kind = entry.header().entry_type();
+        if kind.is_dir() {
+            fs::create_dir_all(&target).map_err(UnpackError::Io)?;
+        } else if kind == EntryType::Regular {
+            if let Some(parent) = target.parent() {
+                fs::create_dir_all(parent).map_err(UnpackError::Io)?;
             }
-            _ => return Err(UnpackError::Kind(path)),
+            let is_program = entry.header().mode().is_ok_and(|mode| mode & 0o100 != 0);
+            bytes += write(&mut entry, &target, bytes_max - bytes, is_program)?;
+        } else {
+            return Err(UnpackError::Kind(path));
         }
     }
     durable::sync_folder(folder).map_err(UnpackError::Io)
