@@ -213,7 +213,7 @@ words! {
     silent_line: "does not answer" / "无应答",
     unknown_line: "not used yet" / "尚未使用",
     waiting: "Waiting here" / "本机待传",
-    room: "Room" / "可用空间",
+    room: "Room taken" / "已用空间",
     oldest: "Oldest" / "最早一条",
     disk: "Free disk" / "磁盘剩余",
     certificate: "Certificate until" / "证书有效期至",
@@ -230,7 +230,7 @@ words! {
     silent: "silent" / "失去联系",
     refused: "not let in by the center" / "中心未准入",
     never: "–" / "–",
-    ago: "ago" / "前",
+    ago: " ago" / "前",
     none: "No counter has called yet." / "尚无柜台连接。",
 }
 
@@ -238,7 +238,7 @@ impl Shown {
     fn of(status: &Status, is_english: bool) -> Self {
         let words = if is_english { &EN } else { &ZH };
         let age = |at: Option<i64>| {
-            at.map_or_else(|| words.never.to_owned(), |at| format!("{} {}", span(status.at_ms - at, is_english), words.ago))
+            at.map_or_else(|| words.never.to_owned(), |at| format!("{}{}", span(status.at_ms - at, is_english), words.ago))
         };
         let line = |line: &Line| {
             let state = match line.answers {
@@ -304,7 +304,7 @@ fn span(ms: i64, is_english: bool) -> String {
         s if s < 2 * day => (s / hour, "h", "小时"),
         s => (s / day, "d", "天"),
     };
-    format!("{count} {}", if is_english { en } else { zh })
+    if is_english { format!("{count} {en}") } else { format!("{count}{zh}") }
 }
 
 #[cfg(test)]

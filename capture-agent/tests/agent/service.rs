@@ -95,6 +95,42 @@ async fn one_process_serves_a_folder_and_reads_its_configuration_again() {
     drop(Agent::serve(&folder));
 }
 
+/// A call of the local API, in a thread of its own; its status and body.
+fn call(folder: &Folder, path: &str, body: serde_json::Value) -> std::thread::JoinHandle<(u16, serde_json::Value)> {
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    let (url, token) = (format!("http://{}{path}", read("api.addr")), format!("Bearer {}", read("api.token").trim()));
+    std::thread::spawn(move || {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let mut response = agent.post(url).header("Authorization", token).send_json(body).expect("an answer, not a cut connection");
+        (response.status().as_u16(), response.body_mut().read_json().unwrap())
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_lets_an_attempt_end_and_the_transaction_goes_on_afterwards() {
+    let mut center = Center::new();
+    let folder = center.folder();
+    let address = center.start(&folder);
+    center.says(|facts| (facts.feature_model, facts.recipe) = (String::new(), String::new()));
+    folder.show(NOBODY);
+    folder.configure(&address, LOGGED);
+    let open = || serde_json::json!({ "transaction": "T-1", "scene": "settlement", "card": CARD });
+    let mut agent = Agent::serve(&folder);
+    assert_eq!(call(&folder, "/v1/transactions", open()).join().unwrap().0, 201);
+    // Asked to end while the camera looks: nobody stands there, which takes the whole deadline of a second.
+    let attempt = call(&folder, "/v1/transactions/T-1/attempts", serde_json::json!({}));
+    std::thread::sleep(Duration::from_millis(300));
+    agent.signal(Signal::TERM);
+    let (status, answer) = attempt.join().unwrap();
+    assert_eq!((status, &answer["decision"], &answer["reasons"][0]), (200, &"no_decision".into(), &"no_face".into()), "{answer}");
+    assert!(agent.child.wait().unwrap().success());
+    assert_eq!(center.records.lock().unwrap().captures.len(), 1, "it was answered by the center, not given up");
+    let again = Agent::serve(&folder);
+    let (_, found) = call(&folder, "/v1/transactions", open()).join().unwrap();
+    assert_eq!(found["next_attempt"], 2, "{found}");
+    drop(again);
+}
+
 #[test]
 fn the_units_are_in_order_and_closed() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("service");
