@@ -3,9 +3,11 @@
 mod api_key;
 mod join;
 mod rehearse;
+mod relay;
 mod run;
 mod screen;
 mod simulate;
+mod update;
 
 use std::path::PathBuf;
 
@@ -16,7 +18,9 @@ use clap_complete::Shell;
 use crate::command::{By, VerifyCommand};
 
 pub use api_key::ApiKeyCommand;
+pub use relay::RelayCommand;
 pub use run::run;
+pub use update::UpdateCommand;
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong command line; 64 wrong configuration or state folder.
 `verify`: 0 match; 10 review; 11 non-match; 12 no decision; 20 the center does not answer.";
@@ -92,6 +96,12 @@ pub enum Action {
     Screen,
     /// Behaves like a counter and its center, for integrators: no camera, center or models. Its receipts are worth nothing.
     Simulate(simulate::SimulateArgs),
+    /// The relay of a front-end server with two networks: carries the calls of counters to the center.
+    #[command(subcommand)]
+    Relay(RelayCommand),
+    /// New software and models from a signed bundle, with the way back.
+    #[command(subcommand)]
+    Update(UpdateCommand),
     /// Keys of the programs that may call the local API.
     #[command(subcommand)]
     ApiKey(ApiKeyCommand),

@@ -4,7 +4,7 @@
 //! [`load`] checks everything before a port, camera or model is opened. Not here: secrets (they are files of
 //! the state folder, see [`identity`](crate::identity)).
 
-mod center;
+pub(crate) mod center;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, path::PathBuf};
 
@@ -47,7 +47,7 @@ pub enum ConfigError {
     },
 }
 
-fn value(key: impl Into<String>, expected: impl Into<String>) -> ConfigError {
+pub(crate) fn value(key: impl Into<String>, expected: impl Into<String>) -> ConfigError {
     ConfigError::Value { key: key.into(), expected: expected.into() }
 }
 
@@ -262,12 +262,16 @@ fn check_gate(at: &str, table: &BTreeMap<String, u8>) -> Result<(), ConfigError>
 /// # Errors
 /// The first key that is unknown, missing, of another type or outside its range.
 pub fn load(dir: &Path) -> Result<Config, ConfigError> {
-    let (shipped, file) = (Figment::from(Toml::string(SHIPPED)), dir.join(FILE));
-    let filed = if file.exists() { shipped.merge(Toml::file_exact(file)) } else { shipped };
-    let config: Config =
-        filed.merge(Env::prefixed(ENV_PREFIX).split("__")).extract().map_err(|error| ConfigError::Form(Box::new(error)))?;
+    let config: Config = merged(dir, (SHIPPED, FILE, ENV_PREFIX)).extract().map_err(|error| ConfigError::Form(Box::new(error)))?;
     check(&config)?;
     Ok(config)
+}
+
+/// What a state folder says: shipped defaults, the file, the environment.
+pub(crate) fn merged(dir: &Path, (shipped, file, prefix): (&str, &str, &str)) -> Figment {
+    let (shipped, file) = (Figment::from(Toml::string(shipped)), dir.join(file));
+    let filed = if file.exists() { shipped.merge(Toml::file_exact(file)) } else { shipped };
+    filed.merge(Env::prefixed(prefix).split("__"))
 }
 
 fn check(config: &Config) -> Result<(), ConfigError> {
@@ -298,9 +302,7 @@ fn check(config: &Config) -> Result<(), ConfigError> {
         ("transactions.keep_days", u64::from(transactions.keep_days), 1, 3_650),
         ("api.requests_per_s", u64::from(config.api.requests_per_s), 1, 1_000),
     ])?;
-    tracing_subscriber::EnvFilter::try_new(&config.log.filter)
-        .map_err(|_| value("log.filter", "a filter such as info or info,capture_agent=debug"))?;
-    Ok(())
+    config.log.check()
 }
 
 fn check_camera(camera: &CameraConfig) -> Result<(), ConfigError> {
@@ -331,7 +333,7 @@ fn check_api(api: &ApiConfig) -> Result<(), ConfigError> {
     ranges(&[("api.request_timeout_ms", api.request_timeout_ms, 1_000, 300_000), ("api.stop_within_ms", api.stop_within_ms, 0, 120_000)])
 }
 
-fn ranges(rules: &[(&str, u64, u64, u64)]) -> Result<(), ConfigError> {
+pub(crate) fn ranges(rules: &[(&str, u64, u64, u64)]) -> Result<(), ConfigError> {
     match rules.iter().find(|(_, number, min, max)| !(min..=max).contains(&number)) {
         Some((key, number, min, max)) => Err(value(*key, format!("{min} to {max}, got {number}"))),
         None => Ok(()),

@@ -141,9 +141,17 @@ impl Identity {
 /// # Errors
 /// When the folder cannot be written or its key cannot be read.
 pub fn init(dir: &Path) -> Result<(), IdentityError> {
+    init_with(dir, (config::FILE, config::SHIPPED))
+}
+
+/// As [`init`], with a configuration of another name and content.
+///
+/// # Errors
+/// As [`init`].
+pub fn init_with(dir: &Path, (file, shipped): (&str, &str)) -> Result<(), IdentityError> {
     durable::make_folder(dir).map_err(IdentityError::Write)?;
     let key = if dir.join(KEY_FILE).exists() { DeviceKey::read(dir)? } else { DeviceKey::make(dir)? };
-    let files = [(REQUEST_FILE, key.request_pem()?), (config::FILE, config::SHIPPED.to_owned())];
+    let files = [(REQUEST_FILE, key.request_pem()?), (file, shipped.to_owned())];
     for (name, text) in files {
         let path = dir.join(name);
         if !path.exists() {

@@ -86,7 +86,15 @@ pub enum JoinError {
 /// When the center does not answer, is another one, refuses, or the folder cannot be written. The same command may be given
 /// again.
 pub async fn join(dir: &Path, center: &str, code: &InvitationCode) -> Result<Registration, JoinError> {
-    identity::init(dir).map_err(JoinError::Identity)?;
+    join_with(dir, center, code, (config::FILE, config::SHIPPED)).await
+}
+
+/// As [`join`], with a configuration of another name and content.
+///
+/// # Errors
+/// As [`join`].
+pub async fn join_with(dir: &Path, center: &str, code: &InvitationCode, configuration: (&str, &str)) -> Result<Registration, JoinError> {
+    identity::init_with(dir, configuration).map_err(JoinError::Identity)?;
     let csr_pem = fs::read_to_string(dir.join(REQUEST_FILE)).map_err(JoinError::Read)?;
     let place = Place::parse(center)?;
     let authority = authority(&place, code).await?;
@@ -95,7 +103,7 @@ pub async fn join(dir: &Path, center: &str, code: &InvitationCode) -> Result<Reg
     let answer = client.join(JoinRequest { locator, secret, csr_pem }).await.map_err(|status| place.refused(status))?.into_inner();
     let port = u16::try_from(answer.port).ok().filter(|port| *port > 0).ok_or(JoinError::Answer("port: expected 1 to 65535"))?;
     let registration = install(dir, &answer)?;
-    configure(dir, &format!("https://{}:{port}", place.host), center)?;
+    configure(dir, configuration, &format!("https://{}:{port}", place.host), center)?;
     Ok(registration)
 }
 
@@ -255,11 +263,11 @@ fn install(dir: &Path, answer: &JoinResponse) -> Result<Registration, JoinError>
 }
 
 /// Writes where the center is into the configuration, whose comments stay.
-fn configure(dir: &Path, address: &str, join_address: &str) -> Result<(), JoinError> {
-    let path = dir.join(config::FILE);
+fn configure(dir: &Path, (file, shipped): (&str, &str), address: &str, join_address: &str) -> Result<(), JoinError> {
+    let path = dir.join(file);
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => config::SHIPPED.to_owned(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => shipped.to_owned(),
         Err(error) => return Err(JoinError::Read(error)),
     };
     let mut document: toml_edit::DocumentMut = text.parse().map_err(|_| JoinError::Configuration)?;
@@ -281,13 +289,13 @@ mod tests {
     #[test]
     fn the_centers_address_is_added_and_comments_stay() {
         let dir = tempfile::tempdir().unwrap();
-        configure(dir.path(), "https://center:7443", "https://center:7445").unwrap();
+        configure(dir.path(), (config::FILE, config::SHIPPED), "https://center:7443", "https://center:7445").unwrap();
         let config = config::load(dir.path()).unwrap();
         assert_eq!((config.center.address.as_str(), config.device.join_address.as_str()), ("https://center:7443", "https://center:7445"));
         let text = fs::read_to_string(dir.path().join(config::FILE)).unwrap();
         assert_eq!(text.matches('#').count(), config::SHIPPED.matches('#').count());
         fs::write(dir.path().join(config::FILE), "[camera]\ndevice = 2 # left\n").unwrap();
-        configure(dir.path(), "https://other:1", "https://other:2").unwrap();
+        configure(dir.path(), (config::FILE, config::SHIPPED), "https://other:1", "https://other:2").unwrap();
         let config = config::load(dir.path()).unwrap();
         assert_eq!((config.camera.device, config.center.address.as_str()), (2, "https://other:1"));
     }

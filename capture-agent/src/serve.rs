@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    io,
+    io::{self, Write},
     net::SocketAddr,
     path::Path,
     sync::Arc,
@@ -18,6 +18,7 @@ use crate::{
     durable::{self, Readers, WriteError},
     keys::{Keys, KeysError},
     screen::{self, DoorError},
+    service::notify,
     till::{
         Till,
         book::{Book, BookError},
@@ -38,8 +39,8 @@ const LOCK_FILE: &str = "serve.lock";
 #[derive(Debug, Error)]
 pub enum ServeError {
     /// Another process serves this state folder.
-    #[error("the state folder is served by another process: expected one at a time")]
-    AlreadyServed,
+    #[error("the state folder is served by another process{}: expected one at a time", .0.map(|pid| format!(", number {pid}")).unwrap_or_default())]
+    AlreadyServed(Option<u32>),
     /// The lock cannot be taken.
     #[error("{LOCK_FILE} could not be used")]
     Lock(#[source] io::Error),
@@ -82,12 +83,26 @@ impl Lease {
     /// # Errors
     /// When another process has it.
     pub fn take(dir: &Path) -> Result<Self, ServeError> {
-        let file = File::options().write(true).create(true).truncate(false).open(dir.join(LOCK_FILE)).map_err(ServeError::Lock)?;
+        let path = dir.join(LOCK_FILE);
+        let mut file = File::options().write(true).create(true).truncate(false).open(&path).map_err(ServeError::Lock)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
-            Err(TryLockError::WouldBlock) => Err(ServeError::AlreadyServed),
+            Ok(()) => {
+                // Whoever finds it locked says by whom.
+                file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(ServeError::Lock)?;
+                Ok(Self(file))
+            }
+            Err(TryLockError::WouldBlock) => {
+                Err(ServeError::AlreadyServed(fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok())))
+            }
             Err(TryLockError::Error(error)) => Err(ServeError::Lock(error)),
         }
+    }
+
+    /// Whether another process has the state folder.
+    #[must_use]
+    pub fn is_taken(dir: &Path) -> bool {
+        let file = File::options().write(true).open(dir.join(LOCK_FILE));
+        file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
     }
 }
 
@@ -131,6 +146,7 @@ pub async fn serve(
     ready(address).map_err(ServeError::Run)?;
     let bound = async {
         let _ = stop.wait_for(|stop| *stop).await;
+        notify::stopping();
         tokio::time::sleep(Duration::from_millis(config.stop_within_ms)).await;
     };
     let outcome = tokio::select! {

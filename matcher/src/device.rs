@@ -58,6 +58,8 @@ pub enum Role {
     Counter,
     /// Enrol people
     Enrolment,
+    /// Carry the calls of its institution's counters; --counter is the host name or IPv4 address they reach it under
+    Relay,
 }
 
 impl From<Role> for DeviceRole {
@@ -65,6 +67,7 @@ impl From<Role> for DeviceRole {
         match role {
             Role::Counter => Self::Counter,
             Role::Enrolment => Self::Enrolment,
+            Role::Relay => Self::Relay,
         }
     }
 }
@@ -74,6 +77,7 @@ impl From<DeviceRole> for Role {
         match role {
             DeviceRole::Counter => Self::Counter,
             DeviceRole::Enrolment => Self::Enrolment,
+            DeviceRole::Relay => Self::Relay,
         }
     }
 }
@@ -148,7 +152,12 @@ pub async fn issue(dir: &DataDir, store: &dyn Store, args: &IssueArgs, valid_day
         opening: OpeningKeys::load(&dir.opening_keys()).map_err(DeviceError::Key)?,
         policy: PolicyKey::load(&dir.policy_key()).map_err(DeviceError::Key)?,
     };
-    let certificate = authority.device_certificate(&read(args.csr.clone())?, &id, now, valid_days).map_err(DeviceError::Pki)?;
+    let csr = read(args.csr.clone())?;
+    let certificate = match args.role {
+        Role::Counter | Role::Enrolment => authority.device_certificate(&csr, &id, now, valid_days),
+        Role::Relay => authority.relay_certificate(&csr, (&id, &args.counter), now, valid_days),
+    };
+    let certificate = certificate.map_err(DeviceError::Pki)?;
     let earlier = store.device(&id).await.map_err(DeviceError::Store)?;
     let same = |earlier: &Device| earlier.public_key == certificate.public_key && earlier.revoked_at.is_none();
     if !args.replace && earlier.as_ref().is_some_and(|earlier| !same(earlier)) {

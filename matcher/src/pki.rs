@@ -1,7 +1,8 @@
 //! Certificates: the center's own authority, its server, and the devices it lets in.
 //!
 //! Everything is Ed25519. The authority signs two kinds of certificate: one for the server, with the names
-//! counters connect to, and one for each device, which may only act as a client. A device's private key is
+//! counters connect to, and one for each device, which may only act as a client; a relay's may also act as a server of the
+//! one name in the registry. A device's private key is
 //! made on the device; only its certificate request comes here. Not here: which devices are let in (the
 //! registry in the store decides on every call), and when the server's certificate is renewed (`crate::keyring`).
 
@@ -38,6 +39,9 @@ pub enum PkiError {
     /// A name of the server is neither a host name nor an address.
     #[error("server-name: expected host names and addresses")]
     ServerName(#[source] rcgen::Error),
+    /// The name of a relay is neither a host name nor an address.
+    #[error("counter: expected, for a relay, the host name or IPv4 address under which counters reach it")]
+    RelayName(#[source] rcgen::Error),
     /// The authority's files are not in order.
     #[error("the authority's certificate or key is not in order")]
     Authority(#[source] rcgen::Error),
@@ -119,6 +123,31 @@ impl Authority {
     /// # Errors
     /// When the request is not in order, not signed by its own key, or for another kind of key.
     pub fn device_certificate(&self, csr_pem: &str, device: &str, now: TimeMs, valid_days: u32) -> Result<DeviceCertificate, PkiError> {
+        self.sign_request(csr_pem, (device, None), now, valid_days)
+    }
+
+    /// Signs a relay's certificate request: with it the relay acts as a client towards the center, and as a server of this
+    /// name or address towards counters.
+    ///
+    /// # Errors
+    /// As [`device_certificate`](Self::device_certificate), and when the name is neither a host name nor an address.
+    pub fn relay_certificate(
+        &self,
+        csr_pem: &str,
+        (device, server_name): (&str, &str),
+        now: TimeMs,
+        valid_days: u32,
+    ) -> Result<DeviceCertificate, PkiError> {
+        self.sign_request(csr_pem, (device, Some(server_name)), now, valid_days)
+    }
+
+    fn sign_request(
+        &self,
+        csr_pem: &str,
+        (device, server_name): (&str, Option<&str>),
+        now: TimeMs,
+        valid_days: u32,
+    ) -> Result<DeviceCertificate, PkiError> {
         let request = CertificateSigningRequestParams::from_pem(csr_pem).map_err(PkiError::Request)?;
         if request.public_key.algorithm() != &PKCS_ED25519 {
             return Err(PkiError::RequestKey);
@@ -131,6 +160,11 @@ impl Authority {
         params.subject_alt_names = vec![SanType::URI(uri)];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        if let Some(name) = server_name {
+            let names = CertificateParams::new([name.to_owned()]).map_err(PkiError::RelayName)?.subject_alt_names;
+            params.subject_alt_names.extend(names);
+            params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
+        }
         let certificate: Certificate =
             CertificateSigningRequestParams { params, public_key: request.public_key }.signed_by(&self.issuer).map_err(PkiError::Sign)?;
         Ok(DeviceCertificate { pem: certificate.pem(), sha256: certificate_sha256(certificate.der()), public_key, expires_at })

@@ -85,6 +85,12 @@ impl PolicyKey {
         proto::lease::sign(lease, &self.0)
     }
 
+    /// Signs the answer to a health report with this clock.
+    #[must_use]
+    pub fn brief(&self, answer: proto::v1::ReportHealthResponse, device_clock_ms: i64) -> proto::v1::ReportHealthResponse {
+        proto::briefing::sign(answer, device_clock_ms, &self.0)
+    }
+
     /// A checked policy, signed, to be applied.
     #[must_use]
     pub fn sign(&self, policy: &Policy, text: &str, applied_at: TimeMs, applied_by: &str, reason: &str) -> NewPolicy {

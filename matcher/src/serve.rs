@@ -63,7 +63,7 @@ use crate::{
     keys::{KeyError, OpeningKeys},
     networks::Networks,
     overload::Queue,
-    policy::{Policies, history::History},
+    policy::{Policies, PolicyKey, history::History},
     receipt_keys::ReceiptKeys,
     statistics_command,
     surroundings::{Surroundings, System},
@@ -414,10 +414,11 @@ async fn services(dir: &DataDir, config: &Config, tls: Arc<ServerTls>) -> Result
     let callers = Arc::new(Callers::default());
     let pressure = Pressure::default();
     let queue = Queue::new(config.overload.limits(&config.server), config.overload.rate()).felt_by(pressure.clone());
-    let gate = Gate::new(queue, Arc::clone(&callers), config.server.request_timeout());
     let admission = Admission { store: Arc::clone(&center.store), opening: Arc::clone(&opening), surroundings: Arc::new(System), callers };
+    let gate = Gate::new(queue, admission.clone(), config.server.request_timeout());
     let health = Health { admission: admission.clone(), policies: Arc::clone(&center.policies) };
     let terms = Terms { certificate_days: config.devices.certificate_days, renew_late_days: config.devices.renew_late_days };
+    let briefing_key = Arc::new(PolicyKey::load(&dir.policy_key()).map_err(ServeError::Key)?);
     let joining = Joining::new(admission.clone(), dir.clone(), terms);
     let freshness = freshness(config.freshness);
     let networks = Networks::new(manifest, config.models.cache_dir());
@@ -460,7 +461,7 @@ async fn services(dir: &DataDir, config: &Config, tls: Arc<ServerTls>) -> Result
         enrolments,
         deferrals,
         leases,
-        devices: Devices { app: health, joining, gate },
+        devices: Devices { app: health, joining, key: briefing_key, gate },
         receipts,
         receipt_keys,
         jobs,

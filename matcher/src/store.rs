@@ -141,6 +141,9 @@ pub enum DeviceRole {
     Counter,
     /// Enrol.
     Enrolment,
+    /// Speak for the devices of its institution, and for itself nothing but its own state and certificate. Its counter in
+    /// the registry is the host name or address under which counters reach it.
+    Relay,
 }
 
 /// An entry of the device registry.

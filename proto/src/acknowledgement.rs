@@ -50,7 +50,19 @@ pub fn digest(envelope: &Envelope) -> [u8; 32] {
 pub fn sign(acknowledgement: &Acknowledgement, center: &SigningKey) -> SignedAcknowledgement {
     let acknowledgement = acknowledgement.encode_to_vec();
     let signature = center.sign(&signed_bytes(&acknowledgement)).to_bytes().to_vec();
-    SignedAcknowledgement { acknowledgement, signature, key_id: key_id(&center.verifying_key()) }
+    SignedAcknowledgement { acknowledgement, signature, key_id: key_id(&center.verifying_key()), held: false }
+}
+
+/// What a relay says of an envelope that it keeps: no acknowledgement, and nothing is deleted on it.
+#[must_use]
+pub fn held() -> SignedAcknowledgement {
+    SignedAcknowledgement { held: true, ..SignedAcknowledgement::default() }
+}
+
+/// Whether a relay keeps the envelope, and the center has not spoken yet.
+#[must_use]
+pub fn is_held(signed: &SignedAcknowledgement) -> bool {
+    signed.held && signed.acknowledgement.is_empty() && signed.signature.is_empty()
 }
 
 /// Checks an acknowledgement of the envelope with this [`digest`].
@@ -186,7 +198,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_refused(acknowledgement: Vec<u8>, signature: Vec<u8>) {
-            let signed = SignedAcknowledgement { acknowledgement, signature, key_id: String::new() };
+            let signed = SignedAcknowledgement { acknowledgement, signature, key_id: String::new(), held: false };
             prop_assert!(check(&signed, &key(1).verifying_key(), &[9; 32]).is_err());
         }
     }

@@ -2,13 +2,17 @@
 //!
 //! Here: the messages and services generated from `proto/`, [`envelope`], which seals, signs, checks
 //! and opens, [`acknowledgement`], the center's word on one that was spooled, [`invitation`], the code a counter joins with,
-//! and [`lease`], what a device may do without the center. Not here: what any of it means; both sides translate at their edge.
+//! [`lease`], what a device may do without the center, [`briefing`], what the center tells it about itself, and [`relayed`],
+//! how a relay names the device it calls for. Not here: what any of it means; both sides translate at their edge.
 
 pub mod acknowledgement;
+pub mod briefing;
 pub mod envelope;
 pub mod invitation;
 pub mod lease;
+pub mod patience;
 mod redacted;
+pub mod relayed;
 
 /// Messages, clients and servers of `countersign.v1`; every field is documented in `proto/`.
 #[allow(missing_docs, clippy::all, reason = "generated code; its comments stand in the .proto files")]

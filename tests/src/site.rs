@@ -24,6 +24,7 @@ pub struct Site {
     center_disk: Option<Disk>,
     counter_disk: Option<Disk>,
     clock: Option<Clock>,
+    counter: &'static str,
 }
 
 impl Site {
@@ -36,7 +37,7 @@ impl Site {
         for folder in ["center", "counter", "before-the-camera", "exchange"] {
             fs::create_dir_all(root.join(folder))?;
         }
-        Ok(Self { root, center_disk: None, counter_disk: None, clock: None })
+        Ok(Self { root, center_disk: None, counter_disk: None, clock: None, counter: "counter" })
     }
 
     /// Lets the center and the counter run on disks that lose what was not fsynced.
@@ -53,6 +54,31 @@ impl Site {
         self
     }
 
+    /// A second counter of the same center, with a state folder of its own and the same people before its camera.
+    #[must_use]
+    pub fn second_counter(&self) -> Self {
+        Self { root: self.root.clone(), center_disk: None, counter_disk: None, clock: self.clock.clone(), counter: "counter-2" }
+    }
+
+    /// The relay's state folder.
+    #[must_use]
+    pub fn relay_folder(&self) -> PathBuf {
+        self.root.join("relay")
+    }
+
+    /// A `capture-agent relay` command on the relay's folder.
+    ///
+    /// # Errors
+    /// When the binary has not been built.
+    pub fn relay(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = Command::new(binary("capture-agent")?);
+        command.arg("relay").args(arguments).arg("--dir").arg(self.relay_folder()).env_remove("RUST_LOG");
+        if let Some(clock) = &self.clock {
+            clock.under(&mut command)?;
+        }
+        Ok(command)
+    }
+
     /// The center's data folder.
     #[must_use]
     pub fn center_folder(&self) -> PathBuf {
@@ -62,7 +88,7 @@ impl Site {
     /// The counter's state folder.
     #[must_use]
     pub fn counter_folder(&self) -> PathBuf {
-        self.root.join("counter")
+        self.root.join(self.counter)
     }
 
     /// The file a server's messages go to.
@@ -216,7 +242,7 @@ impl Site {
             command.env(format!("COUNTERSIGN_AGENT__{key}"), value);
         }
         command.env("COUNTERSIGN_AGENT__CENTER__ADDRESS", center);
-        let server = Server::start(&mut command, &self.log("counter"))?;
+        let server = Server::start(&mut command, &self.log(self.counter))?;
         let token = fs::read_to_string(self.counter_folder().join("api.token"))?.trim().to_owned();
         Ok(Counter { server, token })
     }

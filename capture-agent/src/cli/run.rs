@@ -11,18 +11,17 @@ use super::{Action, Cli, VerifyArgs, join};
 use crate::{
     camera::{Camera, device},
     clock::Clock,
-    config::{self, Config, ConfigError, LogConfig, LogFormat},
+    config::{self, Config, ConfigError},
     identity::{self, Identity, IdentityError, REQUEST_FILE},
     line::spool::Spool,
     output::{self, exit},
     problem::ErrorBody,
+    relay::serve::RelayError,
     serve::{self, Lease, ServeError},
+    service::{log::Log, notify, reload},
     verify::{Guide, Verifier},
     vision,
 };
-
-/// Libraries that handle bodies are kept from writing about them, whatever the configured filter says.
-const QUIET: [&str; 6] = ["h2=warn", "hyper=warn", "hyper_util=warn", "rustls=warn", "tonic=warn", "tower=warn"];
 
 /// Carries out a command and gives its exit code. What went wrong has then been said on standard error.
 #[must_use]
@@ -50,7 +49,7 @@ fn sort(error: &anyhow::Error) -> (u8, &'static str) {
         (exit::CONFIGURATION, "state_folder")
     } else if error.is::<vision::ModelsError>() {
         (exit::FAILED, "models_missing")
-    } else if error.is::<ServeError>() {
+    } else if error.is::<ServeError>() || error.is::<RelayError>() {
         (exit::FAILED, "not_served")
     } else {
         (exit::FAILED, "failed")
@@ -71,6 +70,8 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
         Action::Screen => super::screen::run(&dir),
         Action::Simulate(args) => super::simulate::run(&args),
         Action::Rehearse(args) => super::rehearse::run(&dir, &args),
+        Action::Update(command) => super::update::run(&dir, command),
+        Action::Relay(command) => super::relay::run(&dir, command),
         Action::ApiKey(command) => super::api_key::run(&dir, command),
         Action::Cameras { json } => cameras(json),
         Action::Completions { shell } => {
@@ -127,11 +128,12 @@ struct Prepared {
     clock: Clock,
 }
 
-fn prepare(dir: &Path) -> anyhow::Result<Prepared> {
+fn prepare(dir: &Path, serves: bool) -> anyhow::Result<(Prepared, Log)> {
     let config = config::load(dir)?;
-    log_to_stderr(&config.log);
+    let log = if serves { Log::start(&config.log, dir) } else { Log::of_command(&config.log) };
+    let log = log.context("the log cannot be written")?;
     let identity = Identity::load(dir)?;
-    Ok(Prepared { config, identity, clock: Clock::start() })
+    Ok((Prepared { config, identity, clock: Clock::start() }, log))
 }
 
 impl Prepared {
@@ -151,7 +153,7 @@ impl Prepared {
 }
 
 fn verify(dir: &Path, args: VerifyArgs) -> anyhow::Result<u8> {
-    let prepared = prepare(dir)?;
+    let (prepared, _log) = prepare(dir, false)?;
     let (command, json) = args.command();
     let guide: Guide = if json { Arc::new(|_| {}) } else { guide_on_stderr() };
     let outcome = runtime()?.block_on(async {
@@ -171,15 +173,23 @@ fn verify(dir: &Path, args: VerifyArgs) -> anyhow::Result<u8> {
 }
 
 fn serve(dir: &Path) -> anyhow::Result<u8> {
-    let prepared = prepare(dir)?;
-    let _lease = Lease::take(dir)?;
+    let _lease = if dir.is_dir() { Some(Lease::take(dir)?) } else { None };
+    let (prepared, log) = prepare(dir, true)?;
     let runtime = runtime()?;
     runtime.block_on(async {
         let stop = serve::stop_signal().context("signals cannot be received")?;
         let config = prepared.config.clone();
         let verifier = Arc::new(prepared.verifier(dir).await?);
         verifier.prune().await;
-        serve::serve(dir, &config, verifier, stop, |address| output::line(&format!("listening on http://{address}"))).await?;
+        let source = (config::SHIPPED, config::FILE, config::ENV_PREFIX);
+        let ready = |address| {
+            notify::ready();
+            output::line(&format!("listening on http://{address}"))
+        };
+        tokio::select! {
+            served = serve::serve(dir, &config, verifier, stop, ready) => served?,
+            () = reload::keep(dir, source, &log, || config::load(dir).map(drop)) => {}
+        }
         anyhow::Ok(())
     })?;
     // A camera's driver may still hang; nobody waits for it.
@@ -201,21 +211,6 @@ fn guide_on_stderr() -> Guide {
             output::note(text);
         }
     })
-}
-
-fn log_to_stderr(config: &LogConfig) {
-    let mut filter = tracing_subscriber::EnvFilter::new(&config.filter);
-    for quiet in QUIET.iter().filter_map(|directive| directive.parse().ok()) {
-        filter = filter.add_directive(quiet);
-    }
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let outcome = match config.format {
-        LogFormat::Text => subscriber.with_ansi(false).try_init(),
-        LogFormat::Json => subscriber.json().try_init(),
-    };
-    if let Err(error) = outcome {
-        output::note(&format!("no log: {error}"));
-    }
 }
 
 fn to_json<T: serde::Serialize>(value: &T) -> String {

@@ -71,7 +71,7 @@ impl CenterConfig {
 }
 
 /// Checks `[center]`.
-pub(super) fn check(center: &CenterConfig) -> Result<(), ConfigError> {
+pub(crate) fn check(center: &CenterConfig) -> Result<(), ConfigError> {
     check_address("center.address", &center.address)?;
     if center.endpoint.len() > 8 {
         return Err(value("center.endpoint", "at most 8 endpoints"));

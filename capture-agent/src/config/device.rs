@@ -19,7 +19,7 @@ pub struct DeviceConfig {
 }
 
 impl DeviceConfig {
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         if !self.join_address.is_empty() && !self.join_address.starts_with("https://") {
             return Err(value("device.join_address", "https://host:port, or nothing"));
         }

@@ -20,7 +20,7 @@ use crate::{
         client::{CallError, CenterClient},
         spool::{CenterFacts, Holdings, Spool},
     },
-    serve::{ADDRESS_FILE, Lease as ServeLease, ServeError},
+    serve::{ADDRESS_FILE, Lease as ServeLease},
     vision::{self, FaceReader},
 };
 
@@ -210,7 +210,7 @@ async fn line(gathered: &Gathered, clock: Clock) -> Line {
 
 /// Whether an agent serves this folder.
 fn is_running(dir: &Path) -> bool {
-    matches!(ServeLease::take(dir), Err(ServeError::AlreadyServed))
+    ServeLease::is_taken(dir)
 }
 
 fn date(ms: i64) -> Option<String> {

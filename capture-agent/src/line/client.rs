@@ -12,15 +12,23 @@ use std::{
 
 use backon::{ExponentialBuilder, Retryable};
 use capture_core::line::Way;
-use proto::v1::{
-    ConfirmReceiptRequest, ConfirmReceiptResponse, DeferredEnvelope, Envelope, FetchLeaseRequest, FetchLeaseResponse, FetchPolicyRequest,
-    FetchPolicyResponse, RenewCertificateRequest, RenewCertificateResponse, ReportHealthRequest, ReportHealthResponse,
-    ReverseReceiptRequest, ReverseReceiptResponse, SignedAcknowledgement, VerifyRequest, VerifyResponse,
-    deferred_service_client::DeferredServiceClient, device_service_client::DeviceServiceClient, lease_service_client::LeaseServiceClient,
-    receipt_service_client::ReceiptServiceClient, verification_service_client::VerificationServiceClient,
+use proto::{
+    relayed,
+    v1::{
+        ConfirmReceiptRequest, ConfirmReceiptResponse, DeferredEnvelope, Envelope, FetchLeaseRequest, FetchLeaseResponse,
+        FetchPolicyRequest, FetchPolicyResponse, FindReceiptRequest, FindReceiptResponse, RenewCertificateRequest,
+        RenewCertificateResponse, ReportHealthRequest, ReportHealthResponse, ReverseReceiptRequest, ReverseReceiptResponse,
+        SignedAcknowledgement, VerifyRequest, VerifyResponse, deferred_service_client::DeferredServiceClient,
+        device_service_client::DeviceServiceClient, lease_service_client::LeaseServiceClient, receipt_service_client::ReceiptServiceClient,
+        verification_service_client::VerificationServiceClient,
+    },
 };
 use thiserror::Error;
-use tonic::{Code, Request, Status, transport::Channel};
+use tonic::{
+    Code, Request, Status,
+    metadata::{Ascii, MetadataValue},
+    transport::Channel,
+};
 use tonic_types::StatusExt;
 use tracing::debug;
 
@@ -61,6 +69,14 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// What the center, or this side in its place, said.
+    #[must_use]
+    pub fn status(&self) -> &Status {
+        match self {
+            Self::Unreachable(status) | Self::Refused(_, status) | Self::Failed(status) => status,
+        }
+    }
+
     fn late() -> Self {
         Self::Unreachable(Box::new(Status::deadline_exceeded("no answer within center.call_timeout_ms")))
     }
@@ -83,6 +99,8 @@ pub struct CenterClient {
     call_timeout: Duration,
     retry_for: Duration,
     retry_pause: Duration,
+    /// Whom the calls are made for, where that is not the device of the certificate: what a relay adds to each.
+    made_for: Option<MetadataValue<Ascii>>,
 }
 
 impl CenterClient {
@@ -97,7 +115,20 @@ impl CenterClient {
             call_timeout: config.call_timeout(),
             retry_for: Duration::from_millis(config.retry_for_ms),
             retry_pause: Duration::from_millis(config.retry_pause_ms),
+            made_for: None,
         })
+    }
+
+    /// The same client, whose calls are made for the device with this certificate.
+    #[must_use]
+    pub fn made_for(&self, certificate_sha256: &[u8; 32]) -> Self {
+        Self { made_for: relayed::to_text(certificate_sha256).parse().ok(), ..self.clone() }
+    }
+
+    /// The same client, whose calls take at most so long.
+    #[must_use]
+    pub fn within(&self, time: Duration) -> Self {
+        Self { call_timeout: self.call_timeout.min(time), ..self.clone() }
     }
 
     /// Makes calls with other credentials from now on: the certificate was renewed.
@@ -210,6 +241,17 @@ impl CenterClient {
         .await
     }
 
+    /// Finds a receipt by its number, once.
+    ///
+    /// # Errors
+    /// When the center does not answer, refuses, or fails.
+    pub async fn find_receipt(&self, request: FindReceiptRequest) -> Result<FindReceiptResponse, CallError> {
+        self.once(request, async |channel, request| {
+            ReceiptServiceClient::new(channel).max_decoding_message_size(proto::MESSAGE_LEN_MAX).find_receipt(request).await
+        })
+        .await
+    }
+
     /// Uploads envelopes, once, and brings their acknowledgements, in the order of the envelopes; fewer where the line broke
     /// in between. They are not checked here.
     ///
@@ -249,6 +291,12 @@ impl CenterClient {
     #[must_use]
     pub fn endpoints(&self) -> Vec<EndpointState> {
         self.ways.states()
+    }
+
+    /// The name of the endpoint in use.
+    #[must_use]
+    pub fn line_in_use(&self) -> String {
+        self.ways.states().into_iter().find(|endpoint| endpoint.in_use).map(|endpoint| endpoint.name).unwrap_or_default()
     }
 
     /// Whether every endpoint failed a short while ago.
@@ -293,6 +341,9 @@ impl CenterClient {
         let Some(channel) = self.ways.channel(endpoint) else { return Err(CallError::late()) };
         let mut request = Request::new(message);
         request.set_timeout(timeout);
+        if let Some(device) = &self.made_for {
+            request.metadata_mut().insert(relayed::FOR_CERTIFICATE, device.clone());
+        }
         match tokio::time::timeout(timeout, call(channel, request)).await {
             Ok(Ok(answer)) => {
                 self.ways.heard(endpoint, Heard::Answered);

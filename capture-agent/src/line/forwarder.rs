@@ -6,7 +6,8 @@
 //! jitter, so that a thousand counters do not come back at the same moment.
 
 use std::{
-    sync::Arc,
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -34,6 +35,8 @@ const BATCH_BYTES_MAX: usize = 512 << 10;
 const UNANSWERED_AFTER_MS: i64 = 15 * 60 * 1000;
 /// How often it is looked whether something waits.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Shortest and longest pause until a relay is asked again for the center's word on an envelope it keeps, in milliseconds.
+const HELD_PAUSES_MS: (i64, i64) = (15_000, 16 * 60 * 1000);
 /// Shortest and longest pause while nothing gets through.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
@@ -60,6 +63,8 @@ pub struct Pass {
     pub refused: u32,
     /// Kept for later.
     pub kept: u32,
+    /// Kept here, and by a relay too, that has no word of the center yet.
+    pub held: u32,
 }
 
 /// Forwards the envelopes of one spool.
@@ -70,13 +75,15 @@ pub struct Forwarder {
     key: VerifyingKey,
     clock: Clock,
     wake: Arc<Notify>,
+    /// Envelopes that a relay keeps: how often it said so, and when it is asked again.
+    held: Arc<Mutex<BTreeMap<u64, (u32, i64)>>>,
 }
 
 impl Forwarder {
     /// Prepares forwarding; acknowledgements are checked with the center's key.
     #[must_use]
     pub fn new(spool: Arc<Spool>, client: CenterClient, key: VerifyingKey, clock: Clock) -> Self {
-        Self { spool, client, key, clock, wake: Arc::new(Notify::new()) }
+        Self { spool, client, key, clock, wake: Arc::new(Notify::new()), held: Arc::default() }
     }
 
     /// Says that the center has just answered: what waits need not wait longer.
@@ -129,9 +136,11 @@ impl Forwarder {
         loop {
             let made_before = self.clock.date_ms().saturating_sub(UNANSWERED_AFTER_MS);
             let batch = self.with_spool(move |spool| spool.to_forward(beyond, made_before, BATCH_LEN_MAX)).await?;
-            let batch = bounded(batch);
+            let Some(last) = batch.last().map(|waiting| waiting.sequence) else { return Ok(pass) };
+            let batch = bounded(self.due(batch));
             if batch.is_empty() {
-                return Ok(pass);
+                beyond = last;
+                continue;
             }
             let messages = batch
                 .iter()
@@ -147,10 +156,37 @@ impl Forwarder {
         }
     }
 
+    /// Those of them that no relay keeps, or that it is time to ask after.
+    fn due(&self, batch: Vec<Waiting>) -> Vec<Waiting> {
+        let (held, now_ms) = (self.held(), self.clock.date_ms());
+        // A clock that was set back keeps nothing waiting.
+        let rests = |(_, again_ms): &(u32, i64)| now_ms < *again_ms && *again_ms - now_ms <= HELD_PAUSES_MS.1;
+        batch.into_iter().filter(|waiting| !held.get(&waiting.sequence).is_some_and(rests)).collect()
+    }
+
+    /// Notes that a relay keeps an envelope: the center's word is asked for later, and ever less often.
+    fn keep_held(&self, sequence: u64) {
+        let mut held = self.held();
+        let (times, again_ms) = held.entry(sequence).or_default();
+        let pause_ms = HELD_PAUSES_MS.0.saturating_mul(1_i64 << (*times).min(16)).min(HELD_PAUSES_MS.1);
+        *times = times.saturating_add(1);
+        *again_ms = self.clock.date_ms().saturating_add(pause_ms);
+    }
+
+    fn held(&self) -> MutexGuard<'_, BTreeMap<u64, (u32, i64)>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn settle(&self, waiting: &Waiting, answer: &SignedAcknowledgement, pass: &mut Pass) -> Result<(), ForwardError> {
+        if acknowledgement::is_held(answer) {
+            self.keep_held(waiting.sequence);
+            pass.held += 1;
+            return Ok(());
+        }
         let digest = acknowledgement::digest(&waiting.envelope);
         let said = acknowledgement::check(answer, &self.key, &digest).map_err(ForwardError::Acknowledgement)?;
         let (sequence, now_ms) = (waiting.sequence, self.clock.date_ms());
+        self.held().remove(&sequence);
         if acknowledgement::may_delete(&said) {
             self.with_spool(move |spool| spool.acknowledged(sequence, now_ms)).await?;
             pass.stored += 1;

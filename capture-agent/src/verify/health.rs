@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use proto::v1::ReportHealthRequest;
+use proto::{
+    briefing::{self, BriefingError},
+    v1::ReportHealthRequest,
+};
 use thiserror::Error;
 use tracing::{info, warn};
 
@@ -39,6 +42,9 @@ pub enum HealthError {
     /// The center's answer has no opening key.
     #[error("the center's answer: opening_key: expected an X25519 public key")]
     OpeningKey,
+    /// The answer is not signed by the center: somebody on the way changed it.
+    #[error("the center's answer: {0}")]
+    Foreign(BriefingError),
     /// The answer could not be kept.
     #[error("the center's answer could not be kept")]
     Outbox(#[source] SpoolError),
@@ -71,6 +77,9 @@ impl Verifier {
             state: Some(state),
         };
         let answer = self.client.report_health(report).await.map_err(HealthError::Call)?;
+        if let Some(key) = &self.identity.registration.policy_key {
+            briefing::check(&answer, sent_at_ms, key).map_err(HealthError::Foreign)?;
+        }
         let installed = &self.identity.registration.device;
         if answer.device != *installed {
             return Err(HealthError::OtherDevice { center: answer.device, installed: installed.clone() });

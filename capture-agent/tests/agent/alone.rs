@@ -183,7 +183,7 @@ async fn what_waits_is_forwarded_in_order_and_deleted_on_the_centers_word_alone(
     // aside and shown.
     let (stored, kept, refused) = (UploadOutcome::Stored, UploadOutcome::TryAgain, UploadOutcome::Refused);
     let first = center.late_anew(&[Late::Outcome(stored), Late::Lost, Late::Outcome(kept), Late::Outcome(refused)]);
-    assert_eq!(forwarder.pass().await.unwrap(), Pass { stored: 2, refused: 1, kept: 1 });
+    assert_eq!(forwarder.pass().await.unwrap(), Pass { stored: 2, refused: 1, kept: 1, held: 0 });
     assert_eq!(center.uploaded().split_off(first), ["T1", "T2", "T2", "T3", "T4"]);
     let state = agent.line_state().await.unwrap();
     assert_eq!((state.waiting, state.put_aside[0].transaction.as_str(), state.put_aside[0].refusal.as_str()), (1, "T3", "too_old"));

@@ -33,7 +33,7 @@ use tonic::{
     transport::{Certificate, Identity, Server, ServerTlsConfig, server::TcpIncoming},
 };
 
-use crate::folder::{Authority, Folder};
+use crate::folder::{Authority, Folder, policy_key};
 
 /// What the center does to a call instead of answering.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +64,8 @@ pub(crate) struct Records {
     leases_given: u32,
     late: VecDeque<late::Late>,
     pub(crate) uploaded: Vec<DeferredEnvelope>,
+    /// An opening key that somebody on the way puts in the place of the center's.
+    pub(crate) slipped_in: Option<Vec<u8>>,
     facts: ReportHealthResponse,
     policy: Option<SignedPolicy>,
 }
@@ -97,6 +99,7 @@ impl Center {
             recipe: "colour-recipe@1".into(),
             policy_version: "test-1".into(),
             next_sequence: 1,
+            signature: Vec::new(),
         };
         let records = Arc::new(Mutex::new(Records { facts, ..Records::default() }));
         Self { authority: Arc::new(Authority::new()), opening_key, records, running: None, address: None }
@@ -281,8 +284,14 @@ impl DeviceService for Service {
 
     async fn report_health(&self, request: Request<ReportHealthRequest>) -> Result<Response<ReportHealthResponse>, Status> {
         let mut records = self.records.lock().unwrap();
+        let clock = request.get_ref().device_clock_ms;
         records.health.push(request.into_inner());
-        Ok(Response::new(ReportHealthResponse { center_clock_ms: now_ms() + 60_000, ..records.facts.clone() }))
+        let answer = ReportHealthResponse { center_clock_ms: now_ms() + 60_000, ..records.facts.clone() };
+        let mut answer = proto::briefing::sign(answer, clock, &policy_key());
+        if let Some(key) = &records.slipped_in {
+            answer.opening_key.clone_from(key);
+        }
+        Ok(Response::new(answer))
     }
 }
 

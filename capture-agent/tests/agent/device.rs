@@ -108,3 +108,19 @@ fn now_ms() -> i64 {
 fn center_address(center: &Center) -> String {
     format!("https://{}", center.address().unwrap())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_on_the_way_changes_the_key_captures_are_sealed_to() {
+    let mut center = Center::new();
+    let folder = center.folder();
+    let agent = agent(&folder, &center.start(&folder), "");
+    folder.show(ONE_PERSON);
+    agent.report_health().await.unwrap();
+    let other = proto::envelope::OpeningKey::generate();
+    center.records.lock().unwrap().slipped_in = Some(other.public().as_bytes().to_vec());
+    let error = agent.report_health().await.unwrap_err().to_string();
+    assert!(error.contains("expected the center's signature over its answer to this report"), "{error}");
+    // What is captured goes on to the key that was known before: this center opens it.
+    ask(&agent, &command("T1", "100")).await.unwrap();
+    assert_eq!(center.records.lock().unwrap().captures.len(), 1);
+}

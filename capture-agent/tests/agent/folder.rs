@@ -7,7 +7,9 @@ use capture_agent::{
     identity::{self, Identity},
 };
 use proto::envelope::OpeningPublicKey;
-use rcgen::{BasicConstraints, CertificateParams, CertificateSigningRequestParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType,
+};
 use tempfile::TempDir;
 
 /// A certificate authority of its own.
@@ -31,6 +33,18 @@ impl Authority {
         let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+    }
+
+    /// The certificate (PEM) of a device's key; with an address, of a relay's that counters reach under it.
+    pub(crate) fn device(&self, key: &impl rcgen::PublicKeyData, device: &str, reached_under: Option<std::net::IpAddr>) -> String {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = vec![SanType::URI(format!("urn:countersign:device:{device}").try_into().unwrap())];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        if let Some(address) = reached_under {
+            params.subject_alt_names.push(SanType::IpAddress(address));
+            params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
+        }
+        params.signed_by(key, &self.issuer).unwrap().pem()
     }
 
     /// A certificate for a request.

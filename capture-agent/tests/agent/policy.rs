@@ -69,6 +69,53 @@ async fn the_policys_gate_takes_the_place_of_the_files_and_stays_over_a_restart(
     assert_eq!(ask(&second, &command("T3", "100")).await.unwrap().score, Some(0.75));
 }
 
+/// From afar a counter is changed by the signed policy alone, and by nothing that says where it connects, what it runs or what
+/// it logs: a field that is added to the policy has to be added here too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_changes_what_is_in_it_and_no_file() {
+    let v1::DevicePolicy {
+        version: _,
+        applied_at_ms: _,
+        model_id: _,
+        recipe_id: _,
+        notice_version: _,
+        consent_version: _,
+        scenes,
+        shadow: _,
+    } = policy("p1", true, 1);
+    let v1::DeviceScene {
+        scene: _,
+        attempts_max: _,
+        gate: _,
+        floor: _,
+        asks_consent: _,
+        center_unreachable: _,
+        degraded_captures_max: _,
+        degraded_hours_max: _,
+        proxy_allowed: _,
+        proxy_principals_per_day_max: _,
+        proxy_face_against_document: _,
+    } = scenes[0].clone();
+    let mut center = Center::new();
+    let folder = center.folder();
+    let agent = agent(&folder, &center.start(&folder), "");
+    let files = || {
+        let mut files: Vec<_> = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| !path.file_name().unwrap().to_string_lossy().starts_with("state.db"))
+            .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+            .collect();
+        files.sort();
+        files
+    };
+    let before = files();
+    center.applies(&policy("p1", true, 1), &policy_key());
+    agent.report_health().await.unwrap();
+    assert_eq!(agent.policy().unwrap().version, "p1");
+    assert!(files() == before, "the policy is in state.db alone");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_another_key_signed_is_not_worked_by() {
     let mut center = Center::new();

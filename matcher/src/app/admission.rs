@@ -35,6 +35,15 @@ pub enum AdmissionError {
     /// The device may not do this.
     #[error("the device's role does not allow this; expected the role `{0}`")]
     Role(&'static str),
+    /// Whoever speaks for a device is no relay that is let in.
+    #[error("the caller may not speak for other devices: expected a relay that is in the registry and not revoked")]
+    NotARelay,
+    /// A relay names a device of another institution.
+    #[error("a relay speaks for devices of its own institution alone")]
+    ForeignInstitution,
+    /// What names the device a relay speaks for is not in order.
+    #[error("{}: expected the SHA-256 of the device's certificate, 64 lower-case hexadecimal digits", proto::relayed::FOR_CERTIFICATE)]
+    Named,
     /// The envelope names a device other than the connection's.
     #[error("envelope.header.device: expected the device of the connection's certificate")]
     ForeignEnvelope,
@@ -106,6 +115,29 @@ impl Admission {
         self.let_in(device.ok_or(AdmissionError::UnknownDevice)?)
     }
 
+    /// As [`device`](Self::device), where the device acts for itself: a relay does so for its own state and certificate alone.
+    ///
+    /// # Errors
+    /// As [`device`](Self::device), and for a relay that names no device it speaks for.
+    pub async fn acting(&self, certificate_sha256: [u8; 32]) -> Result<Device, AdmissionError> {
+        not_a_relay(self.device(certificate_sha256).await?)
+    }
+
+    /// The certificate of the device that a relay speaks for, as whoever shows the relay's certificate names it. The registry
+    /// is asked about both: either may have been revoked.
+    ///
+    /// # Errors
+    /// When the caller is no relay that is let in, or the device is not one of the relay's institution, or another relay.
+    pub async fn spoken_for(&self, relay_sha256: [u8; 32], device_sha256: [u8; 32]) -> Result<[u8; 32], AdmissionError> {
+        let relay = match self.device(relay_sha256).await {
+            Ok(relay) if relay.role == DeviceRole::Relay => relay,
+            Err(AdmissionError::Store(error)) => return Err(AdmissionError::Store(error)),
+            Ok(_) | Err(_) => return Err(AdmissionError::NotARelay),
+        };
+        let device = not_a_relay(self.device(device_sha256).await?)?;
+        if device.institution == relay.institution { Ok(device_sha256) } else { Err(AdmissionError::ForeignInstitution) }
+    }
+
     fn let_in(&self, device: Device) -> Result<Device, AdmissionError> {
         self.callers.remember(&device);
         if device.revoked_at.is_some() { Err(AdmissionError::Revoked) } else { Ok(device) }
@@ -126,7 +158,7 @@ impl Admission {
         let (transaction, attempt) = (&parsed.header().transaction, parsed.header().attempt);
         let found = self.store.device_and_answer(certificate_sha256, transaction, attempt).await.map_err(AdmissionError::Store)?;
         let (device, answer) = found.ok_or(AdmissionError::UnknownDevice)?;
-        let device = self.let_in(device)?;
+        let device = not_a_relay(self.let_in(device)?)?;
         let opened = match authenticate(device.clone(), parsed) {
             Ok((request, authentic)) => match answer {
                 Some(record) => Ok((request, Err(record))),
@@ -155,7 +187,7 @@ impl Admission {
     pub fn enrolment(&self, device: Device, envelope: proto::v1::Envelope) -> Result<(Request, Opened), AdmissionError> {
         match device.role {
             DeviceRole::Enrolment => {}
-            DeviceRole::Counter => return Err(AdmissionError::Role("enrolment")),
+            DeviceRole::Counter | DeviceRole::Relay => return Err(AdmissionError::Role("enrolment")),
         }
         let (request, authentic) = authenticate(device, Parsed::new(envelope).map_err(AdmissionError::Envelope)?)?;
         Ok((request, self.open(authentic)?))
@@ -234,6 +266,14 @@ impl Admission {
     }
 }
 
+/// A device that makes captures of its own.
+fn not_a_relay(device: Device) -> Result<Device, AdmissionError> {
+    match device.role {
+        DeviceRole::Counter | DeviceRole::Enrolment => Ok(device),
+        DeviceRole::Relay => Err(AdmissionError::Role("counter")),
+    }
+}
+
 /// Whether no agent of ours, and no line that fails, makes such an envelope.
 fn is_tampering(error: &AdmissionError) -> bool {
     match error {
@@ -250,6 +290,9 @@ fn is_tampering(error: &AdmissionError) -> bool {
         | AdmissionError::UnknownDevice
         | AdmissionError::Revoked
         | AdmissionError::Role(_)
+        | AdmissionError::NotARelay
+        | AdmissionError::ForeignInstitution
+        | AdmissionError::Named
         | AdmissionError::DeviceKey
         | AdmissionError::RequestReused
         | AdmissionError::EnvelopeUsed

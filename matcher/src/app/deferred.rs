@@ -374,6 +374,9 @@ fn not_admitted(error: &AdmissionError) -> Refused {
         | AdmissionError::UnknownDevice
         | AdmissionError::Revoked
         | AdmissionError::Role(_)
+        | AdmissionError::NotARelay
+        | AdmissionError::ForeignInstitution
+        | AdmissionError::Named
         | AdmissionError::DeviceKey
         | AdmissionError::EnvelopeUsed
         | AdmissionError::Store(_) => UploadRefusal::Unavailable,

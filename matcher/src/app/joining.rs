@@ -24,7 +24,7 @@ use crate::{
     pki::{Authority, DeviceCertificate, PkiError},
     policy::PolicyKey,
     store::{
-        Device, StoreError, TimeMs,
+        Device, DeviceRole, StoreError, TimeMs,
         registry::{Invitation, IssuedCertificate, Joined, Renewal},
     },
 };
@@ -142,7 +142,7 @@ impl Joining {
         let now = self.now();
         let invitation = self.invitation(locator, secret, now).await?;
         let (authority, authority_pem) = self.authority()?;
-        let issued = self.issue(&authority, csr_pem, &invitation.device, now)?;
+        let issued = self.issue(&authority, csr_pem, (&invitation.device, invitation.role, &invitation.counter), now)?;
         let device = Device {
             id: invitation.device.clone(),
             institution: invitation.institution,
@@ -203,7 +203,7 @@ impl Joining {
     async fn next(&self, device: &Device, from_sha256: [u8; 32], csr_pem: &str) -> Result<Papers, JoinError> {
         let now = self.now();
         let (authority, authority_pem) = self.authority()?;
-        let issued = self.issue(&authority, csr_pem, &device.id, now)?;
+        let issued = self.issue(&authority, csr_pem, (&device.id, device.role, &device.counter), now)?;
         if issued.public_key != device.public_key {
             return Err(JoinError::OtherKey);
         }
@@ -252,8 +252,19 @@ impl Joining {
         })
     }
 
-    fn issue(&self, authority: &Authority, csr_pem: &str, device: &str, now: TimeMs) -> Result<DeviceCertificate, JoinError> {
-        authority.device_certificate(csr_pem, device, now, self.terms.certificate_days).map_err(JoinError::Request)
+    fn issue(
+        &self,
+        authority: &Authority,
+        csr_pem: &str,
+        (device, role, counter): (&str, DeviceRole, &str),
+        now: TimeMs,
+    ) -> Result<DeviceCertificate, JoinError> {
+        let days = self.terms.certificate_days;
+        let issued = match role {
+            DeviceRole::Counter | DeviceRole::Enrolment => authority.device_certificate(csr_pem, device, now, days),
+            DeviceRole::Relay => authority.relay_certificate(csr_pem, (device, counter), now, days),
+        };
+        issued.map_err(JoinError::Request)
     }
 
     fn authority(&self) -> Result<(Authority, String), JoinError> {

@@ -14,7 +14,6 @@ use tracing::{info, instrument, warn};
 
 use crate::{
     app::{
-        admission::AdmissionError,
         deferred::{self, Answered, Intake, Reader, Taken},
         leases::Leases,
     },
@@ -24,7 +23,7 @@ use crate::{
     store::Device,
 };
 
-use super::{Gate, Peer, decode, gate::peer, status::Failure};
+use super::{Gate, Peer, decode, status::Failure};
 
 /// Envelopes of one batch, which is one commit.
 const BATCH_LEN_MAX: usize = 64;
@@ -79,8 +78,8 @@ impl DeferredService for Deferrals {
         let Ok(place) = Arc::clone(&self.streams).try_acquire_owned() else {
             return Err(Failure::Overloaded(Refused { why: Busy::Full, retry_after: RETRY_AFTER }).into_status());
         };
-        let peer = peer(&request).ok_or(AdmissionError::NoCertificate).map_err(|error| Failure::Admission(error).into_status())?;
-        self.app.admission.device(peer).await.map_err(|error| Failure::Admission(error).into_status())?;
+        let peer = self.gate.peer(&request).await.map_err(Failure::into_status)?;
+        self.app.admission.acting(peer).await.map_err(|error| Failure::Admission(error).into_status())?;
         let (sender, answers) = mpsc::channel(BATCH_LEN_MAX);
         let deferrals = self.clone();
         tokio::spawn(async move {
@@ -136,7 +135,7 @@ impl Deferrals {
         // Live calls go first, and institutions take turns.
         let _place = self.gate.place(Class::Deferred, &peer).await.map_err(Failure::into_status)?;
         // Each time: a device may be revoked while it sends.
-        let device = self.app.admission.device(peer).await.map_err(|error| Failure::Admission(error).into_status())?;
+        let device = self.app.admission.acting(peer).await.map_err(|error| Failure::Admission(error).into_status())?;
         let sent = batch.len();
         let (envelopes, announced) = apart(batch);
         let mut answered = self.app.take(&device, envelopes).await;

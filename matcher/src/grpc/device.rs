@@ -1,11 +1,16 @@
 //! `DeviceService`.
 
+use std::sync::Arc;
+
 use matcher_core::overload::Class;
 use proto::v1::{self, device_service_server::DeviceService};
 use tonic::{Request, Response, Status};
 use tracing::instrument;
 
-use crate::app::{health::Health, joining::Joining};
+use crate::{
+    app::{health::Health, joining::Joining},
+    policy::PolicyKey,
+};
 
 use super::{Gate, Peer, decode, encode, join, status::Failure};
 
@@ -16,6 +21,8 @@ pub struct Devices {
     pub app: Health,
     /// Renewals.
     pub joining: Joining,
+    /// Signs what devices are told.
+    pub key: Arc<PolicyKey>,
     /// Bounds on calls.
     pub gate: Gate,
 }
@@ -54,8 +61,9 @@ impl Devices {
 
     async fn answer(&self, peer: Peer, message: v1::ReportHealthRequest) -> Result<v1::ReportHealthResponse, Failure> {
         let device = self.app.admission.device(peer).await.map_err(Failure::Admission)?;
+        let clock = message.device_clock_ms;
         let report = decode::report(message).map_err(Failure::Field)?;
         let briefing = self.app.report(device, &report).await.map_err(Failure::Store)?;
-        Ok(encode::briefing(briefing))
+        Ok(self.key.brief(encode::briefing(briefing), clock))
     }
 }

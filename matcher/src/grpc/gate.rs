@@ -2,36 +2,40 @@
 //!
 //! Not here: who is next (`crate::overload`), and who may do what (`crate::app::admission`).
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use matcher_core::overload::Class;
+use proto::{
+    patience,
+    relayed::{self, FOR_CERTIFICATE},
+};
 use tokio::time::Instant;
-use tonic::{Request, Response, Status, metadata::MetadataMap};
+use tonic::{Request, Response, Status};
 
 use crate::{
-    app::{admission::AdmissionError, callers::Callers},
+    app::admission::{Admission, AdmissionError},
     overload::{Place, Queue},
     pki::certificate_sha256,
 };
 
 use super::status::Failure;
 
-/// SHA-256 of the certificate that a connection shows.
+/// SHA-256 of the certificate that a caller shows: to the center, or to the relay that calls for it.
 pub type Peer = [u8; 32];
 
 /// Bounds what the services work on at once, for whom, and for how long.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Gate {
     queue: Queue,
-    callers: Arc<Callers>,
+    admission: Admission,
     timeout: Duration,
 }
 
 impl Gate {
     /// A gate with a line, and the longest time for each call.
     #[must_use]
-    pub fn new(queue: Queue, callers: Arc<Callers>, timeout: Duration) -> Self {
-        Self { queue, callers, timeout }
+    pub fn new(queue: Queue, admission: Admission, timeout: Duration) -> Self {
+        Self { queue, admission, timeout }
     }
 
     /// Works on a call of a class when its turn comes, and gives it up when it takes longer than it may or than the
@@ -43,15 +47,26 @@ impl Gate {
     where
         F: Future<Output = Result<A, Failure>>,
     {
-        let patience = caller_waits(request.metadata()).map_or(self.timeout, |waits| waits.min(self.timeout));
+        let patience = patience::of(request.metadata()).map_or(self.timeout, |waits| waits.min(self.timeout));
         let deadline = Instant::now() + patience;
         let work = async {
-            let peer = peer(&request).ok_or(Failure::Admission(AdmissionError::NoCertificate))?;
-            let _place = self.queue.enter(&self.callers.of(&peer), class, deadline).await.map_err(Failure::Overloaded)?;
+            let peer = self.peer(&request).await?;
+            let _place = self.queue.enter(&self.admission.callers.of(&peer), class, deadline).await.map_err(Failure::Overloaded)?;
             call(peer, request.into_inner()).await.map_err(|failure| failure.or_busy(|| self.queue.later()))
         };
         let done = tokio::time::timeout_at(deadline, work).await.unwrap_or(Err(Failure::TimedOut));
         done.map(Response::new).map_err(Failure::into_status)
+    }
+
+    /// Who calls: whoever the connection's certificate says, or the device that a relay names.
+    ///
+    /// # Errors
+    /// When the connection shows no certificate, or whoever shows it may not speak for the device it names.
+    pub async fn peer<T>(&self, request: &Request<T>) -> Result<Peer, Failure> {
+        let shown = shown(request).ok_or(Failure::Admission(AdmissionError::NoCertificate))?;
+        let Some(named) = request.metadata().get(FOR_CERTIFICATE) else { return Ok(shown) };
+        let named = named.to_str().ok().and_then(relayed::from_text).ok_or(Failure::Admission(AdmissionError::Named))?;
+        self.admission.spoken_for(shown, named).await.map_err(Failure::Admission)
     }
 
     /// Waits for a place for work of a class that one connection brings piece by piece, and asks again as often as it is told
@@ -62,7 +77,7 @@ impl Gate {
     pub async fn place(&self, class: Class, peer: &Peer) -> Result<Place, Failure> {
         let deadline = Instant::now() + self.timeout;
         loop {
-            match self.queue.enter(&self.callers.of(peer), class, deadline).await {
+            match self.queue.enter(&self.admission.callers.of(peer), class, deadline).await {
                 Ok(place) => return Ok(place),
                 Err(refused) if Instant::now() + refused.retry_after >= deadline => return Err(Failure::Overloaded(refused)),
                 Err(refused) => tokio::time::sleep(refused.retry_after).await,
@@ -72,53 +87,7 @@ impl Gate {
 }
 
 /// The certificate that a connection shows, by its SHA-256.
-pub(super) fn peer<T>(request: &Request<T>) -> Option<Peer> {
+fn shown<T>(request: &Request<T>) -> Option<Peer> {
     let certificates = request.peer_certs()?;
     certificates.first().map(|certificate| certificate_sha256(certificate))
-}
-
-/// How long the caller says that it waits (`grpc-timeout`): up to eight digits and a unit. What is not in that form
-/// says nothing.
-fn caller_waits(metadata: &MetadataMap) -> Option<Duration> {
-    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let number = digits.parse().ok()?;
-    match unit {
-        "H" => Some(Duration::from_secs(number * 3600)),
-        "M" => Some(Duration::from_secs(number * 60)),
-        "S" => Some(Duration::from_secs(number)),
-        "m" => Some(Duration::from_millis(number)),
-        "u" => Some(Duration::from_micros(number)),
-        "n" => Some(Duration::from_nanos(number)),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(text: &'static str, expected: Option<Duration>) {
-        let mut metadata = MetadataMap::new();
-        metadata.insert("grpc-timeout", text.parse().unwrap());
-        assert_eq!(caller_waits(&metadata), expected, "{text}");
-    }
-
-    #[test]
-    fn a_caller_says_how_long_it_waits() {
-        check("5S", Some(Duration::from_secs(5)));
-        check("5000000u", Some(Duration::from_secs(5)));
-        check("1H", Some(Duration::from_secs(3600)));
-        check("99999999M", Some(Duration::from_secs(99_999_999 * 60)));
-        check("20m", Some(Duration::from_millis(20)));
-        check("7n", Some(Duration::from_nanos(7)));
-        for wrong in ["", "5", "S", "123456789S", "-1S", "+1S", "1.5S", "5s"] {
-            check(wrong, None);
-        }
-        assert_eq!(caller_waits(&MetadataMap::new()), None);
-    }
 }

@@ -27,7 +27,7 @@ impl LeaseService for LeaseFront {
 
 impl LeaseFront {
     async fn answer(&self, peer: Peer) -> Result<v1::FetchLeaseResponse, Failure> {
-        let device = self.app.admission.device(peer).await.map_err(Failure::Admission)?;
+        let device = self.app.admission.acting(peer).await.map_err(Failure::Admission)?;
         let lease = self.app.issue(&device).await.map_err(Failure::Store)?;
         Ok(v1::FetchLeaseResponse { lease })
     }

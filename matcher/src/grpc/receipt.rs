@@ -83,7 +83,7 @@ impl ReceiptFront {
     }
 
     async fn device(&self, peer: Peer) -> Result<Device, Failure> {
-        self.admission.device(peer).await.map_err(Failure::Admission)
+        self.admission.acting(peer).await.map_err(Failure::Admission)
     }
 }
 

@@ -172,7 +172,7 @@ fn join(error: &JoinError) -> Code {
         JoinError::Code | JoinError::Signature => Code::PermissionDenied,
         JoinError::OutOfDate | JoinError::NameTaken(_) | JoinError::TooLate { .. } => Code::FailedPrecondition,
         JoinError::Request(PkiError::Request(_) | PkiError::RequestKey) | JoinError::OtherKey => Code::InvalidArgument,
-        JoinError::Request(PkiError::ServerName(_) | PkiError::Authority(_) | PkiError::Sign(_)) => Code::Internal,
+        JoinError::Request(PkiError::ServerName(_) | PkiError::RelayName(_) | PkiError::Authority(_) | PkiError::Sign(_)) => Code::Internal,
         JoinError::Admission(error) => admission(error),
         JoinError::Files(_) | JoinError::Key(_) => Code::Unavailable,
         JoinError::Store(error) => store(error),
@@ -186,6 +186,8 @@ fn admission(error: &AdmissionError) -> Code {
         | AdmissionError::Revoked
         | AdmissionError::Role(_)
         | AdmissionError::ForeignEnvelope => Code::PermissionDenied,
+        // Said of the relay: the device it speaks for is refused nothing.
+        AdmissionError::NotARelay | AdmissionError::ForeignInstitution | AdmissionError::Named => Code::Unauthenticated,
         AdmissionError::DeviceKey => Code::Internal,
         AdmissionError::Envelope(error) => envelope(error),
         AdmissionError::RequestReused | AdmissionError::EnvelopeUsed => Code::AlreadyExists,

@@ -178,7 +178,7 @@ async fn devices_are_kept_and_revoked(store: Arc<dyn Store>) {
     assert!(store.revoke_device("counter-1", 5).await.unwrap());
     assert!(store.revoke_device("counter-1", 9).await.unwrap());
     assert_eq!(store.device("counter-1").await.unwrap().unwrap().revoked_at, Some(5), "the first time stays");
-    let renewed = Device { certificate_sha256: [99; 32], ..first.clone() };
+    let renewed = Device { certificate_sha256: [99; 32], role: DeviceRole::Relay, ..first.clone() };
     store.put_device(renewed.clone()).await.unwrap();
     assert_eq!(store.device("counter-1").await.unwrap(), Some(renewed));
     assert_eq!(store.device_of_certificate(&first.certificate_sha256).await.unwrap(), None, "an older certificate is no longer current");

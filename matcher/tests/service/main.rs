@@ -24,6 +24,7 @@ mod receipt_command;
 mod receipts;
 mod recheck;
 mod references;
+mod relays;
 mod replays;
 mod retention;
 mod rotation;

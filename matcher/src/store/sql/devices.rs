@@ -7,7 +7,8 @@ use super::{
 };
 use crate::store::{Device, DeviceRole, StoreError, Taken, TimeMs, audit::events};
 
-const SELECT: &str = "SELECT id, institution, counter, role, public_key, certificate_sha256, certificate_expires_at, issued_at, revoked_at
+const SELECT: &str =
+    "SELECT id, institution, counter, role, public_key, certificate_sha256, certificate_expires_at, issued_at, revoked_at, relay
      FROM device";
 
 /// Adds or replaces a device. Certificates it had open nothing from now on.
@@ -23,15 +24,16 @@ pub(super) fn put(connection: &Connection, device: &Device) -> Result<(), StoreE
         device.certificate_expires_at,
         device.issued_at,
         device.revoked_at,
+        relay(device.role),
     ];
     let sql =
-        "INSERT INTO device (id, institution, counter, role, public_key, certificate_sha256, certificate_expires_at, issued_at, revoked_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+        "INSERT INTO device (id, institution, counter, role, public_key, certificate_sha256, certificate_expires_at, issued_at, revoked_at, relay)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
          ON CONFLICT (id) DO UPDATE SET
              institution = excluded.institution, counter = excluded.counter, role = excluded.role,
              public_key = excluded.public_key, certificate_sha256 = excluded.certificate_sha256,
              certificate_expires_at = excluded.certificate_expires_at, issued_at = excluded.issued_at,
-             revoked_at = excluded.revoked_at";
+             revoked_at = excluded.revoked_at, relay = excluded.relay";
     execute(connection, sql, values, "device certificate")?;
     audit::append(connection, &events::device_issued(device))
 }
@@ -109,7 +111,7 @@ fn decode(columns: &Columns<'_>) -> Result<Device, StoreError> {
         id: columns.get("id")?,
         institution: columns.get("institution")?,
         counter: columns.get("counter")?,
-        role: columns.word("role", role)?,
+        role: role_of(columns)?,
         public_key: columns.get("public_key")?,
         certificate_sha256: columns.get("certificate_sha256")?,
         certificate_expires_at: columns.get("certificate_expires_at")?,
@@ -120,11 +122,23 @@ fn decode(columns: &Columns<'_>) -> Result<Device, StoreError> {
 
 pub(super) fn word(role: DeviceRole) -> &'static str {
     match role {
-        DeviceRole::Counter => "counter",
+        // A relay is told by a column of its own.
+        DeviceRole::Counter | DeviceRole::Relay => "counter",
         DeviceRole::Enrolment => "enrolment",
     }
 }
 
-pub(super) fn role(word: &str) -> Option<DeviceRole> {
+/// What the column `relay` holds for a role.
+pub(super) fn relay(role: DeviceRole) -> i64 {
+    i64::from(role == DeviceRole::Relay)
+}
+
+/// The role of a row with the columns `role` and `relay`.
+pub(super) fn role_of(columns: &Columns<'_>) -> Result<DeviceRole, StoreError> {
+    let role = columns.word("role", role)?;
+    Ok(if columns.get::<i64>("relay")? == 1 { DeviceRole::Relay } else { role })
+}
+
+fn role(word: &str) -> Option<DeviceRole> {
     [DeviceRole::Counter, DeviceRole::Enrolment].into_iter().find(|role| self::word(*role) == word)
 }

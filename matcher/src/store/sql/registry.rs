@@ -17,7 +17,7 @@ const INVITATION: &str = "device_invitation";
 const CERTIFICATE: &str = "device_certificate";
 const REPORT: &str = "device_report";
 const SELECT_INVITATION: &str = "SELECT locator, digest, device_id, institution, counter, role, replaces, made_at, expires_at, wrong,
-     used_at, used_key FROM device_invitation";
+     used_at, used_key, relay FROM device_invitation";
 const SELECT_REPORT: &str = "SELECT device_id, received_at, behind_ms, step_ms, instance, detail FROM device_report AS r";
 
 #[async_trait]
@@ -80,9 +80,10 @@ fn invite(connection: &Connection, new: &Invitation) -> Result<(), StoreError> {
         i64::from(new.replaces),
         new.made_at,
         new.expires_at,
+        devices::relay(new.role),
     ];
-    let sql = "INSERT INTO device_invitation (locator, digest, device_id, institution, counter, role, replaces, made_at, expires_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let sql = "INSERT INTO device_invitation (locator, digest, device_id, institution, counter, role, replaces, made_at, expires_at, relay)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     execute(connection, sql, values, "invitation")?;
     audit::append(connection, &events::device_invited(new))
 }
@@ -169,7 +170,7 @@ fn decode_invitation(columns: &Columns<'_>) -> Result<Invitation, StoreError> {
         device: columns.get("device_id")?,
         institution: columns.get("institution")?,
         counter: columns.get("counter")?,
-        role: columns.word("role", devices::role)?,
+        role: devices::role_of(columns)?,
         replaces: columns.get::<i64>("replaces")? == 1,
         made_at: columns.get("made_at")?,
         expires_at: columns.get("expires_at")?,
