@@ -28,6 +28,8 @@ pub struct QueueFilter {
     pub opened_from: Option<TimeMs>,
     /// Opened before this time.
     pub opened_before: Option<TimeMs>,
+    /// Without what this user has met before in another case.
+    pub reader: Option<String>,
 }
 
 /// Where cases of the queue stand.

@@ -43,6 +43,7 @@ mod receipts;
 mod rechecks;
 mod registry;
 mod retention;
+mod seeds;
 mod sqlite;
 mod subjects;
 mod transfer;

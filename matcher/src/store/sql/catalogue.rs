@@ -4,7 +4,7 @@ use super::{Connection, columns::query, connection::Kind, params};
 use crate::store::StoreError;
 
 /// All tables, in an order in which each refers only to earlier ones.
-pub(super) const TABLES: [&str; 54] = [
+pub(super) const TABLES: [&str; 63] = [
     "device",
     "device_authority",
     "device_certificate",
@@ -42,8 +42,17 @@ pub(super) const TABLES: [&str; 54] = [
     "case_event",
     "case_desk",
     "case_place",
+    "case_facet",
     "case_judgement",
     "case_statement",
+    "seed_pair",
+    "seed_capture",
+    "seed_case",
+    "seed_photo",
+    "seed_probe",
+    "seed_flag",
+    "seed_verification",
+    "webhook_event",
     "console_user",
     "console_session",
     "case_run",
@@ -67,7 +76,7 @@ pub(super) const SEEDED: [&str; 1] = ["case_run"];
 
 /// Tables that a store fills by itself and that mean nothing in another: what changed, and how far searches are. A store that
 /// is copied into writes its own.
-pub(super) const DERIVED: [&str; 3] = ["feed", "feed_trimmed", "search_job"];
+pub(super) const DERIVED: [&str; 4] = ["feed", "feed_trimmed", "search_job", "case_count"];
 
 /// A column of a table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -42,7 +42,45 @@ pub(super) fn put(connection: &Connection, case: &NewCase) -> Result<(), StoreEr
          SELECT DISTINCT m.subject_id, m.case_id, v.institution, v.transaction_id, v.scene FROM case_member AS m
          JOIN verification AS v ON v.subject_id = m.subject_id AND v.id = m.verification_id
          WHERE m.subject_id = ?1 AND m.case_id = ?2";
-    execute(connection, sql, params![case.subject.0, case.id.0], "case_place").map(drop)
+    execute(connection, sql, params![case.subject.0, case.id.0], "case_place")?;
+    described(connection, case.subject, case.id)
+}
+
+/// Writes down what a line of the queue shows of a new case, and what it is filtered by.
+pub(super) fn described(connection: &Connection, subject: SubjectId, id: RecordId) -> Result<(), StoreError> {
+    let here = params![subject.0, id.0];
+    let sql = "UPDATE case_desk SET captures = (SELECT count(*) FROM case_member AS m WHERE m.subject_id = ?1 AND m.case_id = ?2),
+             institution = coalesce((SELECT min(p.institution) FROM case_place AS p WHERE p.subject_id = ?1 AND p.case_id = ?2), ''),
+             institutions = (SELECT count(DISTINCT p.institution) FROM case_place AS p WHERE p.subject_id = ?1 AND p.case_id = ?2),
+             identifier_masked = coalesce((SELECT v.identifier_masked FROM case_member AS m
+                 JOIN verification AS v ON v.subject_id = m.subject_id AND v.id = m.verification_id
+                 WHERE m.subject_id = ?1 AND m.case_id = ?2 ORDER BY v.decided_at DESC LIMIT 1), '')
+         WHERE subject_id = ?1 AND case_id = ?2";
+    execute(connection, sql, here, TABLE)?;
+    for values in ["'kind', d.kind, d.standing, d.rank FROM case_desk AS d", FACET_INSTITUTION, FACET_SCENE] {
+        let sql = format!(
+            "INSERT INTO case_facet (subject_id, case_id, facet, value, standing, rank)
+             SELECT DISTINCT d.subject_id, d.case_id, {values} WHERE d.subject_id = ?1 AND d.case_id = ?2"
+        );
+        execute(connection, &sql, here, "case_facet")?;
+    }
+    Ok(())
+}
+
+const FACET_INSTITUTION: &str = "'institution', p.institution, d.standing, d.rank FROM case_desk AS d
+     JOIN case_place AS p ON p.subject_id = d.subject_id AND p.case_id = d.case_id";
+const FACET_SCENE: &str = "'scene', p.scene, d.standing, d.rank FROM case_desk AS d
+     JOIN case_place AS p ON p.subject_id = d.subject_id AND p.case_id = d.case_id";
+
+/// Writes down where a case stands as the queue shows it.
+fn stands(connection: &Connection, subject: SubjectId, id: RecordId) -> Result<(), StoreError> {
+    let here = params![subject.0, id.0];
+    let sql = "UPDATE case_desk SET standing = CASE WHEN state = 'decided' AND second_due = 1 THEN 'second_due'
+             WHEN state IN ('decided', 'second_review') THEN 'decided' ELSE state END WHERE subject_id = ?1 AND case_id = ?2";
+    execute(connection, sql, here, TABLE)?;
+    let sql = "UPDATE case_facet SET standing = (SELECT d.standing FROM case_desk AS d WHERE d.subject_id = ?1 AND d.case_id = ?2)
+         WHERE subject_id = ?1 AND case_id = ?2";
+    execute(connection, sql, here, "case_facet").map(drop)
 }
 
 /// Notes where a case stands after its steps.
@@ -65,14 +103,17 @@ pub(super) fn moved(
         CaseEvent::Claimed | CaseEvent::Released => None,
     };
     let values = params![subject.0, id.0, case.state().word(), case.claimed_by(), at, second_due];
-    execute(connection, sql, values, TABLE).map(drop)
+    execute(connection, sql, values, TABLE)?;
+    stands(connection, subject, id)
 }
 
 fn decide(connection: &Connection, id: RecordId, before: usize, step: &CaseStep, second_due: bool) -> Result<bool, StoreError> {
     if !cases::add_step(connection, id, before, step)? {
         return Ok(false);
     }
-    execute(connection, "UPDATE case_desk SET second_due = ?2 WHERE case_id = ?1", params![id.0, second_due], TABLE)?;
+    let sql = "UPDATE case_desk SET second_due = ?2 WHERE case_id = ?1 RETURNING subject_id";
+    let subject = query_one(connection, sql, params![id.0, second_due], TABLE, |columns| Ok(SubjectId(columns.get("subject_id")?)))?;
+    stands(connection, subject.ok_or(StoreError::Corrupt { table: TABLE, field: "case_id" })?, id)?;
     Ok(true)
 }
 

@@ -6,7 +6,7 @@ use super::{
     super::{
         Connection,
         columns::{Columns, query, query_one},
-        params,
+        params, seeds,
         value::AsValue,
     },
     TABLE,
@@ -16,14 +16,8 @@ use crate::store::{
     desk::{QueueCounts, QueueFilter, QueueRow, QueueState},
 };
 
-const SELECT: &str = "SELECT d.subject_id, d.case_id, d.kind, d.opened_at, d.rank, d.state, d.assignee, d.second_due,
-     (SELECT count(*) FROM case_member AS m WHERE m.subject_id = d.subject_id AND m.case_id = d.case_id) AS captures,
-     (SELECT min(p.institution) FROM case_place AS p WHERE p.subject_id = d.subject_id AND p.case_id = d.case_id) AS institution,
-     (SELECT count(DISTINCT p.institution) FROM case_place AS p WHERE p.subject_id = d.subject_id AND p.case_id = d.case_id) AS institutions,
-     (SELECT v.identifier_masked FROM case_member AS m
-         JOIN verification AS v ON v.subject_id = m.subject_id AND v.id = m.verification_id
-         WHERE m.subject_id = d.subject_id AND m.case_id = d.case_id ORDER BY v.decided_at DESC LIMIT 1) AS masked
-     FROM case_desk AS d";
+const SELECT: &str = "SELECT d.subject_id, d.case_id, d.kind, d.opened_at, d.rank, d.state, d.assignee, d.second_due, d.captures,
+     d.institution, d.institutions, d.identifier_masked AS masked FROM case_desk AS d";
 
 fn decode(columns: &Columns<'_>) -> Result<QueueRow, StoreError> {
     Ok(QueueRow {
@@ -36,8 +30,8 @@ fn decode(columns: &Columns<'_>) -> Result<QueueRow, StoreError> {
         assignee: columns.get("assignee")?,
         second_due: columns.get("second_due")?,
         captures: columns.unsigned("captures")?,
-        institutions: (columns.get::<Option<String>>("institution")?.unwrap_or_default(), columns.unsigned("institutions")?),
-        identifier_masked: columns.get::<Option<String>>("masked")?.unwrap_or_default(),
+        institutions: (columns.get("institution")?, columns.unsigned("institutions")?),
+        identifier_masked: columns.get("masked")?,
     })
 }
 
@@ -65,6 +59,16 @@ impl<'a> Conditions<'a> {
     }
 }
 
+/// Where the rows of a page come from, so that they are a range of one index.
+enum Driver {
+    /// All cases, by rank.
+    Rank,
+    /// Those of one value, by rank.
+    Facet,
+    /// Those that were opened of late, of which there are few: they are put in order afterwards.
+    Opening,
+}
+
 /// A page, the most pressing first.
 pub(super) fn page(
     connection: &Connection,
@@ -73,19 +77,28 @@ pub(super) fn page(
     limit: u32,
 ) -> Result<Vec<QueueRow>, StoreError> {
     let after = after.map(|(rank, id)| (rank, id.0));
-    let (kind, scene) = (filter.kind.map(CaseKind::word), filter.scene.map(matcher_core::Scene::word));
+    let kind = filter.kind.map(|kind| kind.word().to_owned());
+    let scene = filter.scene.map(|scene| scene.word().to_owned());
+    // The one with the fewest cases first.
+    let facets = [("institution", &filter.institution), ("kind", &kind), ("scene", &scene)];
+    let mut facets = facets.iter().filter_map(|(facet, value)| Some((facet, value.as_ref()?)));
     let mut conditions = Conditions::default();
-    match filter.state {
-        QueueState::Working => conditions.add("d.state <> 'closed'", &[]),
-        // Both words stand for a verdict that nobody waits for.
-        QueueState::In(CaseState::Decided | CaseState::SecondReview) => {
-            conditions.add("d.state IN ('decided', 'second_review') AND d.second_due = 0", &[]);
-        }
-        QueueState::In(state) => conditions.add(&format!("d.state = '{}'", state.word()), &[]),
-        QueueState::SecondDue => conditions.add("d.state = 'decided' AND d.second_due = 1", &[]),
-    }
-    if let Some(kind) = &kind {
-        conditions.add("d.kind = ?", &[kind]);
+    let driver = match (&filter.opened_from, &filter.institution) {
+        (Some(_), None) => Driver::Opening,
+        _ => match facets.next() {
+            Some((facet, value)) => {
+                conditions.add("k.facet = ? AND k.value = ?", &[facet, value]);
+                Driver::Facet
+            }
+            None => Driver::Rank,
+        },
+    };
+    let of = if matches!(driver, Driver::Facet) { "k" } else { "d" };
+    conditions.add(&format!("{of}.{}", standing(filter.state)), &[]);
+    for (facet, value) in facets {
+        let text = "EXISTS (SELECT 1 FROM case_facet AS x WHERE x.subject_id = d.subject_id AND x.case_id = d.case_id
+             AND x.facet = ? AND x.value = ?)";
+        conditions.add(text, &[facet, value]);
     }
     if let Some(assignee) = &filter.assignee {
         conditions.add("d.assignee = ?", &[assignee]);
@@ -96,42 +109,52 @@ pub(super) fn page(
     if let Some(before) = &filter.opened_before {
         conditions.add("d.opened_at < ?", &[before]);
     }
-    const OF_CASE: &str = "p.subject_id = d.subject_id AND p.case_id = d.case_id";
-    match (&filter.institution, &scene) {
-        (Some(institution), Some(scene)) => {
-            let text = format!("EXISTS (SELECT 1 FROM case_place AS p WHERE {OF_CASE} AND p.institution = ? AND p.scene = ?)");
-            conditions.add(&text, &[institution, scene]);
-        }
-        (Some(institution), None) => {
-            conditions.add(&format!("EXISTS (SELECT 1 FROM case_place AS p WHERE {OF_CASE} AND p.institution = ?)"), &[institution]);
-        }
-        (None, Some(scene)) => conditions.add(&format!("EXISTS (SELECT 1 FROM case_place AS p WHERE {OF_CASE} AND p.scene = ?)"), &[scene]),
-        (None, None) => {}
+    if let Some(reader) = &filter.reader {
+        conditions.add(&seeds::met_before("d.case_id", "?"), &[reader]);
     }
     if let Some((rank, id)) = &after {
-        conditions.add("(d.rank, d.case_id) < (?, ?)", &[rank, id]);
+        conditions.add(&format!("({of}.rank, {of}.case_id) < (?, ?)"), &[rank, id]);
     }
     conditions.add("?", &[&limit]);
     let limit = conditions.texts.pop().unwrap_or_default();
-    let sql = format!("{SELECT} WHERE {} ORDER BY d.rank DESC, d.case_id DESC LIMIT {limit}", conditions.texts.join(" AND "));
+    let (join, order) = match driver {
+        Driver::Rank => ("", "d.rank DESC, d.case_id DESC"),
+        Driver::Facet => {
+            (" JOIN case_facet AS k ON k.subject_id = d.subject_id AND k.case_id = d.case_id", "k.rank DESC, k.case_id DESC")
+        }
+        // What is calculated is in no index, so that none is taken for its order.
+        Driver::Opening => ("", "d.rank + 0 DESC, d.case_id DESC"),
+    };
+    let sql = format!("{SELECT}{join} WHERE {} ORDER BY {order} LIMIT {limit}", conditions.texts.join(" AND "));
     query(connection, &sql, conditions.values.as_slice(), TABLE, decode)
+}
+
+/// The condition of a state; in the words of the partial indexes.
+fn standing(state: QueueState) -> String {
+    match state {
+        QueueState::Working => "standing <> 'closed'".to_owned(),
+        QueueState::SecondDue => "standing = 'second_due'".to_owned(),
+        // Both words stand for a verdict that nobody waits for.
+        QueueState::In(CaseState::Decided | CaseState::SecondReview) => "standing = 'decided'".to_owned(),
+        QueueState::In(state) => format!("standing = '{}'", state.word()),
+    }
 }
 
 /// How many cases stand where.
 pub(super) fn counts(connection: &Connection, user: &str, day_start: TimeMs) -> Result<QueueCounts, StoreError> {
-    let sql = "SELECT state, second_due, count(*) AS n FROM case_desk GROUP BY state, second_due";
-    let decode = |columns: &Columns<'_>| {
-        Ok((columns.word("state", CaseState::from_word)?, columns.get::<bool>("second_due")?, columns.unsigned::<u64>("n")?))
-    };
+    let sql = "SELECT standing, cases FROM case_count";
+    let decode = |columns: &Columns<'_>| Ok((columns.get::<String>("standing")?, columns.unsigned::<u64>("cases")?));
     let mut counts = QueueCounts::default();
-    for (state, second_due, n) in query(connection, sql, (), TABLE, decode)? {
-        match state {
-            CaseState::Open => counts.open += n,
-            CaseState::Claimed => counts.claimed += n,
-            CaseState::Decided if second_due => counts.second_due += n,
-            CaseState::Decided | CaseState::SecondReview => counts.decided += n,
-            CaseState::Closed => counts.closed += n,
-        }
+    for (standing, n) in query(connection, sql, (), "case_count", decode)? {
+        let count = match standing.as_str() {
+            "open" => &mut counts.open,
+            "claimed" => &mut counts.claimed,
+            "second_due" => &mut counts.second_due,
+            "decided" => &mut counts.decided,
+            "closed" => &mut counts.closed,
+            _ => return Err(StoreError::Corrupt { table: "case_count", field: "standing" }),
+        };
+        *count = n;
     }
     let n = |columns: &Columns<'_>| columns.unsigned("n");
     let sql = "SELECT count(*) AS n FROM case_desk WHERE assignee = ?1";
@@ -143,15 +166,13 @@ pub(super) fn counts(connection: &Connection, user: &str, day_start: TimeMs) -> 
 
 /// Institutions, by name: one step through the index for each.
 pub(super) fn institutions(connection: &Connection, limit: u32) -> Result<Vec<String>, StoreError> {
-    let sql = "SELECT min(institution) AS institution FROM case_place WHERE institution > ?1";
-    let (mut found, mut last) = (Vec::new(), String::new());
-    while (found.len() as u64) < u64::from(limit) {
-        let next = query_one(connection, sql, params![last], TABLE, |columns| columns.get::<Option<String>>("institution"))?.flatten();
-        let Some(next) = next else { break };
-        last.clone_from(&next);
-        found.push(next);
-    }
-    Ok(found)
+    let sql = "WITH RECURSIVE step (name) AS (
+             SELECT min(value) FROM case_facet WHERE facet = 'institution'
+             UNION ALL
+             SELECT (SELECT min(f.value) FROM case_facet AS f WHERE f.facet = 'institution' AND f.value > step.name) FROM step
+             WHERE step.name IS NOT NULL)
+         SELECT name FROM step WHERE name IS NOT NULL LIMIT ?1";
+    query(connection, sql, [limit], "case_facet", |columns| columns.get("name"))
 }
 
 /// Cases about captures of a transaction.

@@ -19,6 +19,7 @@ const FILES: &[&str] = &[
     include_str!("schema/0015_leases.sql"),
     include_str!("schema/0016_registry.sql"),
     include_str!("schema/0017_console.sql"),
+    include_str!("schema/0019_measured.sql"),
 ];
 /// Version of this program's schema.
 const VERSION: u32 = FILES.len() as u32;

@@ -26,6 +26,7 @@ const FILES: &[&str] = &[
     include_str!("schema/0015_leases.sql"),
     include_str!("schema/0016_registry.sql"),
     include_str!("schema/0017_console.sql"),
+    include_str!("schema/0019_measured.sql"),
 ];
 
 /// Version of this program's schema.
@@ -97,7 +98,7 @@ mod tests {
             of_persons += 1;
             assert!(columns.contains(&("subject_id".to_owned(), 1)), "{name}: its primary key does not lead with subject_id");
         }
-        assert_eq!(of_persons, 26);
+        assert_eq!(of_persons, 32);
     }
 
     #[test]
