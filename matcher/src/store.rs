@@ -33,6 +33,7 @@ pub mod registry;
 pub mod retention;
 pub mod sql;
 pub mod subjects;
+pub mod webhook;
 
 pub use subjects::{BoundIdentifier, Enrolled, NewEnrolment, StoredReference, StoredSubject, Subjects};
 
@@ -430,6 +431,7 @@ pub trait Store:
     + registry::Registry
     + retention::Retention
     + Subjects
+    + webhook::Outbox
     + Send
     + Sync
 {

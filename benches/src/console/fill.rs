@@ -130,6 +130,10 @@ pub async fn fill(place: &Place, url: Option<&str>, size: Size, mut said: impl F
     said("cases");
     plan.cases(&mut sink).await?;
     said("looks");
+    let epoch = vec![id(b'x', 0).into(), plan.now.into(), "bench".into(), "".into(), "".into(), 0_i64.into()];
+    sink.put("audit_epoch", "epoch, started_at, command, os_user, host, pid", std::iter::once(epoch)).await?;
+    let link = vec![id(b'x', 0).into(), 1_i64.into(), (size.cases as i64).into(), [id(b'x', 1), id(b'x', 2)].concat().into()];
+    sink.put("audit_link", "epoch, link, entries, hash", std::iter::once(link)).await?;
     let looks = (0..size.cases).map(|n| plan.look(n));
     sink.put("audit_entry", "epoch, link, place, at, digest, salt, action, actor, object, detail", looks).await?;
     plan.probes(&center, &mut sink).await?;
@@ -138,7 +142,7 @@ pub async fn fill(place: &Place, url: Option<&str>, size: Size, mut said: impl F
         sink.run("VACUUM ANALYZE").await?;
     }
     let known = |case: usize| {
-        let face = plan.with_faces.get(case).copied().context("a face for each case that is read")?;
+        let face = plan.with_faces.get(case).context("a face for each case that is read")?;
         Ok::<_, anyhow::Error>(Known { case: RecordId(id(b'c', case)), photo: face.1, capture: RecordId(id(b'v', case * MEMBERS)) })
     };
     Ok(City {
@@ -170,7 +174,7 @@ async fn faces(center: &Center) -> Result<Vec<(SubjectId, RecordId, matcher::sto
     for done in center.store.put_enrolments(made).await? {
         done?;
     }
-    Ok(known.into_iter().map(|(subject, photo, key)| (subject, photo, key)).collect())
+    Ok(known)
 }
 
 const VERIFICATION: &str = "subject_id, id, known, institution, transaction_id, attempt, envelope_digest, device_id, counter, \
@@ -250,7 +254,7 @@ impl Plan {
         let (case, of) = (n / MEMBERS, n);
         vec![
             id(b'g', n).into(),
-            "mismatch".into(),
+            "card_person_mismatch".into(),
             (self.at(of) + 40).into(),
             id(b'v', of).into(),
             self.institution(case).into(),

@@ -69,6 +69,12 @@ words! {
         CaseHeard = "case_heard",
         /// Somebody looked for cases by a number, a transaction or a code.
         CaseSearched = "case_searched",
+        /// What was told to the center's own systems is to be told again.
+        WebhookReplayed = "webhook_replayed",
+        /// Pairs of faces with a known answer were added.
+        SeedsAdded = "seeds_added",
+        /// A pair of faces with a known answer is shown to nobody any more.
+        SeedRetired = "seed_retired",
         /// Somebody signed in to the console.
         SignedIn = "signed_in",
         /// A sign-in was refused.

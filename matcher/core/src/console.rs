@@ -12,6 +12,7 @@ pub mod judgement;
 pub mod permission;
 pub mod rank;
 pub mod second;
+pub mod told;
 
 pub use account::{LockRule, PasswordError, SessionRule, check_name, check_password};
 pub use code::CaseCode;
@@ -21,3 +22,4 @@ pub use judgement::{Judgement, JudgementError};
 pub use permission::{Action, Role, permits};
 pub use rank::rank;
 pub use second::{SecondLook, SecondLookError};
+pub use told::{Told, told_after};

@@ -49,6 +49,7 @@ mod subjects;
 mod transfer;
 mod value;
 mod verifications;
+mod webhook;
 mod writer;
 
 use connection::Connection;

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{
     Connection, SqlStore, audit,
     columns::{Columns, execute, query, query_one},
-    desk, params,
+    desk, params, webhook,
 };
 use crate::store::{
     RecordId, StoreError, SubjectId, TimeMs,
@@ -159,6 +159,7 @@ pub(super) fn add_step(connection: &Connection, id: RecordId, before: usize, ste
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let values = params![case.subject.0, id.0, number, step.at, step.by, step.event.word(), verdict, reason];
     execute(connection, sql, values, EVENTS)?;
+    let steps_before = steps.clone();
     desk::moved(connection, case.subject, id, steps.into_iter().chain([step.clone()]))?;
     let action = match &step.event {
         CaseEvent::Claimed | CaseEvent::Released => AuditAction::CaseClaimed,
@@ -166,6 +167,7 @@ pub(super) fn add_step(connection: &Connection, id: RecordId, before: usize, ste
         CaseEvent::Closed => AuditAction::CaseClosed,
         CaseEvent::Reopened(_) => AuditAction::CaseReopened,
     };
+    webhook::tell(connection, &case, &steps_before, step)?;
     if step.event == CaseEvent::Closed {
         visits::explain(connection, case.subject, id)?;
     }
