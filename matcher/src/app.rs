@@ -29,3 +29,4 @@ pub mod subjects;
 pub mod tampering;
 pub mod verify;
 pub mod ways;
+pub mod webhook;

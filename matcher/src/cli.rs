@@ -28,6 +28,7 @@ use crate::{
     store_command::StoreCommand,
     subject::SubjectCommand,
     user_command::UserCommand,
+    webhook_command::WebhookCommand,
 };
 
 /// The center of Countersign: enrols references, verifies captures, flags mismatches.
@@ -124,6 +125,9 @@ pub enum Command {
     /// Let people in to the review console: add, list, change, put out
     #[command(subcommand)]
     User(UserCommand),
+    /// What is told to the center's own systems: list, send again, try, make the secret
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
     /// Indexes of faces: show them, build them again, list what searches found
     #[command(subcommand)]
     Index(IndexCommand),

@@ -49,3 +49,4 @@ pub mod tls;
 pub mod user_command;
 pub mod vault;
 pub mod web;
+pub mod webhook_command;

@@ -28,7 +28,7 @@ use matcher::{
     serve::{self, ServeError},
     store_command, subject,
     surroundings::{self, Surroundings, System},
-    user_command,
+    user_command, webhook_command,
 };
 use models::manifest::ManifestError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -86,6 +86,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Subject(command) => return block_on(async { Ok(subject::run(command, &load(cli)?.0).await?) }),
         Command::Proxies(command) => block_on(async { Ok(proxies::run(command, &load(cli)?.0).await?) })?,
         Command::User(command) => block_on(async { Ok(user_command::run(&load(cli)?, command).await?) })?,
+        Command::Webhook(command) => block_on(async { Ok(webhook_command::run(&load(cli)?, command).await?) })?,
         Command::Index(command) => {
             let loaded = load(cli)?;
             identify::threads::apply(loaded.1.identification.threads)?;

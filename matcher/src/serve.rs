@@ -37,6 +37,7 @@ use crate::{
         recheck::Rechecker,
         retention::Retainer,
         verify::Verifier,
+        webhook::Teller,
     },
     audit::Sealer,
     cases::RunnerError,
@@ -139,6 +140,9 @@ pub enum ServeError {
     /// The published keys cannot be served.
     #[error("could not publish the receipts' keys")]
     Publish(#[source] WebError),
+    /// The settings of the webhook are not in order.
+    #[error(transparent)]
+    Webhook(ConfigError),
     /// The settings of the review console are not in order.
     #[error(transparent)]
     Console(ConfigError),
@@ -156,7 +160,9 @@ impl ServeError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Open(error) => error.is_configuration(),
-            Self::Manifest(_) | Self::Models(_) | Self::UnknownModel { .. } | Self::Cases(_) | Self::Index(_) | Self::Console(_) => true,
+            Self::Manifest(_) | Self::Models(_) | Self::UnknownModel { .. } | Self::Cases(_) | Self::Index(_) | Self::Console(_) | Self::Webhook(_) => {
+                true
+            },
             Self::Key(_)
             | Self::File { .. }
             | Self::Listen { .. }
@@ -228,6 +234,15 @@ pub async fn bind(dir: &DataDir, config: &Config) -> Result<Bound, ServeError> {
     let published_address = AddressFile::write(dir.published_address(), published.address())?;
     let address = AddressFile::write(dir.serve_address(), address)?;
     Ok(Bound { services, listener, config: config.server.clone(), address, published, published_address, joining, console })
+}
+
+/// What tells the center's own systems, where they are named and this process does it.
+fn teller(center: &Center, config: &Config) -> Result<Option<Teller>, ServeError> {
+    let receiver = config.webhook.receiver().map_err(ServeError::Webhook)?;
+    let patience = config.webhook.patience();
+    let teller =
+        |receiver| Teller { store: Arc::clone(&center.store), surroundings: Arc::new(System), receiver: Arc::new(receiver), patience };
+    Ok(receiver.filter(|_| config.webhook.here).map(teller))
 }
 
 /// The review console, bound to its own address with its own certificate.
@@ -438,6 +453,7 @@ async fn services(dir: &DataDir, config: &Config, tls: Arc<ServerTls>) -> Result
         batch,
         cases,
         retainer: retention.here.then(retaining),
+        teller: teller(&center, config)?,
         sealer,
         policies: Arc::clone(&center.policies),
         vault: Arc::clone(&center.vault),

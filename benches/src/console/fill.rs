@@ -297,7 +297,10 @@ impl Plan {
         let of = |case: usize, rest: Vec<Cell>| [key(case).to_vec(), rest].concat();
         let files = all.clone().map(|case| {
             let opening = if case % 50 == 3 { "complaint" } else { "evidence" };
-            of(case, vec![Self::kind(case).into(), opening.into(), self.opened(case).into(), Self::rank(case).into(), 2_i64.into(), "".into()])
+            of(
+                case,
+                vec![Self::kind(case).into(), opening.into(), self.opened(case).into(), Self::rank(case).into(), 2_i64.into(), "".into()],
+            )
         });
         sink.put("case_file", "subject_id, id, kind, opening, opened_at, log_odds, days, reason", files).await?;
         let members = all.clone().flat_map(|case| {
@@ -308,9 +311,8 @@ impl Plan {
         sink.put("case_member", "subject_id, case_id, verification_id, face, suspect", members).await?;
         let events = all.clone().flat_map(|case| self.events(case));
         sink.put("case_event", "subject_id, case_id, number, at, actor, event, verdict, reason", events).await?;
-        let judged = (READ..2 * READ).map(|case| {
-            of(case, vec!["anna".into(), self.now.into(), id(b'v', case * MEMBERS).into(), 1_i64.into(), 0.5.into()])
-        });
+        let judged = (READ..2 * READ)
+            .map(|case| of(case, vec!["anna".into(), self.now.into(), id(b'v', case * MEMBERS).into(), 1_i64.into(), 0.5.into()]));
         sink.put("case_judgement", "subject_id, case_id, actor, at, verification_id, judgement, draw", judged).await?;
         let desks = all.clone().map(|case| {
             let (state, standing, due) = Self::state(case);
@@ -330,10 +332,19 @@ impl Plan {
         sink.put("case_place", "subject_id, case_id, institution, transaction_id, scene", places).await?;
         let facets = all.flat_map(|case| {
             let (_, standing, _) = Self::state(case);
-            [("kind", Self::kind(case).to_owned()), ("institution", self.institution(case)), ("scene", scene(case).to_owned())]
-                .map(|(facet, value)| of(case, vec![facet.into(), value.into(), standing.into(), Self::rank(case).into()]))
+            [("kind", Self::kind(case).to_owned()), ("institution", self.institution(case)), ("scene", scene(case).to_owned())].map(
+                |(facet, value)| {
+                    of(case, vec![facet.into(), value.into(), standing.into(), Self::rank(case).into(), self.opened(case).into()])
+                },
+            )
         });
-        sink.put("case_facet", "subject_id, case_id, facet, value, standing, rank", facets).await?;
+        sink.put("case_facet", "subject_id, case_id, facet, value, standing, rank, opened_at", facets).await?;
+        sink.run("INSERT INTO case_institution SELECT DISTINCT institution FROM case_place").await?;
+        sink.run(
+            "INSERT INTO reviewer_day SELECT actor, at / 86400000, count(*), 0, 0, 0, 0 FROM case_event WHERE event = 'decided'
+             GROUP BY actor, at / 86400000",
+        )
+        .await?;
         let asked = (0..self.size.cases).filter(|case| case % 20 == 8).map(|case| {
             let due = self.now + DAY_MS;
             let head = vec![1_i64.into(), self.opened(case).into(), "susan".into(), "store_asked".into()];
@@ -354,7 +365,16 @@ impl Plan {
         };
         let row = |(number, (event, verdict, reason)): (i64, (&str, Cell, &str))| {
             let at = self.opened(case) + number * 60_000;
-            vec![self.subject(case).into(), id(b'c', case).into(), number.into(), at.into(), by.into(), event.into(), verdict, reason.into()]
+            vec![
+                self.subject(case).into(),
+                id(b'c', case).into(),
+                number.into(),
+                at.into(),
+                by.into(),
+                event.into(),
+                verdict,
+                reason.into(),
+            ]
         };
         (1..).zip(steps).map(row).collect()
     }

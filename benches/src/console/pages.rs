@@ -83,7 +83,10 @@ fn queue() -> Vec<(String, Vec<String>)> {
         of("of a store", &[format!("store={INSTITUTION}"), format!("store={INSTITUTION}&state=closed")]),
         of("of a scene", &["scene=reception".to_owned(), "scene=settlement&state=closed".to_owned()]),
         of("by age", &["age=day", "age=week", "age=older"].map(str::to_owned)),
-        of("by several", &["kind=card_shared&scene=reception&age=week".to_owned(), "kind=same_face&scene=settlement&state=open".to_owned()]),
+        of(
+            "by several",
+            &["kind=card_shared&scene=reception&age=week".to_owned(), "kind=same_face&scene=settlement&state=open".to_owned()],
+        ),
     ]
 }
 

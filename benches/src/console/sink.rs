@@ -136,12 +136,7 @@ fn into_sqlite(connection: &mut rusqlite::Connection, table: &str, columns: &str
 /// Bytes that are sent at a time.
 const CHUNK: usize = 1 << 20;
 
-async fn into_postgres(
-    client: &tokio_postgres::Client,
-    table: &str,
-    columns: &str,
-    rows: impl Iterator<Item = Vec<Cell>>,
-) -> Result<u64> {
+async fn into_postgres(client: &tokio_postgres::Client, table: &str, columns: &str, rows: impl Iterator<Item = Vec<Cell>>) -> Result<u64> {
     // The client's own sink asks for a crate that nothing else needs: rows go as one statement of many values instead.
     let mut text = String::with_capacity(CHUNK + 4_096);
     let mut written = 0;

@@ -14,6 +14,15 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 /// Longest answer that is read, in bytes.
 const ANSWER_LEN_MAX: usize = 16 << 20;
 
+/// How long a connection is used.
+const CONNECTION: Duration = Duration::from_secs(20);
+
+async fn connect(connector: &TlsConnector, address: SocketAddr) -> Result<BufReader<TlsStream<TcpStream>>> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(BufReader::new(connector.connect(ServerName::try_from("localhost")?, stream).await?))
+}
+
 /// An answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -30,7 +39,9 @@ pub struct Answer {
 /// Somebody with a browser.
 pub struct Visitor {
     address: SocketAddr,
+    connector: TlsConnector,
     stream: BufReader<TlsStream<TcpStream>>,
+    since: Instant,
     cookies: BTreeMap<String, String>,
     csrf: String,
 }
@@ -52,10 +63,8 @@ impl Visitor {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         let connector = TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth()));
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        let stream = BufReader::new(connector.connect(ServerName::try_from("localhost")?, stream).await?);
-        let mut visitor = Self { address, stream, cookies: BTreeMap::new(), csrf: String::new() };
+        let (stream, since) = (connect(&connector, address).await?, Instant::now());
+        let mut visitor = Self { address, connector, stream, since, cookies: BTreeMap::new(), csrf: String::new() };
         visitor.get("/sign-in").await?;
         let answer = visitor.post("/sign-in", &[("name", name), ("password", password), ("code", "")]).await?;
         ensure!(answer.status == 303 && answer.location == "/", "{name} could not sign in: {}", answer.status);
@@ -80,7 +89,8 @@ impl Visitor {
     pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Result<Answer> {
         let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
         let csrf = self.csrf.clone();
-        let pairs = fields.iter().copied().chain([("csrf", csrf.as_str())]).map(|(name, value)| format!("{}={}", encode(name), encode(value)));
+        let pairs =
+            fields.iter().copied().chain([("csrf", csrf.as_str())]).map(|(name, value)| format!("{}={}", encode(name), encode(value)));
         let body = pairs.collect::<Vec<_>>().join("&");
         let request = format!(
             "POST {path} HTTP/1.1\r\nHost: {0}\r\nOrigin: https://{0}\r\nAccept-Language: en\r\nCookie: {1}\r\n\
@@ -97,6 +107,10 @@ impl Visitor {
     }
 
     async fn send(&mut self, request: &str) -> Result<Answer> {
+        // The console ends connections of a minute.
+        if self.since.elapsed() > CONNECTION {
+            (self.stream, self.since) = (connect(&self.connector, self.address).await?, Instant::now());
+        }
         let began = Instant::now();
         self.stream.get_mut().write_all(request.as_bytes()).await?;
         self.stream.get_mut().flush().await?;

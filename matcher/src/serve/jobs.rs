@@ -1,6 +1,6 @@
 //! What a server does beside answering: looks for new policies and keys, compares captures that
 //! came late, gathers evidence, makes templates again, deletes
-//! what is over, looks for signs of tampering, signs the audit log's heads, counts faces.
+//! what is over, looks for signs of tampering, tells the center's own systems of confirmed cases, signs the audit log's heads, counts faces.
 //!
 //! All of it ends with the server; what a job had in hand stays due. Not here: what the jobs do (`crate::app`).
 
@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use tracing::warn;
 
 use crate::{
-    app::{batch::Runner, cases::CaseRunner, recheck::Rechecker, retention::Retainer, tampering::Watch},
+    app::{batch::Runner, cases::CaseRunner, recheck::Rechecker, retention::Retainer, tampering::Watch, webhook::Teller},
     audit::Sealer,
     identify::role::Searcher,
     keys::OpeningKeys,
@@ -36,6 +36,7 @@ pub(super) struct Jobs {
     pub(super) retainer: Option<Retainer>,
     pub(super) searcher: Option<Searcher>,
     pub(super) watch: Option<Watch>,
+    pub(super) teller: Option<Teller>,
     pub(super) sealer: Sealer,
     pub(super) policies: Arc<Policies>,
     pub(super) vault: Arc<Vault>,
@@ -56,6 +57,7 @@ impl Jobs {
             retainer,
             searcher,
             watch,
+            teller,
             sealer,
             policies,
             vault,
@@ -94,6 +96,11 @@ impl Jobs {
             async {
                 if let Some(watch) = watch {
                     watch.run().await;
+                }
+            },
+            async {
+                if let Some(teller) = teller {
+                    teller.run().await;
                 }
             },
             sealer.run(),

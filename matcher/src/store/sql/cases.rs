@@ -168,6 +168,7 @@ pub(super) fn add_step(connection: &Connection, id: RecordId, before: usize, ste
         CaseEvent::Reopened(_) => AuditAction::CaseReopened,
     };
     webhook::tell(connection, &case, &steps_before, step)?;
+    desk::reviewers::note(connection, id, &steps_before, step)?;
     if step.event == CaseEvent::Closed {
         visits::explain(connection, case.subject, id)?;
     }

@@ -4,7 +4,7 @@ use super::{Connection, columns::query, connection::Kind, params};
 use crate::store::StoreError;
 
 /// All tables, in an order in which each refers only to earlier ones.
-pub(super) const TABLES: [&str; 63] = [
+pub(super) const TABLES: [&str; 65] = [
     "device",
     "device_authority",
     "device_certificate",
@@ -43,6 +43,8 @@ pub(super) const TABLES: [&str; 63] = [
     "case_desk",
     "case_place",
     "case_facet",
+    "case_institution",
+    "reviewer_day",
     "case_judgement",
     "case_statement",
     "seed_pair",

@@ -23,7 +23,7 @@ use crate::store::{
 mod around;
 mod looks;
 mod queue;
-mod reviewers;
+pub(super) mod reviewers;
 
 const TABLE: &str = "case_desk";
 const JUDGEMENT: &str = "case_judgement";
@@ -57,19 +57,21 @@ pub(super) fn described(connection: &Connection, subject: SubjectId, id: RecordI
                  WHERE m.subject_id = ?1 AND m.case_id = ?2 ORDER BY v.decided_at DESC LIMIT 1), '')
          WHERE subject_id = ?1 AND case_id = ?2";
     execute(connection, sql, here, TABLE)?;
-    for values in ["'kind', d.kind, d.standing, d.rank FROM case_desk AS d", FACET_INSTITUTION, FACET_SCENE] {
+    for values in ["'kind', d.kind, d.standing, d.rank, d.opened_at FROM case_desk AS d", FACET_INSTITUTION, FACET_SCENE] {
         let sql = format!(
-            "INSERT INTO case_facet (subject_id, case_id, facet, value, standing, rank)
+            "INSERT INTO case_facet (subject_id, case_id, facet, value, standing, rank, opened_at)
              SELECT DISTINCT d.subject_id, d.case_id, {values} WHERE d.subject_id = ?1 AND d.case_id = ?2"
         );
         execute(connection, &sql, here, "case_facet")?;
     }
-    Ok(())
+    let sql = "INSERT INTO case_institution (name) SELECT DISTINCT institution FROM case_place WHERE subject_id = ?1 AND case_id = ?2
+         ON CONFLICT (name) DO NOTHING";
+    execute(connection, sql, here, "case_institution").map(drop)
 }
 
-const FACET_INSTITUTION: &str = "'institution', p.institution, d.standing, d.rank FROM case_desk AS d
+const FACET_INSTITUTION: &str = "'institution', p.institution, d.standing, d.rank, d.opened_at FROM case_desk AS d
      JOIN case_place AS p ON p.subject_id = d.subject_id AND p.case_id = d.case_id";
-const FACET_SCENE: &str = "'scene', p.scene, d.standing, d.rank FROM case_desk AS d
+const FACET_SCENE: &str = "'scene', p.scene, d.standing, d.rank, d.opened_at FROM case_desk AS d
      JOIN case_place AS p ON p.subject_id = d.subject_id AND p.case_id = d.case_id";
 
 /// Writes down where a case stands as the queue shows it.

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Connection, SqlStore, audit,
     columns::{Columns, execute, query, query_one},
-    params,
+    params, seeds,
 };
 use crate::store::{
     RecordId, StoreError, TimeMs,
@@ -33,7 +33,7 @@ pub(super) fn tell(connection: &Connection, case: &NewCase, before: &[CaseStep],
     let last = query_one(connection, sql, [case.id.0], TABLE, decode)?;
     let verdict = Case::replay(before.iter().cloned()).ok().and_then(|case| case.verdict());
     let Some(kind) = told_after(last.map(|(kind, _)| kind), &step.event, verdict) else { return Ok(()) };
-    if is_seed(connection, case.id)? {
+    if seeds::is_seed(connection, case.id)? {
         return Ok(());
     }
     let number = last.map_or(1, |(_, number)| number + 1);
@@ -41,11 +41,6 @@ pub(super) fn tell(connection: &Connection, case: &NewCase, before: &[CaseStep],
     let id = id_of(case.id, number);
     let sql = "INSERT INTO webhook_event (id, case_id, number, kind, body, made_at, due_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)";
     execute(connection, sql, params![id.0, case.id.0, number, kind.word(), body, step.at], TABLE).map(drop)
-}
-
-fn is_seed(connection: &Connection, id: RecordId) -> Result<bool, StoreError> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM seed_case WHERE case_id = ?1) AS found";
-    Ok(query_one(connection, sql, [id.0], "seed_case", |columns| columns.get("found"))?.unwrap_or_default())
 }
 
 /// The same for the same place among what is told of a case.

@@ -59,17 +59,11 @@ impl<'a> Conditions<'a> {
     }
 }
 
-/// Where the rows of a page come from, so that they are a range of one index.
-enum Driver {
-    /// All cases, by rank.
-    Rank,
-    /// Those of one value, by rank.
-    Facet,
-    /// Those that were opened of late, of which there are few: they are put in order afterwards.
-    Opening,
-}
-
 /// A page, the most pressing first.
+///
+/// The keys of the page come from a range of one index: of all cases, or of those of the value with the fewest. What was opened of late are
+/// few: they are put in order afterwards. Conditions that look elsewhere are counts, so that no engine makes joins of them
+/// and loses the order.
 pub(super) fn page(
     connection: &Connection,
     filter: &QueueFilter,
@@ -79,64 +73,66 @@ pub(super) fn page(
     let after = after.map(|(rank, id)| (rank, id.0));
     let kind = filter.kind.map(|kind| kind.word().to_owned());
     let scene = filter.scene.map(|scene| scene.word().to_owned());
-    // The one with the fewest cases first.
     let facets = [("institution", &filter.institution), ("kind", &kind), ("scene", &scene)];
     let mut facets = facets.iter().filter_map(|(facet, value)| Some((facet, value.as_ref()?)));
     let mut conditions = Conditions::default();
-    let driver = match (&filter.opened_from, &filter.institution) {
-        (Some(_), None) => Driver::Opening,
-        _ => match facets.next() {
-            Some((facet, value)) => {
-                conditions.add("k.facet = ? AND k.value = ?", &[facet, value]);
-                Driver::Facet
-            }
-            None => Driver::Rank,
-        },
+    conditions.add(standing(filter.state), &[]);
+    let table = match facets.next() {
+        Some((facet, value)) => {
+            conditions.add("k.facet = ? AND k.value = ?", &[facet, value]);
+            "case_facet"
+        }
+        None => TABLE,
     };
-    let of = if matches!(driver, Driver::Facet) { "k" } else { "d" };
-    conditions.add(&format!("{of}.{}", standing(filter.state)), &[]);
     for (facet, value) in facets {
-        let text = "EXISTS (SELECT 1 FROM case_facet AS x WHERE x.subject_id = d.subject_id AND x.case_id = d.case_id
-             AND x.facet = ? AND x.value = ?)";
+        let text = "(SELECT count(*) FROM case_facet AS x WHERE x.subject_id = k.subject_id AND x.case_id = k.case_id
+             AND x.facet = ? AND x.value = ?) = 1";
         conditions.add(text, &[facet, value]);
     }
-    if let Some(assignee) = &filter.assignee {
-        conditions.add("d.assignee = ?", &[assignee]);
+    match &filter.assignee {
+        Some(assignee) if table == TABLE => conditions.add("k.assignee = ?", &[assignee]),
+        Some(assignee) => {
+            let text =
+                "(SELECT count(*) FROM case_desk AS x WHERE x.subject_id = k.subject_id AND x.case_id = k.case_id AND x.assignee = ?) = 1";
+            conditions.add(text, &[assignee]);
+        }
+        None => {}
     }
     if let Some(from) = &filter.opened_from {
-        conditions.add("d.opened_at >= ?", &[from]);
+        conditions.add("k.opened_at >= ?", &[from]);
     }
     if let Some(before) = &filter.opened_before {
-        conditions.add("d.opened_at < ?", &[before]);
+        conditions.add("k.opened_at < ?", &[before]);
     }
     if let Some(reader) = &filter.reader {
-        conditions.add(&seeds::met_before("d.case_id", "?"), &[reader]);
+        conditions.add(&seeds::not_met_before("k.case_id", "?"), &[reader]);
     }
     if let Some((rank, id)) = &after {
-        conditions.add(&format!("({of}.rank, {of}.case_id) < (?, ?)"), &[rank, id]);
+        conditions.add("(k.rank, k.case_id) < (?, ?)", &[rank, id]);
     }
     conditions.add("?", &[&limit]);
     let limit = conditions.texts.pop().unwrap_or_default();
-    let (join, order) = match driver {
-        Driver::Rank => ("", "d.rank DESC, d.case_id DESC"),
-        Driver::Facet => {
-            (" JOIN case_facet AS k ON k.subject_id = d.subject_id AND k.case_id = d.case_id", "k.rank DESC, k.case_id DESC")
-        }
-        // What is calculated is in no index, so that none is taken for its order.
-        Driver::Opening => ("", "d.rank + 0 DESC, d.case_id DESC"),
-    };
-    let sql = format!("{SELECT}{join} WHERE {} ORDER BY {order} LIMIT {limit}", conditions.texts.join(" AND "));
+    // What is calculated is in no index, so that none is taken for its order.
+    let by = if filter.opened_from.is_some() { "k.rank + 0" } else { "k.rank" };
+    let sql = format!(
+        "{SELECT} JOIN (SELECT k.subject_id, k.case_id FROM {table} AS k WHERE {} ORDER BY {by} DESC, k.case_id DESC LIMIT {limit}) AS page
+             ON page.subject_id = d.subject_id AND page.case_id = d.case_id
+         ORDER BY d.rank DESC, d.case_id DESC",
+        conditions.texts.join(" AND ")
+    );
     query(connection, &sql, conditions.values.as_slice(), TABLE, decode)
 }
 
 /// The condition of a state; in the words of the partial indexes.
-fn standing(state: QueueState) -> String {
+fn standing(state: QueueState) -> &'static str {
     match state {
-        QueueState::Working => "standing <> 'closed'".to_owned(),
-        QueueState::SecondDue => "standing = 'second_due'".to_owned(),
+        QueueState::Working => "k.standing <> 'closed'",
+        QueueState::SecondDue => "k.standing = 'second_due'",
+        QueueState::In(CaseState::Open) => "k.standing = 'open'",
+        QueueState::In(CaseState::Claimed) => "k.standing = 'claimed'",
         // Both words stand for a verdict that nobody waits for.
-        QueueState::In(CaseState::Decided | CaseState::SecondReview) => "standing = 'decided'".to_owned(),
-        QueueState::In(state) => format!("standing = '{}'", state.word()),
+        QueueState::In(CaseState::Decided | CaseState::SecondReview) => "k.standing = 'decided'",
+        QueueState::In(CaseState::Closed) => "k.standing = 'closed'",
     }
 }
 
@@ -164,15 +160,10 @@ pub(super) fn counts(connection: &Connection, user: &str, day_start: TimeMs) -> 
     Ok(counts)
 }
 
-/// Institutions, by name: one step through the index for each.
+/// Institutions, by name.
 pub(super) fn institutions(connection: &Connection, limit: u32) -> Result<Vec<String>, StoreError> {
-    let sql = "WITH RECURSIVE step (name) AS (
-             SELECT min(value) FROM case_facet WHERE facet = 'institution'
-             UNION ALL
-             SELECT (SELECT min(f.value) FROM case_facet AS f WHERE f.facet = 'institution' AND f.value > step.name) FROM step
-             WHERE step.name IS NOT NULL)
-         SELECT name FROM step WHERE name IS NOT NULL LIMIT ?1";
-    query(connection, sql, [limit], "case_facet", |columns| columns.get("name"))
+    let sql = "SELECT name FROM case_institution ORDER BY name LIMIT ?1";
+    query(connection, sql, [limit], "case_institution", |columns| columns.get("name"))
 }
 
 /// Cases about captures of a transaction.

@@ -31,16 +31,49 @@ CREATE TABLE case_facet (
     value TEXT NOT NULL,
     standing TEXT NOT NULL,
     rank REAL NOT NULL,
+    opened_at INTEGER NOT NULL,
     PRIMARY KEY (subject_id, case_id, facet, value),
     FOREIGN KEY (subject_id, case_id) REFERENCES case_file (subject_id, id) ON DELETE CASCADE
 ) STRICT;
 CREATE INDEX case_facet_working ON case_facet (facet, value, rank, case_id) WHERE standing <> 'closed';
 CREATE INDEX case_facet_by_standing ON case_facet (facet, value, standing, rank, case_id);
-INSERT INTO case_facet SELECT subject_id, case_id, 'kind', kind, standing, rank FROM case_desk;
-INSERT INTO case_facet SELECT DISTINCT p.subject_id, p.case_id, 'institution', p.institution, d.standing, d.rank FROM case_place AS p
+CREATE INDEX case_facet_by_opening ON case_facet (facet, value, opened_at, standing, rank, case_id, subject_id);
+INSERT INTO case_facet SELECT subject_id, case_id, 'kind', kind, standing, rank, opened_at FROM case_desk;
+INSERT INTO case_facet SELECT DISTINCT p.subject_id, p.case_id, 'institution', p.institution, d.standing, d.rank, d.opened_at FROM case_place AS p
     JOIN case_desk AS d ON d.subject_id = p.subject_id AND d.case_id = p.case_id;
-INSERT INTO case_facet SELECT DISTINCT p.subject_id, p.case_id, 'scene', p.scene, d.standing, d.rank FROM case_place AS p
+INSERT INTO case_facet SELECT DISTINCT p.subject_id, p.case_id, 'scene', p.scene, d.standing, d.rank, d.opened_at FROM case_place AS p
     JOIN case_desk AS d ON d.subject_id = p.subject_id AND d.case_id = p.case_id;
+
+-- Institutions that cases were ever about, to choose from.
+CREATE TABLE case_institution (name TEXT NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID;
+INSERT INTO case_institution SELECT DISTINCT institution FROM case_place;
+
+-- What reviewers did in a day (of UTC, since 1970-01-01): first and second verdicts, and cases that two people judged without knowing of
+-- each other. Added to with each step; known-answer cases are not in it.
+CREATE TABLE reviewer_day (
+    actor TEXT NOT NULL,
+    day INTEGER NOT NULL,
+    decided INTEGER NOT NULL,
+    confirmed INTEGER NOT NULL,
+    reviewed INTEGER NOT NULL,
+    twice INTEGER NOT NULL,
+    agreed INTEGER NOT NULL,
+    PRIMARY KEY (actor, day)
+) STRICT, WITHOUT ROWID;
+INSERT INTO reviewer_day SELECT actor, at / 86400000, count(*) FILTER (WHERE event = 'decided'),
+    count(*) FILTER (WHERE event = 'decided' AND verdict = 'confirmed'), count(*) FILTER (WHERE event = 'reviewed'), 0, 0
+    FROM case_event WHERE event IN ('decided', 'reviewed') GROUP BY actor, at / 86400000;
+INSERT INTO reviewer_day SELECT who, day, 0, 0, 0, count(*), count(*) FILTER (WHERE agreed = 1) FROM (
+        SELECT r.actor AS who, r.at / 86400000 AS day, CASE WHEN d.verdict = r.verdict THEN 1 ELSE 0 END AS agreed FROM case_event AS r
+            JOIN case_event AS d ON d.subject_id = r.subject_id AND d.case_id = r.case_id AND d.number = (SELECT max(x.number) FROM case_event AS x
+                WHERE x.subject_id = r.subject_id AND x.case_id = r.case_id AND x.event = 'decided' AND x.number < r.number)
+            WHERE r.event = 'reviewed'
+        UNION ALL
+        SELECT d.actor, r.at / 86400000, CASE WHEN d.verdict = r.verdict THEN 1 ELSE 0 END FROM case_event AS r
+            JOIN case_event AS d ON d.subject_id = r.subject_id AND d.case_id = r.case_id AND d.number = (SELECT max(x.number) FROM case_event AS x
+                WHERE x.subject_id = r.subject_id AND x.case_id = r.case_id AND x.event = 'decided' AND x.number < r.number)
+            WHERE r.event = 'reviewed') AS pairs WHERE TRUE GROUP BY who, day
+    ON CONFLICT (actor, day) DO UPDATE SET twice = excluded.twice, agreed = excluded.agreed;
 
 -- How many cases stand where; kept by the database itself.
 CREATE TABLE case_count (
