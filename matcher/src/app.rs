@@ -25,6 +25,7 @@ pub mod reextract;
 pub mod retention;
 pub mod review;
 pub mod sample;
+pub mod seeds;
 pub mod subjects;
 pub mod tampering;
 pub mod verify;

@@ -25,6 +25,7 @@ use crate::{
     reconcile::ReconcileArgs,
     references::ReferencesCommand,
     retention::RetentionCommand,
+    seeds_command::SeedsCommand,
     store_command::StoreCommand,
     subject::SubjectCommand,
     user_command::UserCommand,
@@ -128,6 +129,9 @@ pub enum Command {
     /// What is told to the center's own systems: list, send again, try, make the secret
     #[command(subcommand)]
     Webhook(WebhookCommand),
+    /// Pairs of faces whose answer is known, which reviewers are measured by: add, list, retire
+    #[command(subcommand)]
+    Seeds(SeedsCommand),
     /// Indexes of faces: show them, build them again, list what searches found
     #[command(subcommand)]
     Index(IndexCommand),

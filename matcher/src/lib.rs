@@ -40,6 +40,7 @@ pub mod receipt_keys;
 pub mod reconcile;
 pub mod references;
 pub mod retention;
+pub mod seeds_command;
 pub mod serve;
 pub mod store;
 pub mod store_command;

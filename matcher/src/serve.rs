@@ -160,9 +160,13 @@ impl ServeError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Open(error) => error.is_configuration(),
-            Self::Manifest(_) | Self::Models(_) | Self::UnknownModel { .. } | Self::Cases(_) | Self::Index(_) | Self::Console(_) | Self::Webhook(_) => {
-                true
-            },
+            Self::Manifest(_)
+            | Self::Models(_)
+            | Self::UnknownModel { .. }
+            | Self::Cases(_)
+            | Self::Index(_)
+            | Self::Console(_)
+            | Self::Webhook(_) => true,
             Self::Key(_)
             | Self::File { .. }
             | Self::Listen { .. }

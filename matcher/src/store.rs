@@ -31,6 +31,7 @@ pub mod proxies;
 pub mod receipts;
 pub mod registry;
 pub mod retention;
+pub mod seeds;
 pub mod sql;
 pub mod subjects;
 pub mod webhook;
@@ -430,6 +431,7 @@ pub trait Store:
     + receipts::Receipts
     + registry::Registry
     + retention::Retention
+    + seeds::Seeds
     + Subjects
     + webhook::Outbox
     + Send

@@ -8,6 +8,7 @@ pub mod log;
 pub mod parties;
 pub mod queue;
 pub mod reviewers;
+pub mod seeds;
 pub mod sign_in;
 pub mod store;
 pub mod users;

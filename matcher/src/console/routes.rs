@@ -14,7 +14,7 @@ use matcher_core::console::Action;
 use super::{
     Console,
     door::{Refusal, Visit, enter},
-    pages::{account, assets, case, faces, log, parties, queue, reviewers, sign_in, store, users},
+    pages::{account, assets, case, faces, log, parties, queue, reviewers, seeds, sign_in, store, users},
 };
 
 /// What makes a page.
@@ -98,6 +98,7 @@ routes! {
     GET "/log" CheckLog log::log,
     POST "/log/check" CheckLog log::check,
     GET "/reviewers" SeeReviewers reviewers::show,
+    GET "/seeds" SeeSeeds seeds::list,
     GET "/users" ManageUsers users::list,
     POST "/users/add" ManageUsers users::add,
     POST "/users/{name}/role" ManageUsers users::role,

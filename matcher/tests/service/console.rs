@@ -5,6 +5,7 @@ mod attacks;
 mod browser;
 mod journey;
 mod roles;
+mod seeds;
 mod signing;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};

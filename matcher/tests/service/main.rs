@@ -31,3 +31,4 @@ mod shared;
 mod support;
 mod tampering;
 mod ways;
+mod webhook;

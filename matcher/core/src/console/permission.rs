@@ -52,6 +52,8 @@ words! {
         CheckLog = "check_log",
         /// See how reviewers judge.
         SeeReviewers = "see_reviewers",
+        /// See which pairs of faces have a known answer.
+        SeeSeeds = "see_seeds",
         /// Add, change and disable users.
         ManageUsers = "manage_users",
     }
@@ -75,6 +77,7 @@ pub fn permits(role: Option<Role>, action: Action) -> bool {
         Action::AnswerForStore => &[StoreManager],
         Action::SeeLooks | Action::CheckLog => &[Auditor],
         Action::SeeReviewers => &[Supervisor, Auditor],
+        Action::SeeSeeds => &[Auditor, Administrator],
         Action::ManageUsers => &[Administrator],
     };
     role.is_some_and(|role| roles.contains(&role))
@@ -97,14 +100,14 @@ mod tests {
     fn the_table_is_this_one() {
         use Action::{
             AnswerForStore, CheckLog, CloseCase, HearParties, ManageUsers, ReopenCase, Search, SeeCase, SeeFace, SeeLooks, SeeQueue,
-            SeeReviewers, WorkOnCase,
+            SeeReviewers, SeeSeeds, WorkOnCase,
         };
         check(None, &[]);
         check(Some(Role::Reviewer), &[SeeQueue, Search, SeeCase, WorkOnCase, SeeFace, HearParties, CloseCase]);
         let supervisor = [SeeQueue, Search, SeeCase, WorkOnCase, SeeFace, HearParties, CloseCase, ReopenCase, SeeReviewers];
         check(Some(Role::Supervisor), &supervisor);
-        check(Some(Role::Auditor), &[SeeLooks, CheckLog, SeeReviewers]);
-        check(Some(Role::Administrator), &[ManageUsers]);
+        check(Some(Role::Auditor), &[SeeLooks, CheckLog, SeeReviewers, SeeSeeds]);
+        check(Some(Role::Administrator), &[SeeSeeds, ManageUsers]);
         check(Some(Role::StoreManager), &[AnswerForStore]);
     }
 }

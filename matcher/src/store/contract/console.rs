@@ -93,7 +93,7 @@ async fn sessions_begin_with_a_code_once_and_end_with_their_user(store: Arc<dyn 
 }
 
 /// A person with a capture and a case about it.
-async fn case(store: &dyn Store, person: u8, (opening, log_odds): (Opening, f64), opened_at: i64) -> RecordId {
+pub(super) async fn case(store: &dyn Store, person: u8, (opening, log_odds): (Opening, f64), opened_at: i64) -> RecordId {
     store.put_enrolments(vec![enrolment(person, &[person], person)]).await.unwrap();
     let mut new: NewVerification = verification(&format!("T{person}"), person);
     new.record.subject = Some(SubjectId([person; 16]));

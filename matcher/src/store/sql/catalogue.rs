@@ -4,7 +4,7 @@ use super::{Connection, columns::query, connection::Kind, params};
 use crate::store::StoreError;
 
 /// All tables, in an order in which each refers only to earlier ones.
-pub(super) const TABLES: [&str; 65] = [
+pub(super) const TABLES: [&str; 66] = [
     "device",
     "device_authority",
     "device_certificate",
@@ -50,6 +50,7 @@ pub(super) const TABLES: [&str; 65] = [
     "seed_pair",
     "seed_capture",
     "seed_case",
+    "seed_answer",
     "seed_photo",
     "seed_probe",
     "seed_flag",

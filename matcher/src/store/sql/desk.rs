@@ -38,11 +38,15 @@ pub(super) fn put(connection: &Connection, case: &NewCase) -> Result<(), StoreEr
     let rank = rank(case.opening, case.log_odds, before);
     let values = params![case.subject.0, case.id.0, case.kind.word(), case.opened_at, rank, CaseState::Open.word()];
     execute(connection, sql, values, TABLE)?;
-    let sql = "INSERT INTO case_place (subject_id, case_id, institution, transaction_id, scene)
-         SELECT DISTINCT m.subject_id, m.case_id, v.institution, v.transaction_id, v.scene FROM case_member AS m
-         JOIN verification AS v ON v.subject_id = m.subject_id AND v.id = m.verification_id
-         WHERE m.subject_id = ?1 AND m.case_id = ?2";
-    execute(connection, sql, params![case.subject.0, case.id.0], "case_place")?;
+    for log in ["verification", "seed_verification"] {
+        let sql = format!(
+            "INSERT INTO case_place (subject_id, case_id, institution, transaction_id, scene)
+             SELECT DISTINCT m.subject_id, m.case_id, v.institution, v.transaction_id, v.scene FROM case_member AS m
+             JOIN {log} AS v ON v.subject_id = m.subject_id AND v.id = m.verification_id
+             WHERE m.subject_id = ?1 AND m.case_id = ?2"
+        );
+        execute(connection, &sql, params![case.subject.0, case.id.0], "case_place")?;
+    }
     described(connection, case.subject, case.id)
 }
 
@@ -54,7 +58,9 @@ pub(super) fn described(connection: &Connection, subject: SubjectId, id: RecordI
              institutions = (SELECT count(DISTINCT p.institution) FROM case_place AS p WHERE p.subject_id = ?1 AND p.case_id = ?2),
              identifier_masked = coalesce((SELECT v.identifier_masked FROM case_member AS m
                  JOIN verification AS v ON v.subject_id = m.subject_id AND v.id = m.verification_id
-                 WHERE m.subject_id = ?1 AND m.case_id = ?2 ORDER BY v.decided_at DESC LIMIT 1), '')
+                 WHERE m.subject_id = ?1 AND m.case_id = ?2 ORDER BY v.decided_at DESC LIMIT 1), (SELECT max(s.identifier_masked)
+                 FROM seed_verification AS s JOIN case_member AS m ON m.subject_id = s.subject_id AND m.verification_id = s.id
+                 WHERE m.subject_id = ?1 AND m.case_id = ?2), '')
          WHERE subject_id = ?1 AND case_id = ?2";
     execute(connection, sql, here, TABLE)?;
     for values in ["'kind', d.kind, d.standing, d.rank, d.opened_at FROM case_desk AS d", FACET_INSTITUTION, FACET_SCENE] {

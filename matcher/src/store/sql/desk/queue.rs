@@ -155,7 +155,7 @@ pub(super) fn counts(connection: &Connection, user: &str, day_start: TimeMs) -> 
     let n = |columns: &Columns<'_>| columns.unsigned("n");
     let sql = "SELECT count(*) AS n FROM case_desk WHERE assignee = ?1";
     counts.mine = query_one(connection, sql, params![user], TABLE, n)?.unwrap_or_default();
-    let sql = "SELECT count(*) AS n FROM case_file WHERE opened_at >= ?1";
+    let sql = "SELECT count(*) AS n FROM real_case WHERE opened_at >= ?1";
     counts.opened_today = query_one(connection, sql, [day_start], TABLE, n)?.unwrap_or_default();
     Ok(counts)
 }

@@ -25,7 +25,7 @@ pub(in crate::store::sql) fn note(connection: &Connection, case: RecordId, befor
     };
     let Some(counted) = counts(&step.event) else { return Ok(()) };
     if seeds::is_seed(connection, case)? {
-        return Ok(());
+        return seeds::note_answer(connection, case, step);
     }
     let day = step.at.div_euclid(DAY_MS);
     add(connection, (&step.by, day), counted)?;

@@ -97,7 +97,7 @@ END $$;
 CREATE TRIGGER case_count AFTER INSERT OR DELETE OR UPDATE OF standing ON case_desk FOR EACH ROW EXECUTE FUNCTION case_count();
 
 -- Pairs of a photo and captures whose answer is known, from licensed or volunteers' faces, sealed under a key of each pair's own.
--- `mated`: one person on all of them. A pair that is retired is shown to nobody any more.
+-- `mated`: one person on all of them. Captures that are `own` are of the photo's person in any case, the others those that are judged. A pair that is retired is shown to nobody any more.
 CREATE TABLE seed_pair (
     id BYTEA NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     name TEXT COLLATE "C" NOT NULL UNIQUE,
@@ -116,6 +116,7 @@ CREATE TABLE seed_pair (
 CREATE TABLE seed_capture (
     pair_id BYTEA NOT NULL REFERENCES seed_pair ON DELETE CASCADE,
     number BIGINT NOT NULL CHECK (number >= 0),
+    own SMALLINT NOT NULL CHECK (own IN (0, 1)),
     score DOUBLE PRECISION NOT NULL,
     live DOUBLE PRECISION,
     sample BYTEA NOT NULL,
@@ -137,6 +138,15 @@ CREATE TABLE seed_case (
     PRIMARY KEY (subject_id, case_id)
 );
 CREATE INDEX seed_case_of_pair ON seed_case (pair_id);
+CREATE TABLE seed_answer (
+    pair_id BYTEA NOT NULL REFERENCES seed_pair,
+    actor TEXT COLLATE "C" NOT NULL,
+    case_id BYTEA NOT NULL CHECK (length(case_id) = 16),
+    at BIGINT NOT NULL,
+    verdict TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (pair_id, actor)
+);
+CREATE INDEX seed_answer_by_time ON seed_answer (at);
 CREATE TABLE seed_photo (
     subject_id BYTEA NOT NULL CHECK (length(subject_id) = 16),
     photo_id BYTEA NOT NULL CHECK (length(photo_id) = 16),

@@ -93,7 +93,7 @@ CREATE TRIGGER case_count_removed AFTER DELETE ON case_desk BEGIN
 END;
 
 -- Pairs of a photo and captures whose answer is known, from licensed or volunteers' faces, sealed under a key of each pair's own.
--- `mated`: one person on all of them. A pair that is retired is shown to nobody any more.
+-- `mated`: one person on all of them. Captures that are `own` are of the photo's person in any case, the others those that are judged. A pair that is retired is shown to nobody any more.
 CREATE TABLE seed_pair (
     id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     name TEXT NOT NULL UNIQUE,
@@ -112,6 +112,7 @@ CREATE TABLE seed_pair (
 CREATE TABLE seed_capture (
     pair_id BLOB NOT NULL REFERENCES seed_pair ON DELETE CASCADE,
     number INTEGER NOT NULL CHECK (number >= 0),
+    own INTEGER NOT NULL CHECK (own IN (0, 1)),
     score REAL NOT NULL,
     live REAL,
     sample BLOB NOT NULL,
@@ -133,6 +134,15 @@ CREATE TABLE seed_case (
     PRIMARY KEY (subject_id, case_id)
 ) STRICT;
 CREATE INDEX seed_case_of_pair ON seed_case (pair_id);
+CREATE TABLE seed_answer (
+    pair_id BLOB NOT NULL REFERENCES seed_pair,
+    actor TEXT NOT NULL,
+    case_id BLOB NOT NULL CHECK (length(case_id) = 16),
+    at INTEGER NOT NULL,
+    verdict TEXT NOT NULL,
+    PRIMARY KEY (pair_id, actor)
+) STRICT;
+CREATE INDEX seed_answer_by_time ON seed_answer (at);
 CREATE TABLE seed_photo (
     subject_id BLOB NOT NULL CHECK (length(subject_id) = 16),
     photo_id BLOB NOT NULL CHECK (length(photo_id) = 16),
