@@ -13,6 +13,7 @@ pub mod labels;
 pub mod locale;
 pub mod pages;
 pub mod plot;
+pub mod qr;
 pub mod routes;
 pub mod words;
 

@@ -251,6 +251,8 @@ fn teller(center: &Center, config: &Config) -> Result<Option<Teller>, ServeError
 
 /// The review console, bound to its own address with its own certificate.
 async fn console(dir: &DataDir, config: &Config, center: &Center, listen: SocketAddr) -> Result<(web::Bound, AddressFile), ServeError> {
+    // What an older release stored in clear.
+    crate::app::review::words::seal_all(center).await.map_err(|error| ServeError::Open(OpenError::Store(error)))?;
     let console = Console::new(center.clone(), dir, config, Arc::new(System)).map_err(ServeError::Console)?;
     let certificate = certificate::load(dir, &config.console, System.now_ms()).map_err(ServeError::Certificate)?;
     let (encryption, router) = (web::Encryption::Own(certificate), console::router(&console));

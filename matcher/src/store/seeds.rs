@@ -118,6 +118,8 @@ pub trait Seeds: Send + Sync {
     async fn open_seed_case(&self, seed: NewSeedCase) -> Result<bool, StoreError>;
     /// What reviewers answered since a time, by name: the first answer of each to a pair.
     async fn seed_figures(&self, since: TimeMs) -> Result<Vec<SeedFigures>, StoreError>;
+    /// Whether an institution has had a transaction of this number, in the log or among cases.
+    async fn is_transaction(&self, institution: &str, transaction: &str) -> Result<bool, StoreError>;
     /// Whether a case has a known answer.
     async fn is_seed(&self, case: RecordId) -> Result<bool, StoreError>;
 }

@@ -7,6 +7,7 @@ mod journey;
 mod roles;
 mod seeds;
 mod signing;
+mod words;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 

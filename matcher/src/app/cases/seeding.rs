@@ -154,8 +154,8 @@ impl CaseRunner {
         let institution = &like.request.institution;
         for _ in 0..TRIES {
             let transaction = dice.transaction(&like.request.transaction);
-            let taken = self.center.store.decisions_of(institution, &transaction).await.map_err(CasesError::Store)?;
-            if taken.is_empty() {
+            let taken = self.center.store.is_transaction(institution, &transaction).await.map_err(CasesError::Store)?;
+            if !taken {
                 return Ok(Some(transaction));
             }
         }

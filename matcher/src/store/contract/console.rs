@@ -13,7 +13,7 @@ use crate::store::{
     NewVerification, RecordId, Sealed, Store, StoreError, SubjectId,
     accounts::{Session, User, UserChange},
     cases::{CaseMember, NewCase},
-    desk::{Judged, QueueFilter, QueueRow, QueueState},
+    desk::{Judged, QueueFilter, QueueRow, QueueState, SealedWords, StoredStatement},
 };
 
 pub(super) async fn check<F: Future<Output = Arc<dyn Store>>>(fresh: &impl Fn() -> F) {
@@ -226,8 +226,10 @@ async fn judgements_and_statements_are_only_added(store: Arc<dyn Store>) {
     assert!(store.put_judgement(subject, id, judged("ben", 2)).await.unwrap());
     assert_eq!(store.judgements(subject, id).await.unwrap(), [judged("anna", -3), judged("ben", 2)]);
     let institution = store.cases_of_subject(subject, 9).await.unwrap()[0].institutions.0.clone();
-    let said =
-        |kind, at| Statement { at, by: "anna".into(), kind, institution: institution.clone(), text: "words".into(), due_at: Some(99) };
+    let said = |kind, at| StoredStatement {
+        said: Statement { at, by: "anna".into(), kind, institution: institution.clone(), text: String::new(), due_at: Some(99) },
+        words: Some(SealedWords { data_key: Sealed(vec![3; 70]), sealed: Sealed(vec![at as u8; 40]) }),
+    };
     assert!(store.cases_asked(&institution, 9).await.unwrap().is_empty());
     assert!(store.add_statement(subject, id, 0, said(StatementKind::StoreAsked, 30)).await.unwrap());
     assert!(!store.add_statement(subject, id, 0, said(StatementKind::StoreAsked, 30)).await.unwrap());
@@ -236,7 +238,9 @@ async fn judgements_and_statements_are_only_added(store: Arc<dyn Store>) {
     assert!(store.add_statement(subject, id, 1, said(StatementKind::StoreReply, 40)).await.unwrap());
     assert!(store.cases_asked(&institution, 9).await.unwrap()[0].replied);
     assert!(store.cases_asked("elsewhere", 9).await.unwrap().is_empty());
-    let kinds: Vec<_> = store.statements(subject, id).await.unwrap().iter().map(|said| said.kind).collect();
+    let kinds: Vec<_> = store.statements(subject, id).await.unwrap().iter().map(|stored| stored.said.kind).collect();
+    assert_eq!(store.statements(subject, id).await.unwrap(), [said(StatementKind::StoreAsked, 30), said(StatementKind::StoreReply, 40)]);
+    assert!(store.clear_words(9).await.unwrap().is_empty());
     assert_eq!(kinds, [StatementKind::StoreAsked, StatementKind::StoreReply]);
     let around = store.case_surroundings(subject, id).await.unwrap();
     assert_eq!((around.photos.len(), around.cases.len(), around.with_sample.len()), (1, 0, 0));

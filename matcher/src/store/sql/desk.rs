@@ -14,10 +14,13 @@ use super::{
     params,
 };
 use crate::store::{
-    RecordId, StoreError, SubjectId, TimeMs,
+    RecordId, Sealed, StoreError, SubjectId, TimeMs,
     audit::AuditEvent,
     cases::NewCase,
-    desk::{CaseSurroundings, Desk, Judged, Look, LookFilter, QueueCounts, QueueFilter, QueueRow, SealedPicture, StoreCase},
+    desk::{
+        CaseSurroundings, ClearWords, Desk, Judged, Look, LookFilter, QueueCounts, QueueFilter, QueueRow, SealedPicture, SealedWords,
+        StoreCase, StoredStatement,
+    },
 };
 
 mod around;
@@ -161,18 +164,21 @@ fn put_judgement(connection: &Connection, subject: SubjectId, case: RecordId, ju
     Ok(true)
 }
 
-fn statements(connection: &Connection, subject: SubjectId, case: RecordId) -> Result<Vec<Statement>, StoreError> {
-    let sql =
-        "SELECT at, actor, kind, institution, text, due_at FROM case_statement WHERE subject_id = ?1 AND case_id = ?2 ORDER BY number";
+fn statements(connection: &Connection, subject: SubjectId, case: RecordId) -> Result<Vec<StoredStatement>, StoreError> {
+    let sql = "SELECT at, actor, kind, institution, text, due_at, wrapped, sealed FROM case_statement
+         WHERE subject_id = ?1 AND case_id = ?2 ORDER BY number";
     let decode = |columns: &Columns<'_>| {
-        Ok(Statement {
+        let said = Statement {
             at: columns.get("at")?,
             by: columns.get("actor")?,
             kind: columns.word("kind", StatementKind::from_word)?,
             institution: columns.get("institution")?,
             text: columns.get("text")?,
             due_at: columns.get("due_at")?,
-        })
+        };
+        let (wrapped, sealed): (Option<Vec<u8>>, Option<Vec<u8>>) = (columns.get("wrapped")?, columns.get("sealed")?);
+        let words = wrapped.zip(sealed).map(|(wrapped, sealed)| SealedWords { data_key: Sealed(wrapped), sealed: Sealed(sealed) });
+        Ok(StoredStatement { said, words })
     };
     query(connection, sql, params![subject.0, case.0], STATEMENT, decode)
 }
@@ -181,21 +187,40 @@ fn add_statement(
     connection: &Connection,
     (subject, case): (SubjectId, RecordId),
     before: usize,
-    statement: &Statement,
+    new: &StoredStatement,
 ) -> Result<bool, StoreError> {
     if statements(connection, subject, case)?.len() != before {
         return Ok(false);
     }
+    let said = &new.said;
     let number = i64::try_from(before + 1).map_err(|_| StoreError::Corrupt { table: STATEMENT, field: "number" })?;
-    let sql = "INSERT INTO case_statement (subject_id, case_id, number, at, actor, kind, institution, text, due_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-    let (at, kind, institution) = (statement.at, statement.kind.word(), &statement.institution);
-    let values = params![subject.0, case.0, number, at, statement.by, kind, institution, statement.text, statement.due_at];
+    let sql = "INSERT INTO case_statement (subject_id, case_id, number, at, actor, kind, institution, text, due_at, wrapped, sealed)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    let (at, kind, institution) = (said.at, said.kind.word(), &said.institution);
+    let (wrapped, sealed) = (new.words.as_ref().map(|words| &words.data_key.0), new.words.as_ref().map(|words| &words.sealed.0));
+    let values = params![subject.0, case.0, number, at, said.by, kind, institution, said.text, said.due_at, wrapped, sealed];
     execute(connection, sql, values, STATEMENT)?;
-    let detail = json!({ "kind": kind, "number": number, "institution": institution, "due_at": statement.due_at }).to_string();
-    let (by, object) = (statement.by.clone(), case.to_string());
+    let detail = json!({ "kind": kind, "number": number, "institution": institution, "due_at": said.due_at }).to_string();
+    let (by, object) = (said.by.clone(), case.to_string());
     audit::append(connection, &AuditEvent { at, action: AuditAction::CaseHeard, by, object, detail })?;
     Ok(true)
+}
+
+fn clear_words(connection: &Connection, limit: u32) -> Result<Vec<ClearWords>, StoreError> {
+    let sql =
+        "SELECT subject_id, case_id, number, text FROM case_statement WHERE sealed IS NULL ORDER BY subject_id, case_id, number LIMIT ?1";
+    query(connection, sql, [limit], STATEMENT, |columns| {
+        Ok((SubjectId(columns.get("subject_id")?), RecordId(columns.get("case_id")?), columns.unsigned("number")?, columns.get("text")?))
+    })
+}
+
+fn seal_words(connection: &Connection, words: &[(SubjectId, RecordId, u32, SealedWords)]) -> Result<(), StoreError> {
+    for (subject, case, number, words) in words {
+        let sql = "UPDATE case_statement SET text = '', wrapped = ?4, sealed = ?5
+             WHERE subject_id = ?1 AND case_id = ?2 AND number = ?3 AND sealed IS NULL";
+        execute(connection, sql, params![subject.0, case.0, number, words.data_key.0, words.sealed.0], STATEMENT)?;
+    }
+    Ok(())
 }
 
 #[async_trait]
@@ -234,12 +259,20 @@ impl Desk for SqlStore {
         self.writer.write(move |connection| put_judgement(connection, subject, case, &judged)).await
     }
 
-    async fn statements(&self, subject: SubjectId, case: RecordId) -> Result<Vec<Statement>, StoreError> {
+    async fn statements(&self, subject: SubjectId, case: RecordId) -> Result<Vec<StoredStatement>, StoreError> {
         self.readers.read(move |connection| statements(connection, subject, case)).await
     }
 
-    async fn add_statement(&self, subject: SubjectId, case: RecordId, before: usize, statement: Statement) -> Result<bool, StoreError> {
-        self.writer.write(move |connection| add_statement(connection, (subject, case), before, &statement)).await
+    async fn add_statement(&self, subject: SubjectId, case: RecordId, before: usize, new: StoredStatement) -> Result<bool, StoreError> {
+        self.writer.write(move |connection| add_statement(connection, (subject, case), before, &new)).await
+    }
+
+    async fn clear_words(&self, limit: u32) -> Result<Vec<ClearWords>, StoreError> {
+        self.readers.read(move |connection| clear_words(connection, limit)).await
+    }
+
+    async fn seal_words(&self, words: Vec<(SubjectId, RecordId, u32, SealedWords)>) -> Result<(), StoreError> {
+        self.writer.write(move |connection| seal_words(connection, &words)).await
     }
 
     async fn decide_case(&self, id: RecordId, before: usize, step: CaseStep, second_due: bool) -> Result<bool, StoreError> {

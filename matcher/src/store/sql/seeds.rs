@@ -218,6 +218,16 @@ impl Seeds for SqlStore {
         self.readers.read(move |connection| figures(connection, since)).await
     }
 
+    async fn is_transaction(&self, institution: &str, transaction: &str) -> Result<bool, StoreError> {
+        let (institution, transaction) = (institution.to_owned(), transaction.to_owned());
+        let sql = "SELECT CASE WHEN EXISTS (SELECT 1 FROM request WHERE institution = ?1 AND transaction_id = ?2)
+             OR EXISTS (SELECT 1 FROM case_place WHERE transaction_id = ?2 AND institution = ?1) THEN 1 ELSE 0 END AS found";
+        let read = move |connection: &Connection| {
+            query_one(connection, sql, params![institution, transaction], "request", |columns| columns.get::<bool>("found"))
+        };
+        Ok(self.readers.read(read).await?.unwrap_or_default())
+    }
+
     async fn is_seed(&self, case: RecordId) -> Result<bool, StoreError> {
         self.readers.read(move |connection| is_seed(connection, case)).await
     }
