@@ -7,5 +7,6 @@
 pub mod fill;
 pub mod pages;
 pub mod report;
+pub mod run;
 pub mod sink;
 pub mod visit;

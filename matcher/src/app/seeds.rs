@@ -84,7 +84,7 @@ impl Seen {
         let picture = Picture::decode(bytes).map_err(|error| SeedError::Picture(what, error))?;
         let faces = pipeline.detect(&picture).map_err(SeedError::Network)?;
         let face = match faces.as_slice() {
-            [face] => face.clone(),
+            [face] => *face,
             others => return Err(SeedError::Faces(what, others.len())),
         };
         let quality = pipeline.quality(&picture, &faces, &face).map_err(SeedError::Network)?;

@@ -50,7 +50,7 @@ impl WebhookConfig {
         let text = std::fs::read_to_string(&self.secret)
             .map_err(|error| no_secret(format!("a file that can be read ({}: {error})", self.secret.display())))?;
         let secret = Secret::read(&text).map_err(|error| no_secret(error.to_string()))?;
-        let authority = self.authority.as_ref().map(|path| std::fs::read(path));
+        let authority = self.authority.as_ref().map(std::fs::read);
         let authority = authority.transpose().map_err(|error| field("webhook.authority", format!("a file that can be read ({error})")))?;
         let timeout = Duration::from_secs(self.timeout_seconds.into());
         let made = Receiver::new(&self.url, authority.as_deref(), secret, timeout);

@@ -74,7 +74,7 @@ messages! {
     password_done: "密码已修改。", "The password is changed.";
     factor_title: "第二重验证", "Second factor";
     factor_must: "继续之前请先设置动态验证码。", "Please set up one-time codes before you go on.";
-    factor_lead: "在手机验证器应用中手动添加账户（基于时间、6 位、30 秒），输入下面的密钥，然后填写应用显示的验证码。", "In an authenticator app add an account by hand (time-based, 6 digits, 30 seconds) with the key below, then type the code that the app shows.";
+    factor_lead: "用手机验证器应用扫描下图，或手动添加账户（基于时间、6 位、30 秒）并输入下面的密钥，然后填写应用显示的验证码。", "Scan the picture with an authenticator app, or add an account by hand (time-based, 6 digits, 30 seconds) with the key below; then type the code that the app shows.";
     factor_picture: "验证器应用可扫描的二维码，与下方密钥相同", "QR code of the key below, for an authenticator app";
     document_proxies: "代办人登记", "Who came in the holder's place";
     factor_key: "密钥", "Key";

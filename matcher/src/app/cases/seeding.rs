@@ -31,7 +31,7 @@ const AT_ONCE: u64 = 50;
 /// A capture is moved by less than this.
 const MOVED_MS: u64 = 8 * 60_000;
 /// Tries at a number of a transaction that nobody has.
-const TRIES: u32 = 8;
+const TRIES: u32 = 16;
 
 /// Throws dice of a center's own randomness.
 struct Dice<'a>(&'a dyn Surroundings);
@@ -102,8 +102,9 @@ impl CaseRunner {
                 std::cmp::Ordering::Greater => dice.below(4) == 0,
             };
             let Some(chosen) = chosen(&pairs, &donor, mated) else { continue };
-            let pair = pairs.swap_remove(chosen);
-            if self.make(&dice, &donor, &pair, now).await? {
+            let Some(pair) = pairs.get(chosen) else { continue };
+            if self.make(&dice, &donor, pair, now).await? {
+                pairs.swap_remove(chosen);
                 made += 1;
                 if mated { counts.mated += 1 } else { counts.nonmated += 1 }
             }
@@ -152,8 +153,10 @@ impl CaseRunner {
     /// A number that no transaction of the institution has.
     async fn transaction(&self, dice: &Dice<'_>, like: &Verification) -> Result<Option<String>, CasesError> {
         let institution = &like.request.institution;
-        for _ in 0..TRIES {
-            let transaction = dice.transaction(&like.request.transaction);
+        for tried in 0..TRIES {
+            // Where numbers are short they may all be taken: then one that is a digit longer, as later ones are.
+            let more = if tried < TRIES / 2 { "" } else { "0" };
+            let transaction = dice.transaction(&format!("{}{more}", like.request.transaction));
             let taken = self.center.store.is_transaction(institution, &transaction).await.map_err(CasesError::Store)?;
             if !taken {
                 return Ok(Some(transaction));

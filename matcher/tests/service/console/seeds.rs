@@ -18,7 +18,7 @@ use matcher_core::{
     console::Role,
     evidence::{CaseEvent, CaseStep},
 };
-use models_core::Quality;
+use models_core::{Component, Quality};
 
 use super::{Answer, JPEG, Visitor, add, center};
 use crate::cases::Town;
@@ -41,9 +41,11 @@ async fn pair(town: &Town, name: &str, mated: bool) {
         live: Some(0.9),
         sample: key.seal(&RecordContext::probe_sample(leading, capture_id(number)), &samples_to_bytes(std::slice::from_ref(&sample))),
     };
+    let mut quality = Quality::default();
+    quality.set(Component::InterEyeDistance, 60.0, 80);
     let photo = SealedProbe {
         sample: key.seal(&RecordContext::enrolment_photo(leading, id), &JPEG),
-        template: key.seal(&RecordContext::enrolment_quality(leading, id), &quality_to_bytes(&Quality::default())),
+        template: key.seal(&RecordContext::enrolment_quality(leading, id), &quality_to_bytes(&quality)),
     };
     let captures = [false, false, true, true].into_iter().enumerate().map(capture).collect();
     let pair = SeedPair {
