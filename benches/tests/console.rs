@@ -1,6 +1,5 @@
 //! The console's bench at a small size: every page of the list is read by whoever may, and none is far from the limits even in a development
 //! build. The real size is measured by the program `console`.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use benches::console::{
     fill::Size,

@@ -4,6 +4,7 @@ use matcher::{
     app::{
         cases::seeding::capture_id,
         sample::{Sample, quality_to_bytes, samples_to_bytes},
+        seeds::{NewPair, SeedError, add as add_pair},
     },
     store::{
         RecordId, SealedProbe, SubjectId,
@@ -21,7 +22,7 @@ use matcher_core::{
 use models_core::{Component, Quality};
 
 use super::{Answer, JPEG, Visitor, add, center};
-use crate::cases::Town;
+use crate::{cases::Town, recheck::Eyes};
 
 /// A pair with pictures that can be opened, as `matcher seeds add` makes them of files.
 async fn pair(town: &Town, name: &str, mated: bool) {
@@ -29,11 +30,13 @@ async fn pair(town: &Town, name: &str, mated: bool) {
     let leading = SubjectId(id.0);
     let vault = &town.center.center.vault;
     let (key, data_key) = vault.new_data_key(leading);
+    let mut seen = Quality::default();
+    seen.set(Component::Sharpness, 0.5, 61);
     let sample = Sample {
         jpeg: JPEG.to_vec(),
         landmarks: [70.0, 80.0, 130.0, 80.0, 100.0, 110.0, 80.0, 140.0, 120.0, 140.0],
         face_box: [40.0, 40.0, 160.0, 180.0],
-        quality: Quality::default(),
+        quality: seen,
     };
     let capture = |(number, own): (usize, bool)| SeedCapture {
         own,
@@ -248,4 +251,33 @@ async fn nothing_of_a_pair_is_readable_at_rest_and_a_retired_one_comes_no_more()
     }
     town.run().await;
     assert_eq!(town.center.count("SELECT count(*) FROM seed_case"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pairs_are_added_of_pictures_through_the_networks() {
+    let Some(eyes) = Eyes::open() else { return };
+    let center = center().await;
+    let file = |id: &str| eyes.pack.picture(id).unwrap().read().unwrap();
+    let new = |name: &str, mated, capture: &str| NewPair {
+        name: name.into(),
+        licence: "a test".into(),
+        mated,
+        photo: file("cl_franck_01829.jpg"),
+        captures: vec![file(capture)],
+        own: vec![],
+    };
+    let add = async |new: NewPair| add_pair(&center.center, &System, &eyes.pipeline, &new, "adam").await;
+    let same = add(new("same", true, "cl_franck_02221.jpg")).await.unwrap();
+    let other = add(new("other", false, "fr_obama.jpg")).await.unwrap();
+    assert!(same > 0.5 && other < 0.3, "{same} {other}");
+    assert!(matches!(add(new("same", true, "cl_franck_02221.jpg")).await, Err(SeedError::Twice)));
+    assert!(matches!(
+        add(NewPair { captures: vec![b"words".to_vec()], ..new("x", true, "fr_obama.jpg") }).await,
+        Err(SeedError::Picture(..))
+    ));
+    assert!(matches!(add(NewPair { licence: " ".into(), ..new("x", true, "fr_obama.jpg") }).await, Err(SeedError::Missing("licence"))));
+    let pairs = center.center.store.seed_pairs().await.unwrap();
+    let said: Vec<_> = pairs.iter().map(|of| (of.pair.name.as_str(), of.pair.mated, of.captures)).collect();
+    assert_eq!(said, [("other", false, (0, 1)), ("same", true, (0, 1))]);
+    assert_eq!(center.count("SELECT count(*) FROM audit_entry WHERE action = 'seeds_added'"), 2);
 }
