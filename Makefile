@@ -53,6 +53,8 @@ bench: ## benches: ratios in one run against a stated peer or limit; ARGS=--writ
 	target/release/load --store postgres --ratio-min 0.2
 	target/release/batch
 	target/release/flapping
+	target/release/console
+	target/release/console --store postgres
 
 evaluate: models ## measures accuracy on every pack under $EVAL_DATA; pages and figures go to target/evaluation
 	@test -n "$${EVAL_DATA:-}" || { echo "evaluate: EVAL_DATA must name the folder with the packs" >&2; exit 1; }

@@ -1,5 +1,5 @@
 //! What the benches share: the pipeline and the pictures, or a clear word about what to fetch first; and the
-//! simulated [`city`], the [`load`] generator, a counter over a [`flapping`] line, and real features [enlarged](enlarge) by noise.
+//! simulated [`city`], the pages of a [`console`], the [`load`] generator, a counter over a [`flapping`] line, and real features [enlarged](enlarge) by noise.
 
 use std::io::{self, Write};
 
@@ -9,6 +9,7 @@ use models::{DetectedFace, cache, manifest::Manifest, picture::Picture, pipeline
 
 pub mod batch;
 pub mod city;
+pub mod console;
 pub mod enlarge;
 pub mod fault_proxy;
 pub mod flapping;

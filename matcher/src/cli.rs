@@ -25,10 +25,12 @@ use crate::{
     reconcile::ReconcileArgs,
     references::ReferencesCommand,
     retention::RetentionCommand,
+    seeds_command::SeedsCommand,
     statistics_command::StatisticsCommand,
     store_command::StoreCommand,
     subject::SubjectCommand,
     user_command::UserCommand,
+    webhook_command::WebhookCommand,
 };
 
 /// The center of Countersign: enrols references, verifies captures, flags mismatches.
@@ -128,6 +130,12 @@ pub enum Command {
     /// Let people in to the review console: add, list, change, put out
     #[command(subcommand)]
     User(UserCommand),
+    /// What is told to the center's own systems: list, send again, try, make the secret
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
+    /// Pairs of faces whose answer is known, which reviewers are measured by: add, list, retire
+    #[command(subcommand)]
+    Seeds(SeedsCommand),
     /// Indexes of faces: show them, build them again, list what searches found
     #[command(subcommand)]
     Index(IndexCommand),

@@ -26,6 +26,7 @@ mod overload;
 mod receipts;
 mod store;
 mod tampering;
+mod webhook;
 
 pub use batch::BatchConfig;
 pub use cases::CasesConfig;
@@ -36,6 +37,7 @@ pub use overload::OverloadConfig;
 pub use receipts::{PublishedConfig, ReceiptsConfig};
 pub use store::StoreConfig;
 pub use tampering::TamperingConfig;
+pub use webhook::WebhookConfig;
 
 /// The shipped settings; `matcher init` writes them into the data folder.
 pub const SHIPPED: &str = include_str!("../config/matcher.toml");
@@ -88,6 +90,8 @@ pub struct Config {
     pub tampering: TamperingConfig,
     /// Evidence and cases.
     pub cases: CasesConfig,
+    /// Telling the center's own systems.
+    pub webhook: WebhookConfig,
     /// The review console.
     pub console: ConsoleConfig,
     /// Searching faces.
@@ -344,6 +348,8 @@ impl Config {
         self.audit.checkpoints = dir.path().join(self.audit.checkpoints);
         self.console.certificate = self.console.certificate.map(|path| dir.path().join(path));
         self.console.key = self.console.key.map(|path| dir.path().join(path));
+        self.webhook.secret = dir.path().join(self.webhook.secret);
+        self.webhook.authority = self.webhook.authority.map(|path| dir.path().join(path));
         self.models.manifest = self.models.manifest.map(|path| dir.path().join(path));
         self.models.cache_dir = self.models.cache_dir.map(|path| dir.path().join(path));
         self
@@ -362,6 +368,7 @@ impl Config {
         within("devices.certificate_days", self.devices.certificate_days, 1..=3_650)?;
         within("devices.renew_late_days", self.devices.renew_late_days, 0..=3_650)?;
         self.joining.check()?;
+        self.webhook.check()?;
         self.store.check()?;
         within("keys.spool_days", self.keys.spool_days, 1..=3_650)?;
         within("audit.checkpoint_seconds", self.audit.checkpoint_seconds, 1..=3_600)?;

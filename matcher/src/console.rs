@@ -14,6 +14,7 @@ pub mod locale;
 pub mod pages;
 pub mod plot;
 pub mod plots;
+pub mod qr;
 pub mod routes;
 pub mod words;
 

@@ -28,7 +28,7 @@ use crate::{
 };
 
 mod manifest;
-mod photos;
+pub(crate) mod photos;
 mod progress;
 mod run;
 mod summary;

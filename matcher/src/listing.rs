@@ -65,6 +65,17 @@ impl FromStr for Since {
     }
 }
 
+impl Since {
+    /// The time it stands for.
+    #[must_use]
+    pub fn before(self, now: TimeMs) -> TimeMs {
+        match self {
+            Self::Ago(ms) => now.saturating_sub(ms),
+            Self::At(at) => at,
+        }
+    }
+}
+
 /// An end: so long from now (90m, 24h, 30d), or a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Until(Since);

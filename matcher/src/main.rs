@@ -25,10 +25,11 @@ use matcher::{
     receipt_command::{self, ReceiptCommand},
     reconcile::{self, ReconcileArgs},
     references, retention,
+    seeds_command::{self, SeedsCommand},
     serve::{self, ServeError},
     statistics_command, store_command, subject,
     surroundings::{self, Surroundings, System},
-    user_command,
+    user_command, webhook_command,
 };
 use models::manifest::ManifestError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -87,6 +88,8 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Subject(command) => return block_on(async { Ok(subject::run(command, &load(cli)?.0).await?) }),
         Command::Proxies(command) => block_on(async { Ok(proxies::run(command, &load(cli)?.0).await?) })?,
         Command::User(command) => block_on(async { Ok(user_command::run(&load(cli)?, command).await?) })?,
+        Command::Seeds(command) => block_on(seeds(&load(cli)?, command))?,
+        Command::Webhook(command) => block_on(async { Ok(webhook_command::run(&load(cli)?, command).await?) })?,
         Command::Index(command) => {
             let loaded = load(cli)?;
             identify::threads::apply(loaded.1.identification.threads)?;
@@ -222,6 +225,14 @@ async fn enrol((dir, config): &(DataDir, Config), args: &EnrolArgs) -> anyhow::R
     let networks =
         networks::load(&manifest, &config.models.cache_dir()).context("no networks to enrol with (`models fetch` brings them)")?;
     Ok(import::run(args, &Center::open(dir).await?, &networks).await?)
+}
+
+async fn seeds((dir, config): &(DataDir, Config), command: &SeedsCommand) -> anyhow::Result<()> {
+    let networks = || {
+        let manifest = config.models.manifest()?;
+        networks::load(&manifest, &config.models.cache_dir()).context("no networks to compare with (`models fetch` brings them)")
+    };
+    seeds_command::run(command, &Center::open(dir).await?, networks).await
 }
 
 enum Records {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::{
-    app::ways::Entry,
+    app::ways::{Entry, masked_name},
     center::{Center, OpenError},
     data_dir::DataDir,
     listing::{
@@ -123,11 +123,6 @@ impl Row {
             verification: record.id.to_string(),
         }
     }
-}
-
-/// The first character, and a star for each other.
-fn masked_name(name: &str) -> String {
-    name.chars().enumerate().map(|(i, c)| if i == 0 { c } else { '*' }).collect()
 }
 
 /// Runs the command.

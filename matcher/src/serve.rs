@@ -37,6 +37,7 @@ use crate::{
         recheck::Rechecker,
         retention::Retainer,
         verify::Verifier,
+        webhook::Teller,
     },
     audit::Sealer,
     cases::RunnerError,
@@ -140,6 +141,9 @@ pub enum ServeError {
     /// The published keys cannot be served.
     #[error("could not publish the receipts' keys")]
     Publish(#[source] WebError),
+    /// The settings of the webhook are not in order.
+    #[error(transparent)]
+    Webhook(ConfigError),
     /// The settings of the review console are not in order.
     #[error(transparent)]
     Console(ConfigError),
@@ -157,7 +161,13 @@ impl ServeError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Open(error) => error.is_configuration(),
-            Self::Manifest(_) | Self::Models(_) | Self::UnknownModel { .. } | Self::Cases(_) | Self::Index(_) | Self::Console(_) => true,
+            Self::Manifest(_)
+            | Self::Models(_)
+            | Self::UnknownModel { .. }
+            | Self::Cases(_)
+            | Self::Index(_)
+            | Self::Console(_)
+            | Self::Webhook(_) => true,
             Self::Key(_)
             | Self::File { .. }
             | Self::Listen { .. }
@@ -231,8 +241,19 @@ pub async fn bind(dir: &DataDir, config: &Config) -> Result<Bound, ServeError> {
     Ok(Bound { services, listener, config: config.server.clone(), address, published, published_address, joining, console })
 }
 
+/// What tells the center's own systems, where they are named and this process does it.
+fn teller(center: &Center, config: &Config) -> Result<Option<Teller>, ServeError> {
+    let receiver = config.webhook.receiver().map_err(ServeError::Webhook)?;
+    let patience = config.webhook.patience();
+    let teller =
+        |receiver| Teller { store: Arc::clone(&center.store), surroundings: Arc::new(System), receiver: Arc::new(receiver), patience };
+    Ok(receiver.filter(|_| config.webhook.here).map(teller))
+}
+
 /// The review console, bound to its own address with its own certificate.
 async fn console(dir: &DataDir, config: &Config, center: &Center, listen: SocketAddr) -> Result<(web::Bound, AddressFile), ServeError> {
+    // What an older release stored in clear.
+    crate::app::review::words::seal_all(center).await.map_err(|error| ServeError::Open(OpenError::Store(error)))?;
     let console = Console::new(center.clone(), dir, config, Arc::new(System)).map_err(ServeError::Console)?;
     let certificate = certificate::load(dir, &config.console, System.now_ms()).map_err(ServeError::Certificate)?;
     let (encryption, router) = (web::Encryption::Own(certificate), console::router(&console));
@@ -441,6 +462,7 @@ async fn services(dir: &DataDir, config: &Config, tls: Arc<ServerTls>) -> Result
         batch,
         cases,
         retainer: retention.here.then(retaining),
+        teller: teller(&center, config)?,
         sealer,
         policies: Arc::clone(&center.policies),
         vault: Arc::clone(&center.vault),

@@ -31,9 +31,11 @@ pub mod proxies;
 pub mod receipts;
 pub mod registry;
 pub mod retention;
+pub mod seeds;
 pub mod sql;
 pub mod statistics;
 pub mod subjects;
+pub mod webhook;
 
 pub use subjects::{BoundIdentifier, Enrolled, NewEnrolment, StoredReference, StoredSubject, Subjects};
 
@@ -434,7 +436,9 @@ pub trait Store:
     + receipts::Receipts
     + registry::Registry
     + retention::Retention
+    + seeds::Seeds
     + Subjects
+    + webhook::Outbox
     + Send
     + Sync
 {

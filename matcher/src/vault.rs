@@ -130,6 +130,12 @@ impl<'a> RecordContext<'a> {
         Self { table: "proxy_register", column: "sealed", subject, record, model: "" }
     }
 
+    /// What was said in a case; `number` is its place among what was said.
+    #[must_use]
+    pub fn statement(subject: SubjectId, case: RecordId, number: &'a str) -> Self {
+        Self { table: "case_statement", column: "sealed", subject, record: case, model: number }
+    }
+
     /// The day or year of birth.
     #[must_use]
     pub fn birth(subject: SubjectId) -> Self {

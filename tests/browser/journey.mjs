@@ -158,7 +158,7 @@ for (const [language, locale] of [["en", "en-GB"], ["zh", "zh-CN"]]) {
   await look(susan, `${language}-case-decided`);
 
   const otto = await person(locale);
-  await pages(otto, language, "otto", [["looks", "/looks?by=anna"], ["log", "/log"]]);
+  await pages(otto, language, "otto", [["looks", "/looks?by=anna"], ["seeds", "/seeds"], ["log", "/log"]]);
   await otto.locator("main button").click();
   for (let tries = 0; tries < 100 && (await otto.locator(".notice.good").count()) === 0; tries++) {
     await otto.waitForTimeout(100);

@@ -248,8 +248,8 @@ impl DeviceService for Service {
         Err(Status::unimplemented("the simulator's certificate is made at each start"))
     }
 
-    async fn report_health(&self, _: Request<ReportHealthRequest>) -> Result<Response<ReportHealthResponse>, Status> {
-        Ok(Response::new(ReportHealthResponse {
+    async fn report_health(&self, request: Request<ReportHealthRequest>) -> Result<Response<ReportHealthResponse>, Status> {
+        let answer = ReportHealthResponse {
             device: DEVICE.to_owned(),
             institution: INSTITUTION.to_owned(),
             center_clock_ms: self.clock.date_ms(),
@@ -258,7 +258,9 @@ impl DeviceService for Service {
             recipe: MODEL.to_owned(),
             policy_version: POLICY.to_owned(),
             next_sequence: 1,
-        }))
+            signature: Vec::new(),
+        };
+        Ok(Response::new(proto::briefing::sign(answer, request.into_inner().device_clock_ms, &self.keys.center)))
     }
 }
 

@@ -77,6 +77,12 @@ words! {
         CaseReported = "case_reported",
         /// A policy was tried on recorded comparisons; nothing was applied.
         PolicyTried = "policy_tried",
+        /// What was told to the center's own systems is to be told again.
+        WebhookReplayed = "webhook_replayed",
+        /// Pairs of faces with a known answer were added.
+        SeedsAdded = "seeds_added",
+        /// A pair of faces with a known answer is shown to nobody any more.
+        SeedRetired = "seed_retired",
         /// Somebody signed in to the console.
         SignedIn = "signed_in",
         /// A sign-in was refused.

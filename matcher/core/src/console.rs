@@ -12,12 +12,16 @@ pub mod judgement;
 pub mod permission;
 pub mod rank;
 pub mod second;
+pub mod seeds;
+pub mod told;
 
 pub use account::{LockRule, PasswordError, SessionRule, check_name, check_password};
 pub use code::CaseCode;
-pub use figures::{ReviewerFigures, SHOWN_FROM, shown_share};
+pub use figures::{ReviewerFigures, SHOWN_FROM, SeedFigures, shown_share};
 pub use hearing::{Hearing, HearingError, Statement, StatementKind};
 pub use judgement::{Judgement, JudgementError};
 pub use permission::{Action, Role, permits};
 pub use rank::rank;
 pub use second::{SecondLook, SecondLookError};
+pub use seeds::{DonorScore, choose_pair};
+pub use told::{Told, told_after};

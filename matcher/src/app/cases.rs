@@ -32,6 +32,7 @@ use crate::{
 
 mod card;
 pub mod desk;
+pub mod seeding;
 
 /// Nobody else takes the turn for this long.
 const LEASE_MS: i64 = 10 * 60_000;
@@ -74,6 +75,8 @@ pub struct CaseSettings {
     pub quiet_days: u32,
     /// Whether cases open while the policy tells nobody anything.
     pub open_in_shadow: bool,
+    /// Share of the desk's cases whose answer is known, 0 up to 0.2; none where there are no pairs.
+    pub seed_share: f64,
     /// Time between two turns.
     pub every: Duration,
 }
@@ -150,6 +153,9 @@ impl CaseRunner {
         let Some(turn) = taken else { return Ok(None) };
         let mut done = CaseRunSummary { people: self.judge_people(&turn, now).await?, ..CaseRunSummary::default() };
         self.open(&turn, now, &mut done).await?;
+        if done.opened > 0 {
+            self.seed(now).await?;
+        }
         let (drawn, new_day) = self.draw(now).await?;
         done.drawn = drawn;
         if new_day {

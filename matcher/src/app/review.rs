@@ -23,6 +23,7 @@ use crate::{
 
 pub mod faces;
 pub mod story;
+pub mod words;
 
 /// Longest words of a decision or a statement, in characters.
 pub const WORDS_MAX: usize = 2_000;
@@ -166,6 +167,8 @@ impl Review {
         let subject = view.stored.case.subject;
         let judgements = store.judgements(subject, id).await.map_err(ReviewError::Store)?;
         let statements = store.statements(subject, id).await.map_err(ReviewError::Store)?;
+        let statements =
+            (1..).zip(statements).map(|(number, stored)| words::opened(&self.center.vault, (subject, id, number), stored)).collect();
         let second_due = store.second_due(subject, id).await.map_err(ReviewError::Store)?;
         Ok(CaseFile { view, judgements, statements, second_due })
     }
@@ -213,7 +216,7 @@ impl Review {
     /// # Errors
     /// When the case is not theirs, the faces were not judged, or there is no reason.
     pub async fn decide(&self, id: RecordId, by: &str, verdict: CaseVerdict, reason: &str) -> Result<(), ReviewError> {
-        let reason = words(reason)?;
+        let reason = trimmed(reason)?;
         let file = self.file(id).await?;
         if !file.held_by(by) {
             return Err(ReviewError::NotYours);
@@ -251,7 +254,7 @@ impl Review {
     /// # Errors
     /// When it is not decided, or there is no reason.
     pub async fn reopen(&self, id: RecordId, by: &str, reason: &str) -> Result<(), ReviewError> {
-        self.step(id, by, CaseEvent::Reopened(words(reason)?)).await
+        self.step(id, by, CaseEvent::Reopened(trimmed(reason)?)).await
     }
 
     /// Adds a statement.
@@ -259,7 +262,7 @@ impl Review {
     /// # Errors
     /// When it answers nothing, says nothing, or its institution has nothing to do with the case.
     pub async fn say(&self, id: RecordId, by: &str, kind: StatementKind, institution: &str, text: &str) -> Result<(), ReviewError> {
-        let text = words(text)?;
+        let text = trimmed(text)?;
         let file = self.file(id).await?;
         let of_store = matches!(kind, StatementKind::StoreAsked | StatementKind::StoreReply);
         if of_store != file.view.stored.institutions.iter().any(|of_case| of_case == institution) {
@@ -274,7 +277,9 @@ impl Review {
         };
         let statement = Statement { at, by: by.to_owned(), kind, institution: institution.to_owned(), text, due_at };
         let before = file.statements.len();
-        let done = self.center.store.add_statement(file.subject(), id, before, statement).await.map_err(ReviewError::Store)?;
+        let number = u32::try_from(before + 1).unwrap_or(u32::MAX);
+        let new = words::sealed(&self.center.vault, (file.subject(), id, number), statement);
+        let done = self.center.store.add_statement(file.subject(), id, before, new).await.map_err(ReviewError::Store)?;
         if done { Ok(()) } else { Err(ReviewError::Desk(DeskError::Changed)) }
     }
 
@@ -298,7 +303,7 @@ impl Review {
     }
 }
 
-fn words(text: &str) -> Result<String, ReviewError> {
+fn trimmed(text: &str) -> Result<String, ReviewError> {
     let text = text.trim().replace("\r\n", "\n");
     if text.chars().count() > WORDS_MAX { Err(ReviewError::TooLong) } else { Ok(text) }
 }

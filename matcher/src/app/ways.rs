@@ -96,6 +96,12 @@ pub(super) async fn override_flag(
     Ok((before >= u64::from(max)).then(|| flags::of_verification(FlagKind::OverrideUsed, surroundings.new_record(), record)))
 }
 
+/// The first character of a name, and a star for each other.
+#[must_use]
+pub fn masked_name(name: &str) -> String {
+    name.chars().enumerate().map(|(i, c)| if i == 0 { c } else { '*' }).collect()
+}
+
 /// What the register says of a proxy, in the form it is sealed in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -34,6 +34,8 @@ pub struct CasesConfig {
     quiet_days: u32,
     /// Whether cases open while the policy tells nobody anything.
     pub open_in_shadow: bool,
+    /// Share of the desk's cases whose answer is known.
+    seed_share: f64,
 }
 
 impl CasesConfig {
@@ -56,6 +58,10 @@ impl CasesConfig {
             },
             expected: error.expected.to_owned(),
         })?;
+        if !(0.0..=0.2).contains(&self.seed_share) {
+            let expected = format!("a number from 0 to 0.2, got {}", self.seed_share);
+            return Err(ConfigError::Field { field: "cases.seed_share", expected });
+        }
         Ok(CaseSettings {
             rule,
             desk_a_day: self.desk_a_day,
@@ -64,6 +70,7 @@ impl CasesConfig {
             window_days: self.window_days,
             quiet_days: self.quiet_days,
             open_in_shadow: self.open_in_shadow,
+            seed_share: self.seed_share,
             every: Duration::from_secs(u64::from(self.every_minutes) * 60),
         })
     }

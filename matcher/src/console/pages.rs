@@ -15,6 +15,7 @@ pub mod queue;
 pub mod report;
 pub mod reviewers;
 pub mod search;
+pub mod seeds;
 pub mod sign_in;
 pub mod store;
 pub mod trial;

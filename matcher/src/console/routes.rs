@@ -15,8 +15,8 @@ use super::{
     Console,
     door::{Refusal, Visit, enter},
     pages::{
-        account, assets, case, drift, exports, faces, figures, log, parties, peers, policies, queue, report, reviewers, search, sign_in,
-        store, trial, users,
+        account, assets, case, drift, exports, faces, figures, log, parties, peers, policies, queue, report, reviewers, search, seeds,
+        sign_in, store, trial, users,
     },
 };
 
@@ -115,6 +115,7 @@ routes! {
     GET "/exports" ExportTables exports::form,
     POST "/exports" ExportTables exports::take,
     GET "/cases/{case}/report" ReportCase report::show,
+    GET "/seeds" SeeSeeds seeds::list,
     GET "/users" ManageUsers users::list,
     POST "/users/add" ManageUsers users::add,
     POST "/users/{name}/role" ManageUsers users::role,

@@ -31,6 +31,7 @@ messages! {
     nav_looks: "查看记录", "Looks at faces";
     nav_log: "审计日志", "Audit log";
     nav_reviewers: "复核人员", "Reviewers";
+    nav_seeds: "已知答案样本", "Known answers";
     nav_users: "用户", "Users";
     nav_account: "我的账户", "My account";
     help: "按键", "Keys";
@@ -75,7 +76,9 @@ messages! {
     password_done: "密码已修改。", "The password is changed.";
     factor_title: "第二重验证", "Second factor";
     factor_must: "继续之前请先设置动态验证码。", "Please set up one-time codes before you go on.";
-    factor_lead: "在手机验证器应用中手动添加账户（基于时间、6 位、30 秒），输入下面的密钥，然后填写应用显示的验证码。", "In an authenticator app add an account by hand (time-based, 6 digits, 30 seconds) with the key below, then type the code that the app shows.";
+    factor_lead: "用手机验证器应用扫描下图，或手动添加账户（基于时间、6 位、30 秒）并输入下面的密钥，然后填写应用显示的验证码。", "Scan the picture with an authenticator app, or add an account by hand (time-based, 6 digits, 30 seconds) with the key below; then type the code that the app shows.";
+    factor_picture: "验证器应用可扫描的二维码，与下方密钥相同", "QR code of the key below, for an authenticator app";
+    document_proxies: "代办人登记", "Who came in the holder's place";
     factor_key: "密钥", "Key";
     factor_wrong: "验证码有误，请核对时间后重试。", "The code is wrong. Check the clock of the device and try again.";
     factor_done: "第二重验证已设置。", "The second factor is set up.";
@@ -281,6 +284,28 @@ messages! {
     reviewers_agreement: "一致率", "Agreement";
     reviewers_confirms: "确认率", "Confirms";
     reviewers_few: "不足 50 件", "fewer than 50";
+    reviewers_seeds: "已知答案案件", "Known-answer cases";
+    reviewers_seeds_lead: "误确认：同一人的案件被判为确认。漏判：不同人的案件被判为误报。各自不足 50 件不显示。", "False confirm: one person on all pictures, judged confirmed. Miss: two people, judged a false alarm. Each is shown from 50 cases on.";
+    reviewers_seeds_empty: "尚无回答。", "No answer yet.";
+    reviewers_mated: "同一人案件", "One person";
+    reviewers_false_confirms: "误确认率", "False confirms";
+    reviewers_nonmated: "不同人案件", "Two people";
+    reviewers_misses: "漏判率", "Misses";
+    seeds_title: "已知答案样本", "Pairs with a known answer";
+    seeds_lead: "经许可或志愿者提供的人脸，用于衡量复核人员。由此生成的案件与其他案件无从区分，不计入统计，不通知任何机构。", "Faces with a licence or of volunteers, by which reviewers are measured. Cases made of them cannot be told from others, are in no statistics, and nobody is told of them.";
+    seeds_share: "占案件的比例：", "Share of cases:";
+    seeds_empty: "尚未添加样本（matcher seeds add）。", "None was added yet (matcher seeds add).";
+    seeds_pair: "样本", "Pair";
+    seeds_licence: "许可", "Licence";
+    seeds_mated: "答案", "Answer";
+    seeds_one_person: "同一人", "one person";
+    seeds_two_people: "不同人", "two people";
+    seeds_score: "分数", "Score";
+    seeds_captures: "采集照片", "Captures";
+    seeds_cases: "案件数", "Cases";
+    seeds_answers: "回答数", "Answers";
+    seeds_added: "添加", "Added";
+    seeds_retired: "已停用", "retired";
     reviewers_empty: "尚无结论。", "No verdict yet.";
 
     users_title: "用户", "Users";

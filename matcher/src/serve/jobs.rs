@@ -1,6 +1,6 @@
 //! What a server does beside answering: looks for new policies and keys, compares captures that
 //! came late, gathers evidence, makes templates again, deletes
-//! what is over, looks for signs of tampering, signs the audit log's heads, counts faces.
+//! what is over, looks for signs of tampering, tells the center's own systems of confirmed cases, signs the audit log's heads, counts faces.
 //!
 //! All of it ends with the server; what a job had in hand stays due. Not here: what the jobs do (`crate::app`).
 
@@ -9,7 +9,10 @@ use std::{sync::Arc, time::Duration};
 use tracing::warn;
 
 use crate::{
-    app::{batch::Runner, cases::CaseRunner, recheck::Rechecker, retention::Retainer, supervision::Statistician, tampering::Watch},
+    app::{
+        batch::Runner, cases::CaseRunner, recheck::Rechecker, retention::Retainer, supervision::Statistician, tampering::Watch,
+        webhook::Teller,
+    },
     audit::Sealer,
     identify::role::Searcher,
     keys::OpeningKeys,
@@ -37,6 +40,7 @@ pub(super) struct Jobs {
     pub(super) searcher: Option<Searcher>,
     pub(super) watch: Option<Watch>,
     pub(super) statistician: Option<Statistician>,
+    pub(super) teller: Option<Teller>,
     pub(super) sealer: Sealer,
     pub(super) policies: Arc<Policies>,
     pub(super) vault: Arc<Vault>,
@@ -58,6 +62,7 @@ impl Jobs {
             searcher,
             watch,
             statistician,
+            teller,
             sealer,
             policies,
             vault,
@@ -101,6 +106,11 @@ impl Jobs {
             async {
                 if let Some(statistician) = statistician {
                     statistician.run().await;
+                }
+            },
+            async {
+                if let Some(teller) = teller {
+                    teller.run().await;
                 }
             },
             sealer.run(),

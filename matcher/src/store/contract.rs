@@ -27,6 +27,7 @@ mod registry;
 mod statistics;
 mod subjects;
 mod ways;
+mod webhook;
 
 /// Runs the whole contract; `fresh` makes an empty store each time.
 pub(crate) async fn check_all<F: Future<Output = Arc<dyn Store>>>(fresh: impl Fn() -> F) {
@@ -56,6 +57,7 @@ pub(crate) async fn check_all<F: Future<Output = Arc<dyn Store>>>(fresh: impl Fn
     receipts::check_all(&fresh).await;
     cases::check(&fresh).await;
     console::check(&fresh).await;
+    webhook::check(&fresh).await;
     deferred::check_all(&fresh).await;
     batch::check_all(&fresh).await;
     feed::check(&fresh).await;

@@ -28,6 +28,8 @@ pub struct QueueFilter {
     pub opened_from: Option<TimeMs>,
     /// Opened before this time.
     pub opened_before: Option<TimeMs>,
+    /// Without what this user has met before in another case.
+    pub reader: Option<String>,
 }
 
 /// Where cases of the queue stand.
@@ -102,6 +104,27 @@ pub struct Judged {
     /// The draw for a second look, 0 up to 1.
     pub draw: f64,
 }
+
+/// What was said in a case, with its words sealed under a key of their own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredStatement {
+    /// All but its words; with them where they were stored in clear by an older release and are not sealed yet.
+    pub said: Statement,
+    /// Its words.
+    pub words: Option<SealedWords>,
+}
+
+/// Words, sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedWords {
+    /// Their data key, wrapped for the person the case is about.
+    pub data_key: Sealed,
+    /// The words.
+    pub sealed: Sealed,
+}
+
+/// Words that stand in clear: whose case, which, the statement's number, and they.
+pub type ClearWords = (SubjectId, RecordId, u32, String);
 
 /// A photo of a person, without its picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -243,9 +266,13 @@ pub trait Desk: Send + Sync {
     /// Writes what somebody saw, once; false when they have judged it before.
     async fn put_judgement(&self, subject: SubjectId, case: RecordId, judged: Judged) -> Result<bool, StoreError>;
     /// What was said in a case, by number.
-    async fn statements(&self, subject: SubjectId, case: RecordId) -> Result<Vec<Statement>, StoreError>;
-    /// Adds a statement to a case that has had `before`; false when it has had others meanwhile.
-    async fn add_statement(&self, subject: SubjectId, case: RecordId, before: usize, statement: Statement) -> Result<bool, StoreError>;
+    async fn statements(&self, subject: SubjectId, case: RecordId) -> Result<Vec<StoredStatement>, StoreError>;
+    /// Adds a statement with its sealed words to a case that has had `before`; false when it has had others meanwhile.
+    async fn add_statement(&self, subject: SubjectId, case: RecordId, before: usize, new: StoredStatement) -> Result<bool, StoreError>;
+    /// Words that an older release stored in clear, at most so many.
+    async fn clear_words(&self, limit: u32) -> Result<Vec<ClearWords>, StoreError>;
+    /// Seals them: whose case, which, the statement's number, and the sealed words.
+    async fn seal_words(&self, words: Vec<(SubjectId, RecordId, u32, SealedWords)>) -> Result<(), StoreError>;
     /// Adds a first verdict, and whether it waits for a second look; false when the case has had other steps meanwhile.
     async fn decide_case(&self, id: RecordId, before: usize, step: CaseStep, second_due: bool) -> Result<bool, StoreError>;
     /// Whether a case waits for a second look.

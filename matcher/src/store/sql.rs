@@ -43,12 +43,14 @@ mod receipts;
 mod rechecks;
 mod registry;
 mod retention;
+mod seeds;
 mod sqlite;
 mod statistics;
 mod subjects;
 mod transfer;
 mod value;
 mod verifications;
+mod webhook;
 mod writer;
 
 use connection::Connection;

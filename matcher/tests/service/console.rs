@@ -5,8 +5,10 @@ mod attacks;
 mod browser;
 mod journey;
 mod roles;
+mod seeds;
 mod signing;
 mod supervision;
+mod words;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 

@@ -32,3 +32,4 @@ mod shared;
 mod support;
 mod tampering;
 mod ways;
+mod webhook;

@@ -42,6 +42,35 @@ impl ReviewerFigures {
     }
 }
 
+/// What a reviewer answered to cases whose answer is known.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SeedFigures {
+    /// Who.
+    pub name: String,
+    /// Cases with one person on all pictures.
+    pub mated: u64,
+    /// Of these, confirmed: somebody would have been accused who did nothing.
+    pub false_confirms: u64,
+    /// Cases with another person on the captures.
+    pub nonmated: u64,
+    /// Of these, called a false alarm.
+    pub misses: u64,
+}
+
+impl SeedFigures {
+    /// Share of mated cases that were confirmed.
+    #[must_use]
+    pub fn false_confirm_rate(&self) -> Option<Share> {
+        shown_share(self.false_confirms, self.mated)
+    }
+
+    /// Share of non-mated cases that were called a false alarm.
+    #[must_use]
+    pub fn miss_rate(&self) -> Option<Share> {
+        shown_share(self.misses, self.nonmated)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +80,15 @@ mod tests {
         let share = ReviewerFigures { agreed, twice, ..ReviewerFigures::default() }.agreement();
         let rounded = share.map(|share| ((share.lower * 1e3).round() / 1e3, (share.upper * 1e3).round() / 1e3));
         assert_eq!(rounded, expected);
+    }
+
+    #[test]
+    fn the_two_errors_are_told_apart_and_each_needs_its_own_cases() {
+        let figures = SeedFigures { name: "anna".into(), mated: 60, false_confirms: 3, nonmated: 49, misses: 49 };
+        let rate = figures.false_confirm_rate().unwrap();
+        assert_eq!(((rate.value * 1e3).round(), rate.lower < 0.05 && rate.upper > 0.05), (50.0, true));
+        assert!(figures.miss_rate().is_none());
+        assert!(SeedFigures { nonmated: 50, ..figures }.miss_rate().is_some());
     }
 
     #[test]

@@ -66,6 +66,8 @@ words! {
         ExportTables = "export_tables",
         /// Make a report of a case, without faces.
         ReportCase = "report_case",
+        /// See which pairs of faces have a known answer.
+        SeeSeeds = "see_seeds",
         /// Add, change and disable users.
         ManageUsers = "manage_users",
     }
@@ -90,6 +92,7 @@ pub fn permits(role: Option<Role>, action: Action) -> bool {
         Action::SeeLooks | Action::CheckLog => &[Auditor],
         Action::SeeReviewers | Action::SeeFigures | Action::SeePolicies | Action::ExportTables => &[Supervisor, Auditor],
         Action::SearchFaces => &[Reviewer, Supervisor],
+        Action::SeeSeeds => &[Auditor, Administrator],
         Action::ManageUsers => &[Administrator],
     };
     role.is_some_and(|role| roles.contains(&role))
@@ -112,15 +115,15 @@ mod tests {
     fn the_table_is_this_one() {
         use Action::{
             AcceptDrift, AnswerForStore, CheckLog, CloseCase, ExportTables, HearParties, ManageUsers, ReopenCase, ReportCase, Search,
-            SearchFaces, SeeCase, SeeFace, SeeFigures, SeeLooks, SeePolicies, SeeQueue, SeeReviewers, TryPolicy, WorkOnCase,
+            SearchFaces, SeeCase, SeeFace, SeeFigures, SeeLooks, SeePolicies, SeeQueue, SeeReviewers, SeeSeeds, TryPolicy, WorkOnCase,
         };
         check(None, &[]);
         check(Some(Role::Reviewer), &[SeeQueue, Search, SeeCase, WorkOnCase, SeeFace, HearParties, CloseCase, SearchFaces]);
         let cases = [SeeQueue, Search, SeeCase, WorkOnCase, SeeFace, HearParties, CloseCase, ReopenCase, SeeReviewers];
         let figures = [SeeFigures, AcceptDrift, SeePolicies, TryPolicy, SearchFaces, ExportTables, ReportCase];
         check(Some(Role::Supervisor), &[cases.as_slice(), &figures].concat());
-        check(Some(Role::Auditor), &[SeeLooks, CheckLog, SeeReviewers, SeeFigures, SeePolicies, ExportTables]);
-        check(Some(Role::Administrator), &[ManageUsers]);
+        check(Some(Role::Auditor), &[SeeLooks, CheckLog, SeeReviewers, SeeFigures, SeePolicies, ExportTables, SeeSeeds]);
+        check(Some(Role::Administrator), &[SeeSeeds, ManageUsers]);
         check(Some(Role::StoreManager), &[AnswerForStore]);
     }
 }

@@ -108,7 +108,7 @@ async fn may_end(store: &dyn Store, stored: &StoredCase, verdict: CaseVerdict, a
         return Err(DeskError::SecondDue);
     }
     let statements = store.statements(subject, id).await.map_err(DeskError::Store)?;
-    Hearing::of(&statements).may_end(verdict, at).map_err(DeskError::Hearing)
+    Hearing::of(statements.iter().map(|stored| &stored.said)).may_end(verdict, at).map_err(DeskError::Hearing)
 }
 
 /// Takes the steps from wherever a case stands to a verdict: claims it first where nobody has, and is the second

@@ -7,10 +7,14 @@ use super::{
     CaseFile, Review, ReviewError,
     faces::{Pair, pair},
 };
-use crate::store::{
-    Verification,
-    cases::CaseMember,
-    desk::{CaseSurroundings, Judged},
+use crate::{
+    app::ways::{Entry, masked_name},
+    store::{
+        TimeMs, Verification,
+        cases::CaseMember,
+        desk::{CaseSurroundings, Judged},
+        proxies::StoredProxy,
+    },
 };
 
 /// A capture of a case.
@@ -24,6 +28,19 @@ pub struct Capture {
     pub pictured: bool,
 }
 
+/// Somebody who came in the holder's place, as the register has it, masked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proxied {
+    /// The transaction.
+    pub transaction: String,
+    /// When.
+    pub at: TimeMs,
+    /// The document's number, masked; empty where the entry is gone.
+    pub document: String,
+    /// The first character of the name, and a star for each other.
+    pub name: String,
+}
+
 /// All of a case.
 #[derive(Debug, Clone)]
 pub struct Story {
@@ -31,6 +48,8 @@ pub struct Story {
     pub captures: Vec<Capture>,
     /// What surrounds it.
     pub around: CaseSurroundings,
+    /// Who came in the holder's place.
+    pub proxies: Vec<Proxied>,
     /// What is compared by eye.
     pub pair: Pair,
     /// What was measured of the pair's capture.
@@ -80,9 +99,20 @@ impl Review {
             Some(capture) => self.first_sample(file, capture).await?.map(|sample| sample.quality),
             None => None,
         };
+        let register = self.center.store.proxies_of_case(file.subject(), file.id()).await.map_err(ReviewError::Store)?;
+        let proxied = |stored: &StoredProxy| {
+            let entry = Entry::open(&self.center.vault, stored);
+            Proxied {
+                transaction: stored.record.request.transaction.clone(),
+                at: stored.record.captured_at,
+                document: entry.as_ref().map(Entry::masked).unwrap_or_default(),
+                name: entry.map(|entry| masked_name(&entry.name)).unwrap_or_default(),
+            }
+        };
+        let proxies = register.iter().map(proxied).collect();
         let blind = file.blind_to(reader);
         let steps = file.case().steps().iter().filter(|step| !blind || step.by == reader);
         let judgements = file.judgements.iter().filter(|judged| !blind || judged.by == reader);
-        Ok(Story { captures, pair, quality, steps: steps.cloned().collect(), judgements: judgements.cloned().collect(), around })
+        Ok(Story { captures, proxies, pair, quality, steps: steps.cloned().collect(), judgements: judgements.cloned().collect(), around })
     }
 }

@@ -7,7 +7,10 @@ use zeroize::Zeroizing;
 use super::{Frame, go, page};
 use crate::{
     app::accounts::{AccountError, Accounts},
-    console::door::{Member, Refusal, Visit},
+    console::{
+        door::{Member, Refusal, Visit},
+        qr,
+    },
 };
 
 /// The page of the password.
@@ -31,6 +34,7 @@ struct SecondFactorPage {
     must: bool,
     there: bool,
     done: bool,
+    picture: String,
     key: String,
     message: &'static str,
 }
@@ -117,6 +121,7 @@ fn factor_page(visit: &Visit, message: &'static str) -> Result<Response, Refusal
         must: visit.console.config.console.second_factor && !there,
         there,
         done: visit.query.get("done") == "1" && there,
+        picture: if there { String::new() } else { qr::svg(&qr::address(&member.user.name, &key), Frame::of(visit).w.factor_picture) },
         key: groups.join(" "),
         message,
     })

@@ -128,7 +128,7 @@ pub async fn next(visit: Visit) -> Result<Response, Refusal> {
         return Ok(go(&case_path(row.id)));
     }
     for state in [QueueState::SecondDue, QueueState::In(CaseState::Open)] {
-        let filter = QueueFilter { state, ..QueueFilter::default() };
+        let filter = QueueFilter { state, reader: Some(name.clone()), ..QueueFilter::default() };
         let rows = visit.console.store().queue(filter, None, TRIED).await.map_err(Refusal::Store)?;
         for row in rows.iter().filter(|row| row.assignee.is_none()) {
             match visit.console.review.claim(row.id, &name).await {
@@ -161,6 +161,7 @@ fn filter(visit: &Visit) -> QueueFilter {
         assignee: query.filled("assignee").map(|name| if name == "me" { visit.name().to_owned() } else { name.to_owned() }),
         opened_from,
         opened_before,
+        reader: Some(visit.name().to_owned()),
     }
 }
 

@@ -2,7 +2,10 @@
 
 use askama::Template;
 use axum::response::Response;
-use matcher_core::{console::ReviewerFigures, evidence::interval::Share};
+use matcher_core::{
+    console::{ReviewerFigures, SeedFigures},
+    evidence::interval::Share,
+};
 
 use super::{Frame, page};
 use crate::console::door::{Refusal, Visit};
@@ -14,6 +17,7 @@ const SINCE_MS: i64 = 90 * 86_400_000;
 struct Reviewers {
     f: Frame,
     figures: Vec<ReviewerFigures>,
+    seeds: Vec<SeedFigures>,
 }
 
 impl Reviewers {
@@ -33,5 +37,6 @@ impl Reviewers {
 pub async fn show(visit: Visit) -> Result<Response, Refusal> {
     let since = visit.console.review.now() - SINCE_MS;
     let figures = visit.console.store().reviewer_figures(since).await.map_err(Refusal::Store)?;
-    page(&Reviewers { f: Frame::of(&visit), figures })
+    let seeds = visit.console.store().seed_figures(since).await.map_err(Refusal::Store)?;
+    page(&Reviewers { f: Frame::of(&visit), figures, seeds })
 }

@@ -88,7 +88,9 @@ pub async fn reply(visit: Visit) -> Result<Response, Refusal> {
 async fn own(visit: &Visit) -> Result<CaseFile, Refusal> {
     let institution = &visit.user()?.institution;
     let file = visit.console.review.file(visit.id(0)?).await.map_err(|_| Refusal::NotFound)?;
-    if !institution.is_empty() && file.hearing().was_asked(institution) { Ok(file) } else { Err(Refusal::NotFound) }
+    // Where nothing happened, nobody is asked.
+    let real = !visit.console.store().is_seed(file.id()).await.map_err(Refusal::Store)?;
+    if real && !institution.is_empty() && file.hearing().was_asked(institution) { Ok(file) } else { Err(Refusal::NotFound) }
 }
 
 /// Whether the latest word between center and institution is a question.

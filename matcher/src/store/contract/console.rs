@@ -13,7 +13,7 @@ use crate::store::{
     NewVerification, RecordId, Sealed, Store, StoreError, SubjectId,
     accounts::{Session, User, UserChange},
     cases::{CaseMember, NewCase},
-    desk::{Judged, QueueFilter, QueueRow, QueueState},
+    desk::{Judged, QueueFilter, QueueRow, QueueState, SealedWords, StoredStatement},
 };
 
 pub(super) async fn check<F: Future<Output = Arc<dyn Store>>>(fresh: &impl Fn() -> F) {
@@ -93,7 +93,7 @@ async fn sessions_begin_with_a_code_once_and_end_with_their_user(store: Arc<dyn 
 }
 
 /// A person with a capture and a case about it.
-async fn case(store: &dyn Store, person: u8, (opening, log_odds): (Opening, f64), opened_at: i64) -> RecordId {
+pub(super) async fn case(store: &dyn Store, person: u8, (opening, log_odds): (Opening, f64), opened_at: i64) -> RecordId {
     store.put_enrolments(vec![enrolment(person, &[person], person)]).await.unwrap();
     let mut new: NewVerification = verification(&format!("T{person}"), person);
     new.record.subject = Some(SubjectId([person; 16]));
@@ -226,8 +226,10 @@ async fn judgements_and_statements_are_only_added(store: Arc<dyn Store>) {
     assert!(store.put_judgement(subject, id, judged("ben", 2)).await.unwrap());
     assert_eq!(store.judgements(subject, id).await.unwrap(), [judged("anna", -3), judged("ben", 2)]);
     let institution = store.cases_of_subject(subject, 9).await.unwrap()[0].institutions.0.clone();
-    let said =
-        |kind, at| Statement { at, by: "anna".into(), kind, institution: institution.clone(), text: "words".into(), due_at: Some(99) };
+    let said = |kind, at| StoredStatement {
+        said: Statement { at, by: "anna".into(), kind, institution: institution.clone(), text: String::new(), due_at: Some(99) },
+        words: Some(SealedWords { data_key: Sealed(vec![3; 70]), sealed: Sealed(vec![at as u8; 40]) }),
+    };
     assert!(store.cases_asked(&institution, 9).await.unwrap().is_empty());
     assert!(store.add_statement(subject, id, 0, said(StatementKind::StoreAsked, 30)).await.unwrap());
     assert!(!store.add_statement(subject, id, 0, said(StatementKind::StoreAsked, 30)).await.unwrap());
@@ -236,7 +238,9 @@ async fn judgements_and_statements_are_only_added(store: Arc<dyn Store>) {
     assert!(store.add_statement(subject, id, 1, said(StatementKind::StoreReply, 40)).await.unwrap());
     assert!(store.cases_asked(&institution, 9).await.unwrap()[0].replied);
     assert!(store.cases_asked("elsewhere", 9).await.unwrap().is_empty());
-    let kinds: Vec<_> = store.statements(subject, id).await.unwrap().iter().map(|said| said.kind).collect();
+    let kinds: Vec<_> = store.statements(subject, id).await.unwrap().iter().map(|stored| stored.said.kind).collect();
+    assert_eq!(store.statements(subject, id).await.unwrap(), [said(StatementKind::StoreAsked, 30), said(StatementKind::StoreReply, 40)]);
+    assert!(store.clear_words(9).await.unwrap().is_empty());
     assert_eq!(kinds, [StatementKind::StoreAsked, StatementKind::StoreReply]);
     let around = store.case_surroundings(subject, id).await.unwrap();
     assert_eq!((around.photos.len(), around.cases.len(), around.with_sample.len()), (1, 0, 0));
@@ -255,5 +259,5 @@ async fn figures_count_pairs_of_verdicts(store: Arc<dyn Store>) {
     let figures = store.reviewer_figures(0).await.unwrap();
     let counts: Vec<_> = figures.iter().map(|of| (of.name.as_str(), of.decided, of.confirmed, of.reviewed, of.twice, of.agreed)).collect();
     assert_eq!(counts, [("anna", 2, 2, 0, 2, 1), ("ben", 0, 0, 2, 2, 1)]);
-    assert!(store.reviewer_figures(2_000).await.unwrap().is_empty());
+    assert!(store.reviewer_figures(86_400_000).await.unwrap().is_empty());
 }

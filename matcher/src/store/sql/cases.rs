@@ -12,6 +12,8 @@ use super::{
     Connection, SqlStore, audit,
     columns::{Columns, execute, query, query_one},
     desk, params,
+    seeds::NOT_A_SEED,
+    webhook,
 };
 use crate::store::{
     RecordId, StoreError, SubjectId, TimeMs,
@@ -33,7 +35,7 @@ fn open_within(connection: &Connection, opening: &DeskOpening) -> Result<Option<
     if !visits::has_turn(connection, opening.fence)? {
         return Ok(None);
     }
-    let sql = "SELECT count(*) AS opened FROM case_file WHERE opened_at >= ?1";
+    let sql = "SELECT count(*) AS opened FROM real_case WHERE opened_at >= ?1";
     let before: u32 = query_one(connection, sql, [opening.day_start], TABLE, |columns| columns.unsigned("opened"))?.unwrap_or_default();
     let mut opened = 0;
     for case in &opening.cases {
@@ -58,7 +60,7 @@ fn has_case(connection: &Connection, subject: SubjectId, since: TimeMs) -> Resul
 const IN_THE_WAY: &str = "(c.opened_at >= ?2 OR 'closed' IS DISTINCT FROM (SELECT e.event FROM case_event AS e
      WHERE e.subject_id = c.subject_id AND e.case_id = c.id ORDER BY e.number DESC LIMIT 1))";
 
-fn open(connection: &Connection, case: &NewCase) -> Result<(), StoreError> {
+pub(super) fn open(connection: &Connection, case: &NewCase) -> Result<(), StoreError> {
     let sql = "INSERT INTO case_file (subject_id, id, kind, opening, opened_at, log_odds, days, reason)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let (kind, opening) = (case.kind.word(), case.opening.word());
@@ -97,7 +99,7 @@ fn decode(columns: &Columns<'_>) -> Result<NewCase, StoreError> {
 const SELECT: &str = "SELECT subject_id, id, kind, opening, opened_at, log_odds, days, reason FROM case_file";
 
 fn list(connection: &Connection, since: TimeMs, limit: u32) -> Result<Vec<StoredCase>, StoreError> {
-    let sql = format!("{SELECT} WHERE opened_at >= ?1 ORDER BY opened_at DESC, id LIMIT ?2");
+    let sql = format!("{SELECT} AS c WHERE opened_at >= ?1 AND {NOT_A_SEED} ORDER BY opened_at DESC, id LIMIT ?2");
     let cases = query(connection, &sql, params![since, limit], TABLE, decode)?;
     cases.into_iter().map(|case| whole(connection, case)).collect()
 }
@@ -109,9 +111,11 @@ fn by_id(connection: &Connection, id: RecordId) -> Result<Option<StoredCase>, St
 
 /// A case with its members and what happened to it.
 fn whole(connection: &Connection, mut case: NewCase) -> Result<StoredCase, StoreError> {
-    let sql = "SELECT m.verification_id, m.face, m.suspect, v.institution, v.identifier_masked FROM case_member AS m
+    let sql = "SELECT m.verification_id, m.face, m.suspect, coalesce(v.institution, s.institution) AS institution,
+             coalesce(v.identifier_masked, s.identifier_masked) AS identifier_masked FROM case_member AS m
          LEFT JOIN verification AS v ON v.subject_id = m.subject_id AND v.id = m.verification_id
-         WHERE m.subject_id = ?1 AND m.case_id = ?2 ORDER BY v.decided_at, m.verification_id";
+         LEFT JOIN seed_verification AS s ON s.subject_id = m.subject_id AND s.id = m.verification_id
+         WHERE m.subject_id = ?1 AND m.case_id = ?2 ORDER BY coalesce(v.decided_at, s.decided_at), m.verification_id";
     let decode = |columns: &Columns<'_>| {
         let member = CaseMember {
             verification: RecordId(columns.get("verification_id")?),
@@ -159,6 +163,7 @@ pub(super) fn add_step(connection: &Connection, id: RecordId, before: usize, ste
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let values = params![case.subject.0, id.0, number, step.at, step.by, step.event.word(), verdict, reason];
     execute(connection, sql, values, EVENTS)?;
+    let steps_before = steps.clone();
     desk::moved(connection, case.subject, id, steps.into_iter().chain([step.clone()]))?;
     let action = match &step.event {
         CaseEvent::Claimed | CaseEvent::Released => AuditAction::CaseClaimed,
@@ -166,6 +171,8 @@ pub(super) fn add_step(connection: &Connection, id: RecordId, before: usize, ste
         CaseEvent::Closed => AuditAction::CaseClosed,
         CaseEvent::Reopened(_) => AuditAction::CaseReopened,
     };
+    webhook::tell(connection, &case, &steps_before, step)?;
+    desk::reviewers::note(connection, id, &steps_before, step)?;
     if step.event == CaseEvent::Closed {
         visits::explain(connection, case.subject, id)?;
     }

@@ -4,7 +4,7 @@ use super::{Connection, columns::query, connection::Kind, params};
 use crate::store::StoreError;
 
 /// All tables, in an order in which each refers only to earlier ones.
-pub(super) const TABLES: [&str; 55] = [
+pub(super) const TABLES: [&str; 67] = [
     "device",
     "device_authority",
     "device_certificate",
@@ -42,8 +42,20 @@ pub(super) const TABLES: [&str; 55] = [
     "case_event",
     "case_desk",
     "case_place",
+    "case_facet",
+    "case_institution",
+    "reviewer_day",
     "case_judgement",
     "case_statement",
+    "seed_pair",
+    "seed_capture",
+    "seed_case",
+    "seed_answer",
+    "seed_photo",
+    "seed_probe",
+    "seed_flag",
+    "seed_verification",
+    "webhook_event",
     "console_user",
     "console_session",
     "drift_accepted",
@@ -68,7 +80,7 @@ pub(super) const SEEDED: [&str; 1] = ["case_run"];
 
 /// Tables that a store fills by itself and that mean nothing in another: what changed, and how far searches are. A store that
 /// is copied into writes its own.
-pub(super) const DERIVED: [&str; 6] = ["feed", "feed_trimmed", "search_job", "statistic", "statistic_day", "drift_alarm"];
+pub(super) const DERIVED: [&str; 7] = ["feed", "feed_trimmed", "search_job", "statistic", "statistic_day", "drift_alarm", "case_count"];
 
 /// A column of a table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

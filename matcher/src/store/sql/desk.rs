@@ -14,16 +14,19 @@ use super::{
     params,
 };
 use crate::store::{
-    RecordId, StoreError, SubjectId, TimeMs,
+    RecordId, Sealed, StoreError, SubjectId, TimeMs,
     audit::AuditEvent,
     cases::NewCase,
-    desk::{CaseSurroundings, Desk, Judged, Look, LookFilter, QueueCounts, QueueFilter, QueueRow, SealedPicture, StoreCase},
+    desk::{
+        CaseSurroundings, ClearWords, Desk, Judged, Look, LookFilter, QueueCounts, QueueFilter, QueueRow, SealedPicture, SealedWords,
+        StoreCase, StoredStatement,
+    },
 };
 
 mod around;
 mod looks;
 mod queue;
-mod reviewers;
+pub(super) mod reviewers;
 
 const TABLE: &str = "case_desk";
 const JUDGEMENT: &str = "case_judgement";
@@ -38,11 +41,57 @@ pub(super) fn put(connection: &Connection, case: &NewCase) -> Result<(), StoreEr
     let rank = rank(case.opening, case.log_odds, before);
     let values = params![case.subject.0, case.id.0, case.kind.word(), case.opened_at, rank, CaseState::Open.word()];
     execute(connection, sql, values, TABLE)?;
-    let sql = "INSERT INTO case_place (subject_id, case_id, institution, transaction_id, scene)
-         SELECT DISTINCT m.subject_id, m.case_id, v.institution, v.transaction_id, v.scene FROM case_member AS m
-         JOIN verification AS v ON v.subject_id = m.subject_id AND v.id = m.verification_id
-         WHERE m.subject_id = ?1 AND m.case_id = ?2";
-    execute(connection, sql, params![case.subject.0, case.id.0], "case_place").map(drop)
+    for log in ["verification", "seed_verification"] {
+        let sql = format!(
+            "INSERT INTO case_place (subject_id, case_id, institution, transaction_id, scene)
+             SELECT DISTINCT m.subject_id, m.case_id, v.institution, v.transaction_id, v.scene FROM case_member AS m
+             JOIN {log} AS v ON v.subject_id = m.subject_id AND v.id = m.verification_id
+             WHERE m.subject_id = ?1 AND m.case_id = ?2"
+        );
+        execute(connection, &sql, params![case.subject.0, case.id.0], "case_place")?;
+    }
+    described(connection, case.subject, case.id)
+}
+
+/// Writes down what a line of the queue shows of a new case, and what it is filtered by.
+pub(super) fn described(connection: &Connection, subject: SubjectId, id: RecordId) -> Result<(), StoreError> {
+    let here = params![subject.0, id.0];
+    let sql = "UPDATE case_desk SET captures = (SELECT count(*) FROM case_member AS m WHERE m.subject_id = ?1 AND m.case_id = ?2),
+             institution = coalesce((SELECT min(p.institution) FROM case_place AS p WHERE p.subject_id = ?1 AND p.case_id = ?2), ''),
+             institutions = (SELECT count(DISTINCT p.institution) FROM case_place AS p WHERE p.subject_id = ?1 AND p.case_id = ?2),
+             identifier_masked = coalesce((SELECT v.identifier_masked FROM case_member AS m
+                 JOIN verification AS v ON v.subject_id = m.subject_id AND v.id = m.verification_id
+                 WHERE m.subject_id = ?1 AND m.case_id = ?2 ORDER BY v.decided_at DESC LIMIT 1), (SELECT max(s.identifier_masked)
+                 FROM seed_verification AS s JOIN case_member AS m ON m.subject_id = s.subject_id AND m.verification_id = s.id
+                 WHERE m.subject_id = ?1 AND m.case_id = ?2), '')
+         WHERE subject_id = ?1 AND case_id = ?2";
+    execute(connection, sql, here, TABLE)?;
+    for values in ["'kind', d.kind, d.standing, d.rank, d.opened_at FROM case_desk AS d", FACET_INSTITUTION, FACET_SCENE] {
+        let sql = format!(
+            "INSERT INTO case_facet (subject_id, case_id, facet, value, standing, rank, opened_at)
+             SELECT DISTINCT d.subject_id, d.case_id, {values} WHERE d.subject_id = ?1 AND d.case_id = ?2"
+        );
+        execute(connection, &sql, here, "case_facet")?;
+    }
+    let sql = "INSERT INTO case_institution (name) SELECT DISTINCT institution FROM case_place WHERE subject_id = ?1 AND case_id = ?2
+         ON CONFLICT (name) DO NOTHING";
+    execute(connection, sql, here, "case_institution").map(drop)
+}
+
+const FACET_INSTITUTION: &str = "'institution', p.institution, d.standing, d.rank, d.opened_at FROM case_desk AS d
+     JOIN case_place AS p ON p.subject_id = d.subject_id AND p.case_id = d.case_id";
+const FACET_SCENE: &str = "'scene', p.scene, d.standing, d.rank, d.opened_at FROM case_desk AS d
+     JOIN case_place AS p ON p.subject_id = d.subject_id AND p.case_id = d.case_id";
+
+/// Writes down where a case stands as the queue shows it.
+fn stands(connection: &Connection, subject: SubjectId, id: RecordId) -> Result<(), StoreError> {
+    let here = params![subject.0, id.0];
+    let sql = "UPDATE case_desk SET standing = CASE WHEN state = 'decided' AND second_due = 1 THEN 'second_due'
+             WHEN state IN ('decided', 'second_review') THEN 'decided' ELSE state END WHERE subject_id = ?1 AND case_id = ?2";
+    execute(connection, sql, here, TABLE)?;
+    let sql = "UPDATE case_facet SET standing = (SELECT d.standing FROM case_desk AS d WHERE d.subject_id = ?1 AND d.case_id = ?2)
+         WHERE subject_id = ?1 AND case_id = ?2";
+    execute(connection, sql, here, "case_facet").map(drop)
 }
 
 /// Notes where a case stands after its steps.
@@ -65,14 +114,17 @@ pub(super) fn moved(
         CaseEvent::Claimed | CaseEvent::Released => None,
     };
     let values = params![subject.0, id.0, case.state().word(), case.claimed_by(), at, second_due];
-    execute(connection, sql, values, TABLE).map(drop)
+    execute(connection, sql, values, TABLE)?;
+    stands(connection, subject, id)
 }
 
 fn decide(connection: &Connection, id: RecordId, before: usize, step: &CaseStep, second_due: bool) -> Result<bool, StoreError> {
     if !cases::add_step(connection, id, before, step)? {
         return Ok(false);
     }
-    execute(connection, "UPDATE case_desk SET second_due = ?2 WHERE case_id = ?1", params![id.0, second_due], TABLE)?;
+    let sql = "UPDATE case_desk SET second_due = ?2 WHERE case_id = ?1 RETURNING subject_id";
+    let subject = query_one(connection, sql, params![id.0, second_due], TABLE, |columns| Ok(SubjectId(columns.get("subject_id")?)))?;
+    stands(connection, subject.ok_or(StoreError::Corrupt { table: TABLE, field: "case_id" })?, id)?;
     Ok(true)
 }
 
@@ -112,18 +164,21 @@ fn put_judgement(connection: &Connection, subject: SubjectId, case: RecordId, ju
     Ok(true)
 }
 
-fn statements(connection: &Connection, subject: SubjectId, case: RecordId) -> Result<Vec<Statement>, StoreError> {
-    let sql =
-        "SELECT at, actor, kind, institution, text, due_at FROM case_statement WHERE subject_id = ?1 AND case_id = ?2 ORDER BY number";
+fn statements(connection: &Connection, subject: SubjectId, case: RecordId) -> Result<Vec<StoredStatement>, StoreError> {
+    let sql = "SELECT at, actor, kind, institution, text, due_at, wrapped, sealed FROM case_statement
+         WHERE subject_id = ?1 AND case_id = ?2 ORDER BY number";
     let decode = |columns: &Columns<'_>| {
-        Ok(Statement {
+        let said = Statement {
             at: columns.get("at")?,
             by: columns.get("actor")?,
             kind: columns.word("kind", StatementKind::from_word)?,
             institution: columns.get("institution")?,
             text: columns.get("text")?,
             due_at: columns.get("due_at")?,
-        })
+        };
+        let (wrapped, sealed): (Option<Vec<u8>>, Option<Vec<u8>>) = (columns.get("wrapped")?, columns.get("sealed")?);
+        let words = wrapped.zip(sealed).map(|(wrapped, sealed)| SealedWords { data_key: Sealed(wrapped), sealed: Sealed(sealed) });
+        Ok(StoredStatement { said, words })
     };
     query(connection, sql, params![subject.0, case.0], STATEMENT, decode)
 }
@@ -132,21 +187,40 @@ fn add_statement(
     connection: &Connection,
     (subject, case): (SubjectId, RecordId),
     before: usize,
-    statement: &Statement,
+    new: &StoredStatement,
 ) -> Result<bool, StoreError> {
     if statements(connection, subject, case)?.len() != before {
         return Ok(false);
     }
+    let said = &new.said;
     let number = i64::try_from(before + 1).map_err(|_| StoreError::Corrupt { table: STATEMENT, field: "number" })?;
-    let sql = "INSERT INTO case_statement (subject_id, case_id, number, at, actor, kind, institution, text, due_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-    let (at, kind, institution) = (statement.at, statement.kind.word(), &statement.institution);
-    let values = params![subject.0, case.0, number, at, statement.by, kind, institution, statement.text, statement.due_at];
+    let sql = "INSERT INTO case_statement (subject_id, case_id, number, at, actor, kind, institution, text, due_at, wrapped, sealed)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    let (at, kind, institution) = (said.at, said.kind.word(), &said.institution);
+    let (wrapped, sealed) = (new.words.as_ref().map(|words| &words.data_key.0), new.words.as_ref().map(|words| &words.sealed.0));
+    let values = params![subject.0, case.0, number, at, said.by, kind, institution, said.text, said.due_at, wrapped, sealed];
     execute(connection, sql, values, STATEMENT)?;
-    let detail = json!({ "kind": kind, "number": number, "institution": institution, "due_at": statement.due_at }).to_string();
-    let (by, object) = (statement.by.clone(), case.to_string());
+    let detail = json!({ "kind": kind, "number": number, "institution": institution, "due_at": said.due_at }).to_string();
+    let (by, object) = (said.by.clone(), case.to_string());
     audit::append(connection, &AuditEvent { at, action: AuditAction::CaseHeard, by, object, detail })?;
     Ok(true)
+}
+
+fn clear_words(connection: &Connection, limit: u32) -> Result<Vec<ClearWords>, StoreError> {
+    let sql =
+        "SELECT subject_id, case_id, number, text FROM case_statement WHERE sealed IS NULL ORDER BY subject_id, case_id, number LIMIT ?1";
+    query(connection, sql, [limit], STATEMENT, |columns| {
+        Ok((SubjectId(columns.get("subject_id")?), RecordId(columns.get("case_id")?), columns.unsigned("number")?, columns.get("text")?))
+    })
+}
+
+fn seal_words(connection: &Connection, words: &[(SubjectId, RecordId, u32, SealedWords)]) -> Result<(), StoreError> {
+    for (subject, case, number, words) in words {
+        let sql = "UPDATE case_statement SET text = '', wrapped = ?4, sealed = ?5
+             WHERE subject_id = ?1 AND case_id = ?2 AND number = ?3 AND sealed IS NULL";
+        execute(connection, sql, params![subject.0, case.0, number, words.data_key.0, words.sealed.0], STATEMENT)?;
+    }
+    Ok(())
 }
 
 #[async_trait]
@@ -185,12 +259,20 @@ impl Desk for SqlStore {
         self.writer.write(move |connection| put_judgement(connection, subject, case, &judged)).await
     }
 
-    async fn statements(&self, subject: SubjectId, case: RecordId) -> Result<Vec<Statement>, StoreError> {
+    async fn statements(&self, subject: SubjectId, case: RecordId) -> Result<Vec<StoredStatement>, StoreError> {
         self.readers.read(move |connection| statements(connection, subject, case)).await
     }
 
-    async fn add_statement(&self, subject: SubjectId, case: RecordId, before: usize, statement: Statement) -> Result<bool, StoreError> {
-        self.writer.write(move |connection| add_statement(connection, (subject, case), before, &statement)).await
+    async fn add_statement(&self, subject: SubjectId, case: RecordId, before: usize, new: StoredStatement) -> Result<bool, StoreError> {
+        self.writer.write(move |connection| add_statement(connection, (subject, case), before, &new)).await
+    }
+
+    async fn clear_words(&self, limit: u32) -> Result<Vec<ClearWords>, StoreError> {
+        self.readers.read(move |connection| clear_words(connection, limit)).await
+    }
+
+    async fn seal_words(&self, words: Vec<(SubjectId, RecordId, u32, SealedWords)>) -> Result<(), StoreError> {
+        self.writer.write(move |connection| seal_words(connection, &words)).await
     }
 
     async fn decide_case(&self, id: RecordId, before: usize, step: CaseStep, second_due: bool) -> Result<bool, StoreError> {

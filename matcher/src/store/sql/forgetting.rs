@@ -39,10 +39,11 @@ const DELETED: [&str; 18] = [
     "subject",
 ];
 /// Tables whose rows are kept for their legal time: they hold the random id, and no number once it was replaced.
-const KEPT: [&str; 11] = [
+const KEPT: [&str; 17] = [
     "blind_draw",
     "case_desk",
     "case_event",
+    "case_facet",
     "case_file",
     "case_judgement",
     "case_member",
@@ -50,6 +51,12 @@ const KEPT: [&str; 11] = [
     "case_statement",
     "feed",
     "request",
+    // Made up: there is nobody behind them.
+    "seed_case",
+    "seed_flag",
+    "seed_photo",
+    "seed_probe",
+    "seed_verification",
     "verification",
 ];
 /// Tables that hold biometrics.
@@ -146,6 +153,7 @@ fn pseudonymise(connection: &Connection, subject: SubjectId, pseudonym: &[u8; 32
     let hashes: Vec<[u8; 32]> = query(connection, sql, [subject.0], "identifier", |columns| columns.get("hash"))?;
     let masked = format!("UPDATE flag SET identifier_masked = '' WHERE (institution, transaction_id) IN {TRANSACTIONS}");
     let mut flags = execute(connection, &masked, [subject.0], "flag")?;
+    execute(connection, "UPDATE case_desk SET identifier_masked = '' WHERE subject_id = ?1", [subject.0], "case_desk")?;
     let sql = "UPDATE verification SET identifier_hash = ?2, identifier_masked = '' WHERE subject_id = ?1";
     let mut decisions = execute(connection, sql, params![subject.0, pseudonym], "verification")?;
     for hash in &hashes {

@@ -27,7 +27,8 @@ impl KeyStore for SqlStore {
         let read = |connection: &Connection| {
             let sql = "SELECT CASE WHEN substr(wrapped, 1, 1) = ?1 THEN substr(wrapped, 1, 9) END AS prefix, count(*) AS count
                  FROM (SELECT wrapped FROM data_key UNION ALL SELECT wrapped FROM proxy_register
-                     UNION ALL SELECT wrapped FROM console_user) AS keys
+                     UNION ALL SELECT wrapped FROM console_user UNION ALL SELECT wrapped FROM seed_pair
+                     UNION ALL SELECT wrapped FROM seed_case UNION ALL SELECT wrapped FROM case_statement WHERE wrapped IS NOT NULL) AS keys
                  GROUP BY 1 ORDER BY 1 NULLS FIRST";
             let decode = |columns: &Columns<'_>| Ok((columns.get("prefix")?, columns.unsigned("count")?));
             query(connection, sql, [[0x80_u8]], TABLE, decode)
@@ -45,7 +46,10 @@ impl KeyStore for SqlStore {
             // Whoever has several keys comes with all of them, so that a page begins after a person and not among their keys.
             let sql = "WITH keys AS (SELECT subject_id, wrapped FROM data_key WHERE substr(wrapped, 1, 9) <> ?1 AND subject_id > ?2
                      UNION ALL SELECT subject_id, wrapped FROM proxy_register WHERE substr(wrapped, 1, 9) <> ?1 AND subject_id > ?2
-                     UNION ALL SELECT id, wrapped FROM console_user WHERE substr(wrapped, 1, 9) <> ?1 AND id > ?2)
+                     UNION ALL SELECT id, wrapped FROM console_user WHERE substr(wrapped, 1, 9) <> ?1 AND id > ?2
+                     UNION ALL SELECT id, wrapped FROM seed_pair WHERE substr(wrapped, 1, 9) <> ?1 AND id > ?2
+                     UNION ALL SELECT subject_id, wrapped FROM seed_case WHERE substr(wrapped, 1, 9) <> ?1 AND subject_id > ?2
+                     UNION ALL SELECT subject_id, wrapped FROM case_statement WHERE substr(wrapped, 1, 9) <> ?1 AND subject_id > ?2)
                  SELECT subject_id, wrapped FROM keys
                  WHERE subject_id IN (SELECT DISTINCT subject_id FROM keys ORDER BY subject_id LIMIT ?3) ORDER BY subject_id";
             let after = after.map(|subject| subject.0.to_vec()).unwrap_or_default();
@@ -59,7 +63,14 @@ impl KeyStore for SqlStore {
         let write = move |connection: &Connection| {
             let mut changed = 0;
             for Rewrap { subject, from, to } in &keys {
-                for (table, key) in [(TABLE, "subject_id"), ("proxy_register", "subject_id"), ("console_user", "id")] {
+                for (table, key) in [
+                    (TABLE, "subject_id"),
+                    ("proxy_register", "subject_id"),
+                    ("console_user", "id"),
+                    ("seed_pair", "id"),
+                    ("seed_case", "subject_id"),
+                    ("case_statement", "subject_id"),
+                ] {
                     let sql = format!("UPDATE {table} SET wrapped = ?3 WHERE {key} = ?1 AND wrapped = ?2");
                     changed += execute(connection, &sql, params![subject.0, from.0, to.0], "data key")? as u64;
                 }
@@ -95,7 +106,10 @@ impl KeyStore for SqlStore {
 fn retire(connection: &Connection, newest: &WrappedPrefix, retired: &[WrappedPrefix], at: TimeMs) -> Result<u64, StoreError> {
     let sql = "SELECT (SELECT count(*) FROM data_key WHERE substr(wrapped, 1, 9) <> ?1)
              + (SELECT count(*) FROM proxy_register WHERE substr(wrapped, 1, 9) <> ?1)
-             + (SELECT count(*) FROM console_user WHERE substr(wrapped, 1, 9) <> ?1) AS count";
+             + (SELECT count(*) FROM console_user WHERE substr(wrapped, 1, 9) <> ?1)
+             + (SELECT count(*) FROM seed_pair WHERE substr(wrapped, 1, 9) <> ?1)
+             + (SELECT count(*) FROM seed_case WHERE substr(wrapped, 1, 9) <> ?1)
+             + (SELECT count(*) FROM case_statement WHERE substr(wrapped, 1, 9) <> ?1) AS count";
     let left = query_one(connection, sql, [newest], TABLE, |columns| columns.unsigned("count"))?.unwrap_or_default();
     if left > 0 {
         return Ok(left);

@@ -142,6 +142,11 @@ fn retain(connection: &Connection, batch: &Batch) -> Result<Option<u64>, StoreEr
                 "DELETE FROM proxy_register WHERE (subject_id, verification_id) IN
                      (SELECT subject_id, id FROM verification WHERE (subject_id, id, decided_at) IN ({due}))"
             ))?;
+            change(&format!(
+                "UPDATE case_desk SET identifier_masked = '' WHERE identifier_masked <> '' AND (subject_id, case_id) IN
+                     (SELECT m.subject_id, m.case_id FROM case_member AS m WHERE (m.subject_id, m.verification_id) IN
+                         (SELECT subject_id, id FROM verification WHERE (subject_id, id, decided_at) IN ({due})))"
+            ))?;
             let deleted = change(&format!("DELETE FROM verification WHERE (subject_id, id, decided_at) IN ({due})"))?;
             // Flags about envelopes that were never answered.
             change(

@@ -15,7 +15,7 @@ async fn decide(visitor: &mut Visitor, case: &str, verdict: &str, reason: &str) 
 }
 
 /// The addresses of the pictures of a page.
-fn pictures(page: &Answer) -> Vec<String> {
+pub(super) fn pictures(page: &Answer) -> Vec<String> {
     page.body.split("<img ").skip(1).filter_map(|part| Some(part.split("src=\"").nth(1)?.split('"').next()?.to_owned())).collect()
 }
 

@@ -18,7 +18,9 @@ const TRANSACTIONS: &str = "(SELECT p.institution, p.transaction_id FROM case_pl
 /// All of it.
 pub(super) fn of(connection: &Connection, subject: SubjectId, case: RecordId) -> Result<CaseSurroundings, StoreError> {
     let here = params![subject.0, case.0];
-    let sql = "SELECT photo_id, source, state, enrolled_at, photo_taken_on FROM enrolment WHERE subject_id = ?1 ORDER BY enrolled_at DESC, photo_id";
+    let sql = "SELECT photo_id, source, state, enrolled_at, photo_taken_on FROM enrolment WHERE subject_id = ?1
+         UNION ALL SELECT photo_id, source, state, enrolled_at, photo_taken_on FROM seed_case WHERE subject_id = ?1
+         ORDER BY enrolled_at DESC, photo_id";
     let photos = query(connection, sql, [subject.0], "enrolment", |columns| {
         Ok(PhotoFacts {
             photo: RecordId(columns.get("photo_id")?),
@@ -29,7 +31,8 @@ pub(super) fn of(connection: &Connection, subject: SubjectId, case: RecordId) ->
         })
     })?;
     let sql = format!(
-        "SELECT kind, raised_at, transaction_id FROM flag WHERE (institution, transaction_id) IN {TRANSACTIONS} ORDER BY raised_at, id"
+        "SELECT kind, raised_at, transaction_id FROM flag WHERE (institution, transaction_id) IN {TRANSACTIONS}
+         UNION ALL SELECT kind, raised_at, transaction_id FROM seed_flag WHERE subject_id = ?1 AND case_id = ?2 ORDER BY raised_at, kind"
     );
     let flags = query(connection, &sql, here, "flag", |columns| {
         Ok(CaseFlag {
@@ -61,7 +64,10 @@ pub(super) fn of(connection: &Connection, subject: SubjectId, case: RecordId) ->
     })?;
     let sql = "SELECT m.verification_id FROM case_member AS m
          JOIN probe AS p ON p.subject_id = m.subject_id AND p.verification_id = m.verification_id
-         WHERE m.subject_id = ?1 AND m.case_id = ?2 AND length(p.sample) > 0";
+         WHERE m.subject_id = ?1 AND m.case_id = ?2 AND length(p.sample) > 0
+         UNION ALL SELECT m.verification_id FROM case_member AS m
+         JOIN seed_probe AS p ON p.subject_id = m.subject_id AND p.verification_id = m.verification_id
+         WHERE m.subject_id = ?1 AND m.case_id = ?2";
     let with_sample = query(connection, sql, here, "case_member", |columns| Ok(RecordId(columns.get("verification_id")?)))?;
     Ok(CaseSurroundings { photos, flags, documents, others, cases, with_sample })
 }
@@ -69,7 +75,9 @@ pub(super) fn of(connection: &Connection, subject: SubjectId, case: RecordId) ->
 /// The sealed samples of a capture.
 pub(super) fn sample(connection: &Connection, subject: SubjectId, verification: RecordId) -> Result<Option<SealedPicture>, StoreError> {
     let sql = "SELECT k.wrapped, p.template, p.sample FROM probe AS p JOIN data_key AS k ON k.subject_id = p.subject_id
-         WHERE p.subject_id = ?1 AND p.verification_id = ?2 AND length(p.sample) > 0";
+         WHERE p.subject_id = ?1 AND p.verification_id = ?2 AND length(p.sample) > 0
+         UNION ALL SELECT s.wrapped, p.template, p.sample FROM seed_probe AS p JOIN seed_case AS s ON s.subject_id = p.subject_id
+         WHERE p.subject_id = ?1 AND p.verification_id = ?2";
     query_one(connection, sql, params![subject.0, verification.0], "probe", |columns| {
         let picture = SealedProbe { template: Sealed(columns.get("template")?), sample: Sealed(columns.get("sample")?) };
         Ok(SealedPicture { data_key: Sealed(columns.get("wrapped")?), picture })
@@ -79,7 +87,9 @@ pub(super) fn sample(connection: &Connection, subject: SubjectId, verification: 
 /// The sealed photo of a person, with what was measured of it.
 pub(super) fn photo(connection: &Connection, subject: SubjectId, photo: RecordId) -> Result<Option<SealedPicture>, StoreError> {
     let sql = "SELECT k.wrapped, e.photo, e.quality FROM enrolment_photo AS e JOIN data_key AS k ON k.subject_id = e.subject_id
-         WHERE e.subject_id = ?1 AND e.photo_id = ?2";
+         WHERE e.subject_id = ?1 AND e.photo_id = ?2
+         UNION ALL SELECT s.wrapped, p.photo, p.quality FROM seed_photo AS p JOIN seed_case AS s ON s.subject_id = p.subject_id
+         WHERE p.subject_id = ?1 AND p.photo_id = ?2";
     query_one(connection, sql, params![subject.0, photo.0], "enrolment_photo", |columns| {
         let quality = columns.get::<Option<Vec<u8>>>("quality")?.unwrap_or_default();
         let picture = SealedProbe { template: Sealed(quality), sample: Sealed(columns.get("photo")?) };
@@ -92,7 +102,8 @@ pub(super) fn asked(connection: &Connection, institution: &str, limit: u32) -> R
     let sql = "SELECT a.subject_id, a.case_id, a.at, a.due_at, CASE WHEN EXISTS (SELECT 1 FROM case_statement AS r
              WHERE r.subject_id = a.subject_id AND r.case_id = a.case_id AND r.institution = ?1 AND r.kind = 'store_reply'
              AND r.number > a.number) THEN 1 ELSE 0 END AS replied
-         FROM case_statement AS a WHERE a.institution = ?1 AND a.kind = 'store_asked' AND NOT EXISTS (
+         FROM case_statement AS a WHERE a.institution = ?1 AND a.kind = 'store_asked'
+         AND NOT EXISTS (SELECT 1 FROM seed_case AS s WHERE s.case_id = a.case_id) AND NOT EXISTS (
              SELECT 1 FROM case_statement AS n WHERE n.subject_id = a.subject_id AND n.case_id = a.case_id
              AND n.institution = ?1 AND n.kind = 'store_asked' AND n.number > a.number)
          ORDER BY a.at DESC, a.case_id LIMIT ?2";

@@ -6,7 +6,7 @@ use super::{
     super::{
         Connection,
         columns::{Columns, query, query_one},
-        params,
+        params, seeds,
         value::AsValue,
     },
     TABLE,
@@ -16,14 +16,8 @@ use crate::store::{
     desk::{QueueCounts, QueueFilter, QueueRow, QueueState},
 };
 
-const SELECT: &str = "SELECT d.subject_id, d.case_id, d.kind, d.opened_at, d.rank, d.state, d.assignee, d.second_due,
-     (SELECT count(*) FROM case_member AS m WHERE m.subject_id = d.subject_id AND m.case_id = d.case_id) AS captures,
-     (SELECT min(p.institution) FROM case_place AS p WHERE p.subject_id = d.subject_id AND p.case_id = d.case_id) AS institution,
-     (SELECT count(DISTINCT p.institution) FROM case_place AS p WHERE p.subject_id = d.subject_id AND p.case_id = d.case_id) AS institutions,
-     (SELECT v.identifier_masked FROM case_member AS m
-         JOIN verification AS v ON v.subject_id = m.subject_id AND v.id = m.verification_id
-         WHERE m.subject_id = d.subject_id AND m.case_id = d.case_id ORDER BY v.decided_at DESC LIMIT 1) AS masked
-     FROM case_desk AS d";
+const SELECT: &str = "SELECT d.subject_id, d.case_id, d.kind, d.opened_at, d.rank, d.state, d.assignee, d.second_due, d.captures,
+     d.institution, d.institutions, d.identifier_masked AS masked FROM case_desk AS d";
 
 fn decode(columns: &Columns<'_>) -> Result<QueueRow, StoreError> {
     Ok(QueueRow {
@@ -36,8 +30,8 @@ fn decode(columns: &Columns<'_>) -> Result<QueueRow, StoreError> {
         assignee: columns.get("assignee")?,
         second_due: columns.get("second_due")?,
         captures: columns.unsigned("captures")?,
-        institutions: (columns.get::<Option<String>>("institution")?.unwrap_or_default(), columns.unsigned("institutions")?),
-        identifier_masked: columns.get::<Option<String>>("masked")?.unwrap_or_default(),
+        institutions: (columns.get("institution")?, columns.unsigned("institutions")?),
+        identifier_masked: columns.get("masked")?,
     })
 }
 
@@ -66,6 +60,10 @@ impl<'a> Conditions<'a> {
 }
 
 /// A page, the most pressing first.
+///
+/// The keys of the page come from a range of one index: of all cases, or of those of the value with the fewest. What was opened of late are
+/// few: they are put in order afterwards. Conditions that look elsewhere are counts, so that no engine makes joins of them
+/// and loses the order.
 pub(super) fn page(
     connection: &Connection,
     filter: &QueueFilter,
@@ -73,85 +71,99 @@ pub(super) fn page(
     limit: u32,
 ) -> Result<Vec<QueueRow>, StoreError> {
     let after = after.map(|(rank, id)| (rank, id.0));
-    let (kind, scene) = (filter.kind.map(CaseKind::word), filter.scene.map(matcher_core::Scene::word));
+    let kind = filter.kind.map(|kind| kind.word().to_owned());
+    let scene = filter.scene.map(|scene| scene.word().to_owned());
+    let facets = [("institution", &filter.institution), ("kind", &kind), ("scene", &scene)];
+    let mut facets = facets.iter().filter_map(|(facet, value)| Some((facet, value.as_ref()?)));
     let mut conditions = Conditions::default();
-    match filter.state {
-        QueueState::Working => conditions.add("d.state <> 'closed'", &[]),
-        // Both words stand for a verdict that nobody waits for.
-        QueueState::In(CaseState::Decided | CaseState::SecondReview) => {
-            conditions.add("d.state IN ('decided', 'second_review') AND d.second_due = 0", &[]);
+    conditions.add(standing(filter.state), &[]);
+    let table = match facets.next() {
+        Some((facet, value)) => {
+            conditions.add("k.facet = ? AND k.value = ?", &[facet, value]);
+            "case_facet"
         }
-        QueueState::In(state) => conditions.add(&format!("d.state = '{}'", state.word()), &[]),
-        QueueState::SecondDue => conditions.add("d.state = 'decided' AND d.second_due = 1", &[]),
+        None => TABLE,
+    };
+    for (facet, value) in facets {
+        let text = "(SELECT count(*) FROM case_facet AS x WHERE x.subject_id = k.subject_id AND x.case_id = k.case_id
+             AND x.facet = ? AND x.value = ?) = 1";
+        conditions.add(text, &[facet, value]);
     }
-    if let Some(kind) = &kind {
-        conditions.add("d.kind = ?", &[kind]);
-    }
-    if let Some(assignee) = &filter.assignee {
-        conditions.add("d.assignee = ?", &[assignee]);
+    match &filter.assignee {
+        Some(assignee) if table == TABLE => conditions.add("k.assignee = ?", &[assignee]),
+        Some(assignee) => {
+            let text =
+                "(SELECT count(*) FROM case_desk AS x WHERE x.subject_id = k.subject_id AND x.case_id = k.case_id AND x.assignee = ?) = 1";
+            conditions.add(text, &[assignee]);
+        }
+        None => {}
     }
     if let Some(from) = &filter.opened_from {
-        conditions.add("d.opened_at >= ?", &[from]);
+        conditions.add("k.opened_at >= ?", &[from]);
     }
     if let Some(before) = &filter.opened_before {
-        conditions.add("d.opened_at < ?", &[before]);
+        conditions.add("k.opened_at < ?", &[before]);
     }
-    const OF_CASE: &str = "p.subject_id = d.subject_id AND p.case_id = d.case_id";
-    match (&filter.institution, &scene) {
-        (Some(institution), Some(scene)) => {
-            let text = format!("EXISTS (SELECT 1 FROM case_place AS p WHERE {OF_CASE} AND p.institution = ? AND p.scene = ?)");
-            conditions.add(&text, &[institution, scene]);
-        }
-        (Some(institution), None) => {
-            conditions.add(&format!("EXISTS (SELECT 1 FROM case_place AS p WHERE {OF_CASE} AND p.institution = ?)"), &[institution]);
-        }
-        (None, Some(scene)) => conditions.add(&format!("EXISTS (SELECT 1 FROM case_place AS p WHERE {OF_CASE} AND p.scene = ?)"), &[scene]),
-        (None, None) => {}
+    if let Some(reader) = &filter.reader {
+        conditions.add(&seeds::not_met_before("k.case_id", "?"), &[reader]);
     }
     if let Some((rank, id)) = &after {
-        conditions.add("(d.rank, d.case_id) < (?, ?)", &[rank, id]);
+        conditions.add("(k.rank, k.case_id) < (?, ?)", &[rank, id]);
     }
     conditions.add("?", &[&limit]);
     let limit = conditions.texts.pop().unwrap_or_default();
-    let sql = format!("{SELECT} WHERE {} ORDER BY d.rank DESC, d.case_id DESC LIMIT {limit}", conditions.texts.join(" AND "));
+    // What is calculated is in no index, so that none is taken for its order.
+    let by = if filter.opened_from.is_some() { "k.rank + 0" } else { "k.rank" };
+    let sql = format!(
+        "{SELECT} JOIN (SELECT k.subject_id, k.case_id FROM {table} AS k WHERE {} ORDER BY {by} DESC, k.case_id DESC LIMIT {limit}) AS page
+             ON page.subject_id = d.subject_id AND page.case_id = d.case_id
+         ORDER BY d.rank DESC, d.case_id DESC",
+        conditions.texts.join(" AND ")
+    );
     query(connection, &sql, conditions.values.as_slice(), TABLE, decode)
+}
+
+/// The condition of a state; in the words of the partial indexes.
+fn standing(state: QueueState) -> &'static str {
+    match state {
+        QueueState::Working => "k.standing <> 'closed'",
+        QueueState::SecondDue => "k.standing = 'second_due'",
+        QueueState::In(CaseState::Open) => "k.standing = 'open'",
+        QueueState::In(CaseState::Claimed) => "k.standing = 'claimed'",
+        // Both words stand for a verdict that nobody waits for.
+        QueueState::In(CaseState::Decided | CaseState::SecondReview) => "k.standing = 'decided'",
+        QueueState::In(CaseState::Closed) => "k.standing = 'closed'",
+    }
 }
 
 /// How many cases stand where.
 pub(super) fn counts(connection: &Connection, user: &str, day_start: TimeMs) -> Result<QueueCounts, StoreError> {
-    let sql = "SELECT state, second_due, count(*) AS n FROM case_desk GROUP BY state, second_due";
-    let decode = |columns: &Columns<'_>| {
-        Ok((columns.word("state", CaseState::from_word)?, columns.get::<bool>("second_due")?, columns.unsigned::<u64>("n")?))
-    };
+    let sql = "SELECT standing, cases FROM case_count";
+    let decode = |columns: &Columns<'_>| Ok((columns.get::<String>("standing")?, columns.unsigned::<u64>("cases")?));
     let mut counts = QueueCounts::default();
-    for (state, second_due, n) in query(connection, sql, (), TABLE, decode)? {
-        match state {
-            CaseState::Open => counts.open += n,
-            CaseState::Claimed => counts.claimed += n,
-            CaseState::Decided if second_due => counts.second_due += n,
-            CaseState::Decided | CaseState::SecondReview => counts.decided += n,
-            CaseState::Closed => counts.closed += n,
-        }
+    for (standing, n) in query(connection, sql, (), "case_count", decode)? {
+        let count = match standing.as_str() {
+            "open" => &mut counts.open,
+            "claimed" => &mut counts.claimed,
+            "second_due" => &mut counts.second_due,
+            "decided" => &mut counts.decided,
+            "closed" => &mut counts.closed,
+            _ => return Err(StoreError::Corrupt { table: "case_count", field: "standing" }),
+        };
+        *count = n;
     }
     let n = |columns: &Columns<'_>| columns.unsigned("n");
     let sql = "SELECT count(*) AS n FROM case_desk WHERE assignee = ?1";
     counts.mine = query_one(connection, sql, params![user], TABLE, n)?.unwrap_or_default();
-    let sql = "SELECT count(*) AS n FROM case_file WHERE opened_at >= ?1";
+    let sql = "SELECT count(*) AS n FROM real_case WHERE opened_at >= ?1";
     counts.opened_today = query_one(connection, sql, [day_start], TABLE, n)?.unwrap_or_default();
     Ok(counts)
 }
 
-/// Institutions, by name: one step through the index for each.
+/// Institutions, by name.
 pub(super) fn institutions(connection: &Connection, limit: u32) -> Result<Vec<String>, StoreError> {
-    let sql = "SELECT min(institution) AS institution FROM case_place WHERE institution > ?1";
-    let (mut found, mut last) = (Vec::new(), String::new());
-    while (found.len() as u64) < u64::from(limit) {
-        let next = query_one(connection, sql, params![last], TABLE, |columns| columns.get::<Option<String>>("institution"))?.flatten();
-        let Some(next) = next else { break };
-        last.clone_from(&next);
-        found.push(next);
-    }
-    Ok(found)
+    let sql = "SELECT name FROM case_institution ORDER BY name LIMIT ?1";
+    query(connection, sql, [limit], "case_institution", |columns| columns.get("name"))
 }
 
 /// Cases about captures of a transaction.

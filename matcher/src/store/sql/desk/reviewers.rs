@@ -1,50 +1,75 @@
-//! What reviewers did: counts of verdicts, and of those that two people gave without knowing of each other.
+//! What reviewers did: counts of verdicts, and of those that two people gave without knowing of each other. Kept by day and added to
+//! with each step, so that a page does not count a quarter's steps.
 
-use std::collections::BTreeMap;
-
-use matcher_core::console::ReviewerFigures;
+use matcher_core::{
+    console::ReviewerFigures,
+    evidence::{CaseEvent, CaseStep, CaseVerdict},
+};
 
 use super::super::{
     Connection,
-    columns::{Columns, query},
+    columns::{Columns, execute, query},
+    params, seeds,
 };
-use crate::store::{StoreError, TimeMs};
+use crate::store::{RecordId, StoreError, TimeMs};
 
-/// Figures since a time, by name.
-pub(super) fn figures(connection: &Connection, since: TimeMs) -> Result<Vec<ReviewerFigures>, StoreError> {
-    let mut all: BTreeMap<String, ReviewerFigures> = BTreeMap::new();
-    let sql = "SELECT actor, event, count(*) AS n, count(*) FILTER (WHERE verdict = 'confirmed') AS confirmed FROM case_event
-         WHERE at >= ?1 AND event IN ('decided', 'reviewed') GROUP BY actor, event";
-    let decode = |columns: &Columns<'_>| {
-        let (actor, event): (String, String) = (columns.get("actor")?, columns.get("event")?);
-        Ok((actor, event, columns.unsigned::<u64>("n")?, columns.unsigned::<u64>("confirmed")?))
+const TABLE: &str = "reviewer_day";
+const DAY_MS: i64 = 86_400_000;
+
+/// Notes a step with a case, after the steps before it.
+pub(in crate::store::sql) fn note(connection: &Connection, case: RecordId, before: &[CaseStep], step: &CaseStep) -> Result<(), StoreError> {
+    let counts = |event: &CaseEvent| match event {
+        CaseEvent::Decided(verdict, _) => Some([1, i64::from(*verdict == CaseVerdict::Confirmed), 0, 0, 0]),
+        CaseEvent::Reviewed(..) => Some([0, 0, 1, 0, 0]),
+        CaseEvent::Claimed | CaseEvent::Released | CaseEvent::Closed | CaseEvent::Reopened(_) => None,
     };
-    for (actor, event, n, confirmed) in query(connection, sql, [since], "case_event", decode)? {
-        let figures = of(&mut all, &actor);
-        if event == "decided" {
-            (figures.decided, figures.confirmed) = (n, confirmed);
-        } else {
-            figures.reviewed = n;
-        }
+    let Some(counted) = counts(&step.event) else { return Ok(()) };
+    if seeds::is_seed(connection, case)? {
+        return seeds::note_answer(connection, case, step);
     }
+    let day = step.at.div_euclid(DAY_MS);
+    add(connection, (&step.by, day), counted)?;
     // A second verdict with the first before it.
-    let sql = "SELECT d.actor AS first, r.actor AS second, CASE WHEN d.verdict = r.verdict THEN 1 ELSE 0 END AS agreed
-         FROM case_event AS r JOIN case_event AS d ON d.subject_id = r.subject_id AND d.case_id = r.case_id AND d.number = (
-             SELECT max(x.number) FROM case_event AS x WHERE x.subject_id = r.subject_id AND x.case_id = r.case_id
-             AND x.event = 'decided' AND x.number < r.number)
-         WHERE r.event = 'reviewed' AND r.at >= ?1";
-    let decode =
-        |columns: &Columns<'_>| Ok((columns.get::<String>("first")?, columns.get::<String>("second")?, columns.get::<bool>("agreed")?));
-    for (first, second, agreed) in query(connection, sql, [since], "case_event", decode)? {
-        for actor in [first, second] {
-            let figures = of(&mut all, &actor);
-            figures.twice += 1;
-            figures.agreed += u64::from(agreed);
+    let first = before.iter().rev().find_map(|step| match &step.event {
+        CaseEvent::Decided(verdict, _) => Some((&step.by, *verdict)),
+        CaseEvent::Claimed | CaseEvent::Released | CaseEvent::Reviewed(..) | CaseEvent::Closed | CaseEvent::Reopened(_) => None,
+    });
+    if let (CaseEvent::Reviewed(verdict, _), Some((first, said))) = (&step.event, first) {
+        for actor in [first, &step.by] {
+            add(connection, (actor, day), [0, 0, 0, 1, i64::from(said == *verdict)])?;
         }
     }
-    Ok(all.into_values().collect())
+    Ok(())
 }
 
-fn of<'a>(all: &'a mut BTreeMap<String, ReviewerFigures>, actor: &str) -> &'a mut ReviewerFigures {
-    all.entry(actor.to_owned()).or_insert_with(|| ReviewerFigures { name: actor.to_owned(), ..ReviewerFigures::default() })
+fn add(connection: &Connection, (actor, day): (&str, i64), counts: [i64; 5]) -> Result<(), StoreError> {
+    let [decided, confirmed, reviewed, twice, agreed] = counts;
+    let sql = "INSERT INTO reviewer_day (actor, day, decided, confirmed, reviewed, twice, agreed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (actor, day) DO UPDATE SET decided = reviewer_day.decided + excluded.decided,
+             confirmed = reviewer_day.confirmed + excluded.confirmed, reviewed = reviewer_day.reviewed + excluded.reviewed,
+             twice = reviewer_day.twice + excluded.twice, agreed = reviewer_day.agreed + excluded.agreed";
+    execute(connection, sql, params![actor, day, decided, confirmed, reviewed, twice, agreed], TABLE).map(drop)
+}
+
+/// Figures since the day of a time, by name.
+pub(super) fn figures(connection: &Connection, since: TimeMs) -> Result<Vec<ReviewerFigures>, StoreError> {
+    let sum = |column: &str| format!("CAST(sum({column}) AS BIGINT) AS {column}");
+    let sql = format!(
+        "SELECT actor, {}, {}, {}, {}, {} FROM reviewer_day WHERE day >= ?1 GROUP BY actor ORDER BY actor",
+        sum("decided"),
+        sum("confirmed"),
+        sum("reviewed"),
+        sum("twice"),
+        sum("agreed")
+    );
+    query(connection, &sql, [since.div_euclid(DAY_MS)], TABLE, |columns: &Columns<'_>| {
+        Ok(ReviewerFigures {
+            name: columns.get("actor")?,
+            decided: columns.unsigned("decided")?,
+            confirmed: columns.unsigned("confirmed")?,
+            reviewed: columns.unsigned("reviewed")?,
+            twice: columns.unsigned("twice")?,
+            agreed: columns.unsigned("agreed")?,
+        })
+    })
 }

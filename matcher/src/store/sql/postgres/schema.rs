@@ -20,6 +20,7 @@ const FILES: &[&str] = &[
     include_str!("schema/0016_registry.sql"),
     include_str!("schema/0017_console.sql"),
     include_str!("schema/0018_statistics.sql"),
+    include_str!("schema/0019_measured.sql"),
     include_str!("schema/0020_relay.sql"),
 ];
 /// Version of this program's schema.

@@ -27,6 +27,7 @@ const FILES: &[&str] = &[
     include_str!("schema/0016_registry.sql"),
     include_str!("schema/0017_console.sql"),
     include_str!("schema/0018_statistics.sql"),
+    include_str!("schema/0019_measured.sql"),
     include_str!("schema/0020_relay.sql"),
 ];
 
@@ -99,7 +100,7 @@ mod tests {
             of_persons += 1;
             assert!(columns.contains(&("subject_id".to_owned(), 1)), "{name}: its primary key does not lead with subject_id");
         }
-        assert_eq!(of_persons, 26);
+        assert_eq!(of_persons, 32);
     }
 
     #[test]
