@@ -25,13 +25,12 @@ pub(super) fn is_seed(connection: &Connection, id: RecordId) -> Result<bool, Sto
     Ok(query_one(connection, sql, [id.0], "seed_case", |columns| columns.get("found"))?.unwrap_or_default())
 }
 
-/// Of a case's id: it shows a user (a parameter) no pair of faces that they have judged in another case. A count, so that no engine
-/// makes a join of it.
+/// Of a case's id: it shows a user (a parameter) no pair of faces that they have answered in another case. A list that is made once for a
+/// page, so that no engine makes a join of it and loses the page's order.
 pub(super) fn not_met_before(case_id: &str, user: &str) -> String {
     format!(
-        "(SELECT count(*) FROM seed_case AS s JOIN seed_case AS o ON o.pair_id = s.pair_id AND o.case_id <> s.case_id
-             JOIN case_judgement AS j ON j.subject_id = o.subject_id AND j.case_id = o.case_id AND j.actor = {user}
-             WHERE s.case_id = {case_id}) = 0"
+        "{case_id} NOT IN (SELECT s.case_id FROM seed_answer AS a JOIN seed_case AS s ON s.pair_id = a.pair_id AND s.case_id <> a.case_id
+             WHERE a.actor = {user})"
     )
 }
 

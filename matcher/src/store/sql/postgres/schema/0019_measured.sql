@@ -147,6 +147,7 @@ CREATE TABLE seed_answer (
     PRIMARY KEY (pair_id, actor)
 );
 CREATE INDEX seed_answer_by_time ON seed_answer (at);
+CREATE INDEX seed_answer_by_actor ON seed_answer (actor);
 CREATE TABLE seed_photo (
     subject_id BYTEA NOT NULL CHECK (length(subject_id) = 16),
     photo_id BYTEA NOT NULL CHECK (length(photo_id) = 16),
