@@ -10,7 +10,7 @@ ARGS ?=
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: ## a morning at a pharmacy, end to end, on real faces; ARGS=--once ends by itself
+demo: ## a week of seven counters and a morning at one, end to end, on real faces; ARGS=--once ends by itself
 	@.ci/setup build
 	@cargo build --release --workspace --bins --locked
 	@target/release/models fetch

@@ -24,7 +24,8 @@ pub struct Site {
     center_disk: Option<Disk>,
     counter_disk: Option<Disk>,
     clock: Option<Clock>,
-    counter: &'static str,
+    counter: String,
+    camera: String,
 }
 
 impl Site {
@@ -37,7 +38,7 @@ impl Site {
         for folder in ["center", "counter", "before-the-camera", "exchange"] {
             fs::create_dir_all(root.join(folder))?;
         }
-        Ok(Self { root, center_disk: None, counter_disk: None, clock: None, counter: "counter" })
+        Ok(Self { root, center_disk: None, counter_disk: None, clock: None, counter: "counter".into(), camera: "before-the-camera".into() })
     }
 
     /// Lets the center and the counter run on disks that lose what was not fsynced.
@@ -57,7 +58,14 @@ impl Site {
     /// A second counter of the same center, with a state folder of its own and the same people before its camera.
     #[must_use]
     pub fn second_counter(&self) -> Self {
-        Self { root: self.root.clone(), center_disk: None, counter_disk: None, clock: self.clock.clone(), counter: "counter-2" }
+        self.another_counter("counter-2", "before-the-camera")
+    }
+
+    /// Another counter of the same center, with a state folder and a camera of these names.
+    #[must_use]
+    pub fn another_counter(&self, counter: &str, camera: &str) -> Self {
+        let (root, clock) = (self.root.clone(), self.clock.clone());
+        Self { root, center_disk: None, counter_disk: None, clock, counter: counter.into(), camera: camera.into() }
     }
 
     /// The relay's state folder.
@@ -88,7 +96,7 @@ impl Site {
     /// The counter's state folder.
     #[must_use]
     pub fn counter_folder(&self) -> PathBuf {
-        self.root.join(self.counter)
+        self.root.join(&self.counter)
     }
 
     /// The file a server's messages go to.
@@ -120,7 +128,7 @@ impl Site {
     pub fn agent(&self, arguments: &[&str]) -> Result<Command> {
         let mut command = Command::new(binary("capture-agent")?);
         command.args(arguments).arg("--dir").arg(self.counter_folder()).env_remove("RUST_LOG");
-        let folder = self.root.join("before-the-camera");
+        let folder = self.root.join(&self.camera);
         let settings = [
             ("CAMERA__KIND", "playback".into()),
             ("CAMERA__FOLDER", folder.to_string_lossy().into_owned()),
@@ -156,7 +164,7 @@ impl Site {
     pub fn join_counter(&self, institution: &str, counter: &str) -> Result<()> {
         run(&mut self.agent(&["init"])?)?;
         let request = self.counter_folder().join("device.csr");
-        let bundle = self.root.join("exchange/bundle");
+        let bundle = self.root.join(format!("exchange/bundle-{}", self.counter));
         let (request, bundle) = (request.to_string_lossy(), bundle.to_string_lossy());
         run(&mut self.matcher(&[
             "device",
@@ -217,10 +225,21 @@ impl Site {
     /// # Errors
     /// When it does not come up.
     pub fn start_center(&self, listen: &str) -> Result<Server> {
+        self.start_center_with(listen, &[])
+    }
+
+    /// Starts the center with settings, as `TABLE__KEY` and value.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn start_center_with(&self, listen: &str, settings: &[(&str, &str)]) -> Result<Server> {
         let mut command = self.matcher(&["serve"])?;
         command.env("COUNTERSIGN_MATCHER__SERVER__LISTEN", listen);
         command.env("COUNTERSIGN_MATCHER__PUBLISHED__LISTEN", "127.0.0.1:0");
         command.env("COUNTERSIGN_MATCHER__JOINING__LISTEN", "127.0.0.1:0");
+        for (key, value) in settings {
+            command.env(format!("COUNTERSIGN_MATCHER__{key}"), value);
+        }
         Server::start(&mut command, &self.log("center"))
     }
 
@@ -242,7 +261,7 @@ impl Site {
             command.env(format!("COUNTERSIGN_AGENT__{key}"), value);
         }
         command.env("COUNTERSIGN_AGENT__CENTER__ADDRESS", center);
-        let server = Server::start(&mut command, &self.log(self.counter))?;
+        let server = Server::start(&mut command, &self.log(&self.counter))?;
         let token = fs::read_to_string(self.counter_folder().join("api.token"))?.trim().to_owned();
         Ok(Counter { server, token })
     }
@@ -252,14 +271,14 @@ impl Site {
     /// # Errors
     /// When the folder cannot be changed.
     pub fn stand_before_the_camera(&self, pictures: &[PathBuf]) -> Result<()> {
-        let (folder, next) = (self.root.join("before-the-camera"), self.root.join("next"));
+        let (folder, next) = (self.root.join(&self.camera), self.root.join(format!("next-{}", self.camera)));
         let _ = fs::remove_dir_all(&next);
         fs::create_dir_all(&next)?;
         for (i, picture) in pictures.iter().enumerate() {
             let name = picture.file_name().context("no file name")?.to_string_lossy().into_owned();
             symlink(picture, next.join(format!("{i:03}-{name}")))?;
         }
-        fs::remove_dir_all(&folder)?;
+        let _ = fs::remove_dir_all(&folder);
         fs::rename(next, folder)?;
         Ok(())
     }
@@ -269,9 +288,17 @@ impl Site {
     /// # Errors
     /// When the command fails or prints no JSON list.
     pub fn listing(&self, command: &str) -> Result<Vec<Value>> {
-        let printed = run(&mut self.matcher(&[command, "--json", "--limit", "100000"])?)?;
-        let value: Value = serde_json::from_str(&printed).with_context(|| format!("{command} --json printed no JSON"))?;
-        Ok(value.as_array().with_context(|| format!("{command} --json printed no list"))?.clone())
+        self.listing_of(&[command])
+    }
+
+    /// The same for a command of several words.
+    ///
+    /// # Errors
+    /// When the command fails or prints no JSON list.
+    pub fn listing_of(&self, command: &[&str]) -> Result<Vec<Value>> {
+        let printed = run(&mut self.matcher(&[command, &["--json", "--limit", "100000"]].concat())?)?;
+        let value: Value = serde_json::from_str(&printed).with_context(|| format!("{command:?} --json printed no JSON"))?;
+        Ok(value.as_array().with_context(|| format!("{command:?} --json printed no list"))?.clone())
     }
 }
 
@@ -294,13 +321,18 @@ impl Counter {
     /// # Errors
     /// When the agent cannot be asked.
     pub fn verify(&self, card: &str, scene: &str, transaction: &str) -> Result<(u16, Value)> {
-        let request = json!({ "transaction": transaction, "scene": scene, "card": card, "operator": "0417" });
+        self.post("/v1/verifications", &json!({ "transaction": transaction, "scene": scene, "card": card, "operator": "0417" }))
+    }
+
+    /// Sends to a resource of the local API; gives the HTTP status and the answer.
+    ///
+    /// # Errors
+    /// When the agent cannot be asked.
+    pub fn post(&self, path: &str, request: &Value) -> Result<(u16, Value)> {
         let agent: ureq::Agent =
             ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(90))).build().into();
-        let mut response = agent
-            .post(format!("{}/v1/verifications", self.address()))
-            .header("Authorization", format!("Bearer {}", self.token))
-            .send_json(request)?;
+        let mut response =
+            agent.post(format!("{}{path}", self.address())).header("Authorization", format!("Bearer {}", self.token)).send_json(request)?;
         let status = response.status().as_u16();
         Ok((status, response.body_mut().read_json()?))
     }

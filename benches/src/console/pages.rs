@@ -46,8 +46,8 @@ fn addresses(route: &Route, city: &City) -> Vec<(String, Vec<String>)> {
     let plain = || vec![(route.path.to_owned(), vec![route.path.to_owned()])];
     let of = |what: &str, paths: Vec<String>| (format!("{} {what}", route.path), paths);
     match route.path {
-        // What leads elsewhere or is a file.
-        "/" | "/sign-in" | "/language/{to}" => Vec::new(),
+        // What leads elsewhere, is a file, or needs what is not here: weeks of charts, a case that was closed.
+        "/" | "/sign-in" | "/language/{to}" | "/drift/chart" | "/cases/{case}/report" => Vec::new(),
         "/queue" => queue(),
         "/cases/{case}" => vec![
             of("step one", city.first_step.iter().map(|known| format!("/cases/{}", known.case)).collect()),

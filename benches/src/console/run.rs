@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::Path};
 use anyhow::{Context, Result, ensure};
 use matcher::data_dir::DataDir;
 use matcher_core::console::Role;
-use tests::process::Server;
+use tests::process::{Server, run};
 
 use super::{
     fill::{self, PASSWORD, Size},
@@ -38,6 +38,8 @@ pub async fn measure(plan: &Plan, root: &Path, mut said: impl FnMut(&str)) -> Re
     let place = Place::new(root, kept.url.clone());
     place.prepare().await?;
     let city = fill::fill(&place, kept.url.as_deref(), plan.size, |what| said(&format!("writing {what}"))).await?;
+    said("counting days");
+    run(&mut place.matcher(&["statistics", "rebuild"])?)?;
     let (server, address) = serve(&place, root)?;
     let dir = DataDir::new(place.folder());
     let mut readers = Vec::new();

@@ -280,7 +280,10 @@ impl LeaseService for Service {
             policy_version: POLICY.to_owned(),
             issued_at_ms: now,
             // The one of reception has ended, so that an integrator meets that too.
-            scenes: vec![scene(v1::Scene::Settlement, now.saturating_add(LEASE_MS)), scene(v1::Scene::Reception, now)],
+            scenes: vec![
+                scene(v1::Scene::Settlement, now.saturating_add(LEASE_MS)),
+                scene(v1::Scene::Reception, now.saturating_sub(1_000)),
+            ],
             audience: ISSUER.to_owned(),
         };
         Ok(Response::new(FetchLeaseResponse { lease: Some(lease::sign(&lease, &self.keys.center)) }))

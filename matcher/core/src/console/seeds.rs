@@ -34,7 +34,7 @@ mod tests {
     fn the_nearest_score_among_the_least_used_is_taken() {
         check(&[], 0.5, None);
         check(&[(0, 0.1), (0, 0.45), (0, 0.9)], 0.5, Some(1));
-        check(&[(0, 0.1), (1, 0.5), (0, 0.9)], 0.5, Some(0));
+        check(&[(0, 0.2), (1, 0.5), (0, 0.9)], 0.5, Some(0));
         check(&[(2, 0.1), (1, 0.9)], 0.1, Some(1));
         check(&[(0, f32::NAN), (0, 0.9)], 0.1, Some(1));
     }

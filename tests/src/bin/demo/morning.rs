@@ -1,42 +1,20 @@
-//! A morning at a pharmacy: enrols real faces, runs center and counter as processes of their own over mutual
-//! TLS, lets people come to the till, and shows what was decided and flagged.
+//! A morning at a pharmacy: people come to one till, and every decision must be the expected one.
 //!
-//! Exits with 1 when a decision is not the expected one. Not here: how a site is set up (`tests::site`).
+//! Not here: the week before it (`week`), how a site is set up (`tests::site`).
 
 #![expect(clippy::indexing_slicing, reason = "indexing a JSON value gives null where there is nothing; it never panics")]
 
 use std::{
-    io::Write,
-    path::Path,
-    process::ExitCode,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     time::Instant,
 };
 
 use anyhow::{Context, Result};
-use clap::Parser;
 use comfy_table::{Attribute, Cell, Table, presets::UTF8_FULL_CONDENSED};
 use serde_json::Value;
-use tests::{
-    people,
-    process::{Server, run},
-    site::{Counter, Site},
-};
-use tokio::signal::unix::{SignalKind, signal};
+use tests::{people, process::run, site::Site};
 
-/// A morning at a pharmacy, end to end, on real faces.
-#[derive(Debug, Parser)]
-struct Args {
-    /// End when the morning is over, instead of leaving center and agent up to try.
-    #[arg(long)]
-    once: bool,
-}
-
-/// Ended by Ctrl-C, as a shell says it.
-const INTERRUPTED: u8 = 130;
+use crate::{Running, say};
 
 /// One visit to the till, and what must come of it.
 #[derive(Clone, Copy)]
@@ -171,71 +149,21 @@ const MORNING: [Visit; 11] = [
     },
 ];
 
-/// The running parts. Stopped in this order: counter, center.
-struct Running {
-    site: Site,
-    center: Option<Server>,
-    counter: Option<Counter>,
+/// Enrols the people of the morning.
+///
+/// # Errors
+/// When a photo is refused.
+pub(crate) fn enrol(site: &Site) -> Result<String> {
+    let people = CARDS.iter().map(|(card, _, photo)| Ok((*card, people::picture(photo)?))).collect::<Result<Vec<_>>>()?;
+    site.enrol(&people)
 }
 
-impl Running {
-    fn stop(&mut self) -> Result<()> {
-        self.counter.take().map_or(Ok(()), Counter::stop)?;
-        if let Some(center) = self.center.take() {
-            center.stop()?;
-        }
-        Ok(())
-    }
-}
-
-fn main() -> Result<ExitCode> {
-    let args = Args::parse();
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?.block_on(demo(args))
-}
-
-async fn demo(args: Args) -> Result<ExitCode> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let folder = tempfile::Builder::new().prefix("countersign-demo-").tempdir()?;
-    let (root, interrupted) = (folder.path().to_owned(), Arc::new(AtomicBool::new(false)));
-    let mut story = tokio::task::spawn_blocking({
-        let interrupted = Arc::clone(&interrupted);
-        move || morning(&root, &interrupted)
-    });
-    let ended = tokio::select! {
-        ended = &mut story => ended,
-        _ = interrupt.recv() => { interrupted.store(true, Ordering::Relaxed); story.await }
-        _ = terminate.recv() => { interrupted.store(true, Ordering::Relaxed); story.await }
-    };
-    let (mut running, as_expected) = match ended? {
-        Err(_) if interrupted.load(Ordering::Relaxed) => return Ok(ExitCode::from(INTERRUPTED)),
-        story => story?,
-    };
-    if interrupted.load(Ordering::Relaxed) {
-        running.stop()?;
-        say("Interrupted; everything is stopped.")?;
-        return Ok(ExitCode::from(INTERRUPTED));
-    }
-    if !args.once && as_expected {
-        let counter = running.counter.as_ref().context("no agent")?;
-        say(&format!(
-            "\nCenter and agent stay up. Local API of the counter: {}\n  token: {}\n  request: POST /v1/verifications; described in capture-agent/README.md\nCtrl-C stops everything.",
-            counter.address(),
-            running.site.counter_folder().join("api.token").display()
-        ))?;
-        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-    }
-    running.stop()?;
-    say("Everything is stopped.")?;
-    Ok(if as_expected { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn say(line: &str) -> Result<()> {
-    Ok(writeln!(std::io::stdout().lock(), "{line}")?)
-}
-
-/// Plays the morning; an interruption ends it after the visit that is under way.
-fn morning(root: &Path, interrupted: &AtomicBool) -> Result<(Running, bool)> {
-    let mut running = set_up(root)?;
+/// Plays the morning and says whether all was as expected; an interruption ends it after the visit that is under way.
+///
+/// # Errors
+/// When the agent or a command fails.
+pub(crate) fn play(running: &Running, interrupted: &AtomicBool) -> Result<bool> {
+    let before = mismatches(&running.site)?;
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_header(
         ["visit", "whose card", "who stood there", "score", "decision", "disposition", "reason", "time", "expected"]
@@ -244,22 +172,19 @@ fn morning(root: &Path, interrupted: &AtomicBool) -> Result<(Running, bool)> {
     let mut as_expected = true;
     for visit in &MORNING {
         if interrupted.load(Ordering::Relaxed) {
-            return Ok((running, false));
+            return Ok(false);
         }
-        let fits = play(&running, visit, &mut table)?;
-        as_expected &= fits;
+        as_expected &= visited(running, visit, &mut table)?;
     }
-    say(&format!("\nA morning at pharmacy P330212, counter 1\n{table}"))?;
-    say("\nFlags raised, as the center's staff see them (matcher flags):")?;
-    say(&run(&mut running.site.matcher(&["flags"])?)?)?;
-    let mismatches = running.site.listing("flags")?.iter().filter(|flag| flag["kind"] == "card_person_mismatch").count();
-    as_expected &= mismatches == 2;
-    as_expected &= accounts(&running)?;
-    say(if as_expected { "Every decision is the expected one." } else { "Not every decision is the expected one." })?;
-    if !as_expected {
-        running.stop()?;
-    }
-    Ok((running, as_expected))
+    say(&format!("\nThis morning at pharmacy P330212, counter 1\n{table}"))?;
+    say("\nFlags of this morning, as the center's staff see them (matcher flags --since 1h):")?;
+    say(&run(&mut running.site.matcher(&["flags", "--since", "1h"])?)?)?;
+    as_expected &= mismatches(&running.site)? - before == 2;
+    Ok(as_expected & accounts(running)?)
+}
+
+fn mismatches(site: &Site) -> Result<usize> {
+    Ok(site.listing("flags")?.iter().filter(|flag| flag["kind"] == "card_person_mismatch").count())
 }
 
 /// What the center can answer for: a receipt, the audit log, the faces it holds.
@@ -279,24 +204,8 @@ fn accounts(running: &Running) -> Result<bool> {
     Ok(checked["refusal"] == "drill")
 }
 
-fn set_up(root: &Path) -> Result<Running> {
-    let site = Site::new(root)?;
-    say("1/4  matcher init: data folder, certificate authority, keys, policy")?;
-    site.init_center()?;
-    say("2/4  capture-agent init, matcher device issue, capture-agent install: the counter joins with a key of its own")?;
-    site.join_counter("P330212", "1")?;
-    say("3/4  matcher enrol: references from photos")?;
-    let people = CARDS.iter().map(|(card, _, photo)| Ok((*card, people::picture(photo)?))).collect::<Result<Vec<_>>>()?;
-    say(site.enrol(&people)?.trim_end())?;
-    say("4/4  matcher serve, capture-agent serve: two processes, mutual TLS between them")?;
-    let center = site.start_center("127.0.0.1:0")?;
-    let counter = site.start_counter(center.address())?;
-    say(&format!("     center {}   counter {}", center.address(), counter.address()))?;
-    Ok(Running { site, center: Some(center), counter: Some(counter) })
-}
-
 /// Plays one visit, adds its row, and says whether it ended as expected.
-fn play(running: &Running, visit: &Visit, table: &mut Table) -> Result<bool> {
+fn visited(running: &Running, visit: &Visit, table: &mut Table) -> Result<bool> {
     running.site.stand_before_the_camera(&[people::picture(visit.picture)?])?;
     let started = Instant::now();
     let answer = running.counter.as_ref().context("no agent")?.verified(visit.card, visit.scene, visit.transaction)?;
