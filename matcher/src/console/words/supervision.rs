@@ -57,6 +57,7 @@ messages! {
     drift_after: "后一天", "day after";
     drift_charts: "当日评判图表数", "Charts judged that day";
     drift_none: "这一天没有报警。", "Nothing stood out on this day.";
+    drift_too_early: "历史还不足六周，尚无可判断的图表。", "No chart could be judged yet: it takes about six weeks of history.";
     drift_unjudged: "这一天尚未评判。过去不足六周的摄像头也不评判。", "This day was not judged yet. Cameras with less than six weeks behind them are not judged at all.";
     drift_of: "对象", "What";
     drift_chart: "图表", "Chart";

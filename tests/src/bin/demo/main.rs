@@ -145,7 +145,7 @@ fn show(running: &Running) -> Result<()> {
     let names: Vec<String> = week::STAFF.iter().map(|(name, role, _)| format!("{name} ({role})")).collect();
     let screen = run(&mut running.site.agent(&["screen"])?)?;
     say(&format!(
-        "\nReview console: {}\n  sign in as {}\n  pass phrase of all: {}\n  its authority: {}\nCounter screen (the link works once): {}\nLocal API of the counter: {}\n  token: {}",
+        "\nReview console: {}\n  sign in as {}\n  pass phrase of all: {} (the first sign-in of each asks for one of their own)\n  its authority: {}\nCounter screen (the link works once): {}\nLocal API of the counter: {}\n  token: {}",
         console.trim(),
         names.join(", "),
         running.pass_phrase,

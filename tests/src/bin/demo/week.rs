@@ -221,11 +221,13 @@ impl Week<'_> {
         let mut answer = match visit.way {
             Way::Other => till.other_way()?,
             Way::Proxy(number) => {
-                till.proxy(number, "")?;
+                let (status, answer) = till.proxy(number, "")?;
+                ensure!(status == 200, "{transaction}: the proxy was answered {status}: {answer}");
                 till.face()?
             }
             Way::Face { .. } => till.face()?,
         };
+        ensure!(answer.0 == 200, "{transaction} was answered {}: {}", answer.0, answer.1);
         if disposition(&answer.1) == "retry" {
             answer = till.face()?;
         }
