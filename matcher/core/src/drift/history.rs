@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Chart, Day, DriftRule, Reading, rates, rates::Rate, scores, scores::Sums};
+use super::{Chart, Day, DriftRule, Reading, rates, rates::Rate, scores, scores::Sums, traffic::Traffic};
 use crate::figures::Figures;
 
 /// Days of one place, oldest first.
@@ -33,16 +33,38 @@ impl History {
     }
 
     /// Judges a day by a chart. `alarmed` are days on which it was an alarm; what was before `begins` is another state, which
-    /// somebody said is over.
+    /// somebody said is over. `center` are the days of the whole center; empty for one that stands alone.
     #[must_use]
-    pub fn judge(&self, chart: Chart, day: Day, alarmed: &BTreeSet<Day>, begins: Option<Day>, rule: &DriftRule) -> Option<Reading> {
+    pub fn judge(
+        &self,
+        chart: Chart,
+        day: Day,
+        center: &Self,
+        alarmed: &BTreeSet<Day>,
+        begins: Option<Day>,
+        rule: &DriftRule,
+    ) -> Option<Reading> {
         match chart {
-            Chart::Score => scores::judge(since(&self.scores, begins), day, alarmed, rule),
+            Chart::Score => scores::judge(since(&self.scores, begins), &center.scores, day, alarmed, rule),
             Chart::NoFace | Chart::NotMatched | Chart::OtherWay => {
                 let (_, series) = RATES.into_iter().zip(&self.rates).find(|(of, _)| *of == chart)?;
                 rates::judge(since(series, begins), day, alarmed, rule)
             }
         }
+    }
+
+    /// What the traffic can show of the scores, as of a day on which so many charts were judged together.
+    #[must_use]
+    pub fn traffic(
+        &self,
+        day: Day,
+        center: &Self,
+        alarmed: &BTreeSet<Day>,
+        begins: Option<Day>,
+        charts: u64,
+        rule: &DriftRule,
+    ) -> Option<Traffic> {
+        scores::traffic(since(&self.scores, begins), &center.scores, day, alarmed, charts, rule)
     }
 }
 
@@ -62,7 +84,7 @@ mod tests {
     }
 
     fn judged(history: &History, chart: Chart, begins: Option<Day>) -> Option<Reading> {
-        history.judge(chart, 90, &BTreeSet::new(), begins, &DriftRule::default())
+        history.judge(chart, 90, &History::default(), &BTreeSet::new(), begins, &DriftRule::default())
     }
 
     #[test]
@@ -78,8 +100,8 @@ mod tests {
             assert!(reading.p > 0.1 && !reading.matters, "{chart:?} {reading:?}");
         }
         history.push(91, "m@2", &figures(91, 0.9));
-        assert_eq!(history.judge(Chart::Score, 91, &BTreeSet::new(), None, &DriftRule::default()), None);
-        assert!(history.judge(Chart::NoFace, 91, &BTreeSet::new(), None, &DriftRule::default()).is_some());
+        assert_eq!(history.judge(Chart::Score, 91, &History::default(), &BTreeSet::new(), None, &DriftRule::default()), None);
+        assert!(history.judge(Chart::NoFace, 91, &History::default(), &BTreeSet::new(), None, &DriftRule::default()).is_some());
     }
 
     #[test]
@@ -87,14 +109,14 @@ mod tests {
         let (mut history, mut alarmed, rule) = (History::default(), BTreeSet::new(), DriftRule::default());
         for day in 0..=300 {
             history.push(day, "m@1", &figures(day, if day < 100 { 0.6 } else { 0.5 }));
-            let reading = history.judge(Chart::Score, day, &alarmed, None, &rule);
+            let reading = history.judge(Chart::Score, day, &History::default(), &alarmed, None, &rule);
             if reading.is_some_and(|reading| reading.p < 1e-5 && reading.matters) {
                 alarmed.insert(day);
             }
         }
         let first = *alarmed.first().unwrap();
         assert!((100..103).contains(&first) && alarmed.len() as Day == 301 - first, "{alarmed:?}");
-        let last = history.judge(Chart::Score, 300, &alarmed, None, &rule).unwrap();
+        let last = history.judge(Chart::Score, 300, &History::default(), &alarmed, None, &rule).unwrap();
         assert!((last.expected - 0.6).abs() < 0.01 && (last.value - 0.5).abs() < 0.02, "{last:?}");
     }
 }

@@ -60,6 +60,7 @@ pub fn judge(series: &[(Day, Rate)], today: Day, alarmed: &BTreeSet<Day>, rule: 
         limits: ((share - distance).max(0.0), (share + distance).min(1.0)),
         average: value,
         p,
+        weight: rule.rate_weight,
         effect,
         matters: effect >= rule.rate_effect_min && value >= share * rule.rate_ratio_min,
     })
