@@ -24,7 +24,7 @@ use axum::Router;
 use jiff::tz::TimeZone;
 
 use crate::{
-    app::{accounts::Accounts, review::Review},
+    app::{accounts::Accounts, review::Review, supervision::sums::Sums},
     center::Center,
     config::{Config, ConfigError},
     data_dir::DataDir,
@@ -52,6 +52,8 @@ pub struct Console {
     checked: Mutex<Checked>,
     /// The last dry run of a policy.
     tried: Mutex<Tried>,
+    /// Sums of figures that are asked for again.
+    sums: Sums,
     /// One search of faces at a time.
     searching: tokio::sync::Mutex<()>,
 }
@@ -79,6 +81,7 @@ impl Console {
             zone: TimeZone::system(),
             checked: Mutex::default(),
             tried: Mutex::default(),
+            sums: Sums::default(),
             searching: tokio::sync::Mutex::default(),
         }))
     }

@@ -85,7 +85,7 @@ impl OpeningKeys {
     /// The key of a name, as headers give it. One that nobody knows may just have been made.
     #[must_use]
     pub fn find(&self, id: &str) -> Option<Arc<OpeningKey>> {
-        let find = || self.keys.get().all().find(|key| key.public().id() == id).cloned();
+        let find = || self.keys.get().all().find(|key| key.public().is_named(id)).cloned();
         find().or_else(|| if self.keys.refresh() { find() } else { None })
     }
 

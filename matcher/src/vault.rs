@@ -49,20 +49,23 @@ impl fmt::Display for KeyEncryptionKeyId {
 }
 
 /// A key that wraps data keys.
-pub struct KeyEncryptionKey(Zeroizing<[u8; 32]>);
+pub struct KeyEncryptionKey {
+    bytes: Zeroizing<[u8; 32]>,
+    id: KeyEncryptionKeyId,
+}
 
 impl KeyEncryptionKey {
     /// Takes 32 random bytes.
     #[must_use]
     pub fn new(bytes: [u8; 32]) -> Self {
-        Self(Zeroizing::new(bytes))
+        let [a, b, c, d, e, f, g, h, ..] = hmac(&bytes, b"key-encryption key id");
+        Self { bytes: Zeroizing::new(bytes), id: KeyEncryptionKeyId([a, b, c, d, e, f, g, h]) }
     }
 
     /// Its name.
     #[must_use]
     pub fn id(&self) -> KeyEncryptionKeyId {
-        let [a, b, c, d, e, f, g, h, ..] = hmac(self.0.as_slice(), b"key-encryption key id");
-        KeyEncryptionKeyId([a, b, c, d, e, f, g, h])
+        self.id
     }
 }
 
@@ -295,7 +298,7 @@ impl Vault {
         };
         let mut candidates = keys.all().filter(|key| by.is_none_or(|by| by == key.id()));
         let opened = |kek: &KeyEncryptionKey| {
-            let at = |numbers| cipher::open(&kek.0, &data_key_place(subject, numbers), &sealed).ok().map(|key| (key, numbers));
+            let at = |numbers| cipher::open(&kek.bytes, &data_key_place(subject, numbers), &sealed).ok().map(|key| (key, numbers));
             at(Numbers::Sealed).or_else(|| at(Numbers::MayBeUnsealed))
         };
         let (opened, numbers) = candidates.find_map(opened).ok_or(VaultError::DataKey)?;
@@ -306,7 +309,7 @@ impl Vault {
 
 fn wrap(kek: &KeyEncryptionKey, subject: SubjectId, key: &DataKey) -> Sealed {
     let mut wrapped = Vault::prefix(kek.id()).to_vec();
-    wrapped.extend(cipher::seal(&kek.0, &data_key_place(subject, key.numbers), key.key.as_slice()).0);
+    wrapped.extend(cipher::seal(&kek.bytes, &data_key_place(subject, key.numbers), key.key.as_slice()).0);
     Sealed(wrapped)
 }
 

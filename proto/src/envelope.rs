@@ -73,7 +73,10 @@ fn malformed(field: &'static str, expected: impl Into<String>) -> EnvelopeError 
 
 /// The public half of one of the center's opening keys (X25519).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpeningPublicKey([u8; 32]);
+pub struct OpeningPublicKey {
+    bytes: [u8; 32],
+    id: String,
+}
 
 impl OpeningPublicKey {
     /// Takes the 32 bytes of a public key.
@@ -83,19 +86,30 @@ impl OpeningPublicKey {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, EnvelopeError> {
         let array = <[u8; 32]>::try_from(bytes).map_err(|_| malformed("opening_key", "32 bytes"))?;
         <Kem as hpke::Kem>::PublicKey::from_bytes(&array).map_err(|_| malformed("opening_key", "an X25519 public key"))?;
-        Ok(Self(array))
+        Ok(Self::named(array))
+    }
+
+    fn named(bytes: [u8; 32]) -> Self {
+        let id = Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Self { bytes, id }
     }
 
     /// The 32 bytes of the key.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
+        &self.bytes
     }
 
     /// The key's name in headers: the first 16 hexadecimal digits of its SHA-256.
     #[must_use]
     pub fn id(&self) -> String {
-        Sha256::digest(self.0).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        self.id.clone()
+    }
+
+    /// Whether the key has a name.
+    #[must_use]
+    pub fn is_named(&self, id: &str) -> bool {
+        self.id == id
     }
 }
 
@@ -116,7 +130,7 @@ impl OpeningKey {
     #[must_use]
     pub fn generate() -> Self {
         let (private, public) = Kem::gen_keypair();
-        Self { private, public: OpeningPublicKey(public.to_bytes().into()) }
+        Self { private, public: OpeningPublicKey::named(public.to_bytes().into()) }
     }
 
     /// Takes the 32 bytes of a private key.
@@ -126,7 +140,7 @@ impl OpeningKey {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, EnvelopeError> {
         let private =
             <Kem as hpke::Kem>::PrivateKey::from_bytes(bytes).map_err(|_| malformed("opening_key", "an X25519 private key of 32 bytes"))?;
-        let public = OpeningPublicKey(Kem::sk_to_pk(&private).to_bytes().into());
+        let public = OpeningPublicKey::named(Kem::sk_to_pk(&private).to_bytes().into());
         Ok(Self { private, public })
     }
 
@@ -260,7 +274,7 @@ impl Authentic {
     /// When the key is another one, the body does not decrypt, or length or digest differ.
     pub fn open(self, key: &OpeningKey) -> Result<Opened, EnvelopeError> {
         let Parsed { envelope, header, signature } = self.0;
-        if header.recipient_key != key.public().id() {
+        if !key.public().is_named(&header.recipient_key) {
             return Err(EnvelopeError::UnknownRecipient(header.recipient_key));
         }
         let encapsulated =

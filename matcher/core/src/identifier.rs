@@ -89,38 +89,42 @@ impl Region {
 }
 
 /// Secret under which identifiers are hashed for look-up.
-pub struct LookupKey([u8; 32]);
+pub struct LookupKey {
+    bytes: [u8; 32],
+    id: String,
+}
 
 impl LookupKey {
     /// Takes 32 random bytes.
     #[must_use]
     pub fn new(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+        let id = parts_mac(&bytes, &[b"lookup key id"]).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Self { bytes, id }
     }
 
     /// Names the key in records, 16 hexadecimal digits; says nothing about it.
     #[must_use]
     pub fn id(&self) -> String {
-        parts_mac(&self.0, &[b"lookup key id"]).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        self.id.clone()
     }
 
     /// What is left of an identifier whose person was forgotten: tells a capture of that card again, and is not the
     /// hash that other records or older backups have.
     #[must_use]
     pub fn tombstone(&self, hash: &[u8; 32]) -> [u8; 32] {
-        parts_mac(&self.0, &[b"forgotten", hash])
+        parts_mac(&self.bytes, &[b"forgotten", hash])
     }
 
     /// Names the bearer of a document over all stores, without saying who it is.
     #[must_use]
     pub fn document_hash(&self, document: &DocumentNumber) -> [u8; 32] {
-        parts_mac(&self.0, &[b"document", document.kind().word().as_bytes(), document.value().as_bytes()])
+        parts_mac(&self.bytes, &[b"document", document.kind().word().as_bytes(), document.value().as_bytes()])
     }
 
     /// Names a holder for one day, so that a day's holders can be told apart and no two days be linked.
     #[must_use]
     pub fn holder_of_day(&self, holder: &[u8], day: i32) -> [u8; 32] {
-        parts_mac(&self.0, &[b"holder of day", holder, &day.to_be_bytes()])
+        parts_mac(&self.bytes, &[b"holder of day", holder, &day.to_be_bytes()])
     }
 }
 
@@ -183,7 +187,7 @@ impl Identifier {
     /// HMAC-SHA-256 of kind, region and number: the only form in which the number is looked up.
     #[must_use]
     pub fn keyed_hash(&self, key: &LookupKey) -> [u8; 32] {
-        parts_mac(&key.0, &self.parts("identifier"))
+        parts_mac(&key.bytes, &self.parts("identifier"))
     }
 
     /// HMAC-SHA-256 of `card`, kind, region and number, each followed by a zero byte: how receipts name the card to

@@ -106,9 +106,9 @@ impl Recomparer {
         let store = &self.center.store;
         let now = self.surroundings.now_ms();
         let Some(chunk) = store.take_chunk(of, now, self.rule).await.map_err(WorkError::Store)? else { return Ok(None) };
-        let probes = store.probes_between(chunk.from, chunk.until).await.map_err(WorkError::Store)?;
+        let (probes, persons) = (store.probes_between(chunk.from, chunk.until), store.persons_between(chunk.from, chunk.until));
+        let (probes, persons) = tokio::try_join!(probes, persons).map_err(WorkError::Store)?;
         let count = probes.len();
-        let persons = store.persons_between(chunk.from, chunk.until).await.map_err(WorkError::Store)?;
         // Nothing comes before a first attempt.
         let later = probes.iter().filter(|probe| probe.request.attempt > 1);
         let around = Arc::new(Around {

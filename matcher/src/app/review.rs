@@ -16,7 +16,7 @@ use crate::{
     center::Center,
     store::{
         RecordId, StoreError, SubjectId, TimeMs,
-        desk::{CaseSurroundings, Judged},
+        desk::{CasePictures, CaseSheet, Judged},
     },
     surroundings::Surroundings,
 };
@@ -162,14 +162,12 @@ impl Review {
     /// # Errors
     /// When there is none, or the store fails.
     pub async fn file(&self, id: RecordId) -> Result<CaseFile, ReviewError> {
-        let store = self.center.store.as_ref();
-        let view = desk::case(store, id).await.map_err(ReviewError::Desk)?;
+        let sheet = self.center.store.case_sheet(id).await.map_err(ReviewError::Store)?;
+        let CaseSheet { stored, judgements, statements, second_due } = sheet.ok_or(ReviewError::Desk(DeskError::UnknownCase))?;
+        let view = CaseView::of(stored).map_err(ReviewError::Desk)?;
         let subject = view.stored.case.subject;
-        let judgements = store.judgements(subject, id).await.map_err(ReviewError::Store)?;
-        let statements = store.statements(subject, id).await.map_err(ReviewError::Store)?;
         let statements =
             (1..).zip(statements).map(|(number, stored)| words::opened(&self.center.vault, (subject, id, number), stored)).collect();
-        let second_due = store.second_due(subject, id).await.map_err(ReviewError::Store)?;
         Ok(CaseFile { view, judgements, statements, second_due })
     }
 
@@ -283,12 +281,12 @@ impl Review {
         if done { Ok(()) } else { Err(ReviewError::Desk(DeskError::Changed)) }
     }
 
-    /// What belongs to a case beside its captures.
+    /// The pictures of a case, and nothing else of it.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn surroundings_of(&self, file: &CaseFile) -> Result<CaseSurroundings, ReviewError> {
-        self.center.store.case_surroundings(file.subject(), file.id()).await.map_err(ReviewError::Store)
+    pub async fn pictures_of(&self, file: &CaseFile) -> Result<CasePictures, ReviewError> {
+        self.center.store.case_pictures(file.subject(), file.id()).await.map_err(ReviewError::Store)
     }
 
     /// Now.

@@ -26,6 +26,7 @@ use crate::{
 };
 
 pub mod export;
+pub mod sums;
 
 /// Time between two turns.
 const EVERY: Duration = Duration::from_secs(600);
@@ -39,7 +40,7 @@ pub const READ_DAYS: Day = 420;
 /// Days of figures that are read at once.
 const PART_DAYS: Day = 30;
 /// What is judged.
-const WATCHED: [Dimension; 2] = [Dimension::Camera, Dimension::Store];
+const WATCHED: [Dimension; 3] = [Dimension::Camera, Dimension::Store, Dimension::Total];
 
 /// Counts and judges days.
 #[derive(Clone)]
@@ -257,6 +258,12 @@ fn by_day(rows: Vec<DayFigures>) -> BTreeMap<Day, OfDay> {
     days
 }
 
+/// The place that the whole center is.
+#[must_use]
+pub fn whole() -> Place {
+    Place { dimension: Dimension::Total, institution: String::new(), key: String::new() }
+}
+
 /// From which day on a chart's past counts, as of a day.
 #[must_use]
 pub fn begins(accepted: &[Accepted], of: &ChartOf, day: Day) -> Option<Day> {
@@ -271,13 +278,14 @@ fn judge_day(
     accepted: &[Accepted],
     rule: &DriftRule,
 ) -> (u64, Vec<Alarm>) {
-    let none = BTreeSet::new();
+    let (none, alone) = (BTreeSet::new(), History::default());
+    let center = watched.get(&whole()).unwrap_or(&alone);
     let mut of_readings: Vec<(ChartOf, Reading)> = Vec::new();
     for (place, history) in watched {
         for chart in Chart::ALL {
             let of = ChartOf { place: place.clone(), chart: *chart };
             let begins = begins(accepted, &of, day);
-            let reading = history.judge(*chart, day, alarmed.get(&of).unwrap_or(&none), begins, rule);
+            let reading = history.judge(*chart, day, center, alarmed.get(&of).unwrap_or(&none), begins, rule);
             of_readings.extend(reading.map(|reading| (of, reading)));
         }
     }

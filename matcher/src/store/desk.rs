@@ -9,7 +9,7 @@ use matcher_core::{
     evidence::{CaseKind, CaseState, CaseStep},
 };
 
-use super::{RecordId, Sealed, SealedProbe, StoreError, SubjectId, TimeMs};
+use super::{RecordId, Sealed, SealedProbe, StoreError, SubjectId, TimeMs, Verification, cases::StoredCase, proxies::StoredProxy};
 
 /// Which cases of the queue.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -193,6 +193,53 @@ pub struct CaseSurroundings {
     pub with_sample: Vec<RecordId>,
 }
 
+/// The pictures of a case.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CasePictures {
+    /// The person's photos.
+    pub photos: Vec<PhotoFacts>,
+    /// Captures whose picture is still there.
+    pub with_sample: Vec<RecordId>,
+}
+
+/// A case as it lies on the desk: with what was seen and said in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CaseSheet {
+    /// The case.
+    pub stored: StoredCase,
+    /// What was seen in it, by time.
+    pub judgements: Vec<Judged>,
+    /// What was said in it, by number.
+    pub statements: Vec<StoredStatement>,
+    /// Whether it waits for a second look.
+    pub second_due: bool,
+}
+
+/// What a case is made of, for whoever has judged its faces.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CaseContents {
+    /// What belongs to it beside its captures.
+    pub around: CaseSurroundings,
+    /// The captures' records, one answer for each that was asked for.
+    pub records: Vec<Option<Verification>>,
+    /// Who came in the holder's place.
+    pub proxies: Vec<StoredProxy>,
+}
+
+/// The pictures that are compared by eye, sealed; either may be missing. Of the photo what was measured is there and the file is not.
+pub type SealedPair = (Option<SealedPicture>, Option<SealedPicture>);
+
+/// A page of the queue.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueuePage {
+    /// Its lines.
+    pub rows: Vec<QueueRow>,
+    /// How many cases stand where.
+    pub counts: QueueCounts,
+    /// Institutions that cases are about, by name.
+    pub institutions: Vec<String>,
+}
+
 /// A case that a store is asked about.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoreCase {
@@ -250,10 +297,14 @@ pub struct SealedPicture {
 pub trait Desk: Send + Sync {
     /// Cases of the queue, the most pressing first, from behind one on.
     async fn queue(&self, filter: QueueFilter, after: Option<(f64, RecordId)>, limit: u32) -> Result<Vec<QueueRow>, StoreError>;
-    /// How many cases stand where.
-    async fn queue_counts(&self, user: &str, day_start: TimeMs) -> Result<QueueCounts, StoreError>;
-    /// Institutions that cases are about, by name; at most so many.
-    async fn case_institutions(&self, limit: u32) -> Result<Vec<String>, StoreError>;
+    /// A page of the queue with what stands around it: counts for a user and the day that began at a time, and at most so many
+    /// institutions.
+    async fn queue_page(
+        &self,
+        lines: (QueueFilter, Option<(f64, RecordId)>, u32),
+        counted_for: (&str, TimeMs),
+        institutions: u32,
+    ) -> Result<QueuePage, StoreError>;
     /// Cases about captures of a transaction.
     async fn cases_of_transaction(&self, transaction: &str, limit: u32) -> Result<Vec<QueueRow>, StoreError>;
     /// Cases of a person.
@@ -261,8 +312,8 @@ pub trait Desk: Send + Sync {
     /// Cases whose id begins so.
     async fn cases_of_prefix(&self, prefix: [u8; 5]) -> Result<Vec<QueueRow>, StoreError>;
 
-    /// What was seen in a case, by time.
-    async fn judgements(&self, subject: SubjectId, case: RecordId) -> Result<Vec<Judged>, StoreError>;
+    /// A case with what was seen and said in it.
+    async fn case_sheet(&self, id: RecordId) -> Result<Option<CaseSheet>, StoreError>;
     /// Writes what somebody saw, once; false when they have judged it before.
     async fn put_judgement(&self, subject: SubjectId, case: RecordId, judged: Judged) -> Result<bool, StoreError>;
     /// What was said in a case, by number.
@@ -280,6 +331,12 @@ pub trait Desk: Send + Sync {
 
     /// What belongs to a case of a person about these captures.
     async fn case_surroundings(&self, subject: SubjectId, case: RecordId) -> Result<CaseSurroundings, StoreError>;
+    /// The same, with the records of these captures and the register of proxies.
+    async fn case_contents(&self, subject: SubjectId, case: RecordId, captures: Vec<RecordId>) -> Result<CaseContents, StoreError>;
+    /// The pictures of a case alone.
+    async fn case_pictures(&self, subject: SubjectId, case: RecordId) -> Result<CasePictures, StoreError>;
+    /// A photo's measures and a capture's samples of a person, sealed.
+    async fn sealed_pair(&self, subject: SubjectId, photo: Option<RecordId>, capture: Option<RecordId>) -> Result<SealedPair, StoreError>;
     /// The sealed samples of a capture; none once they are gone.
     async fn sealed_sample(&self, subject: SubjectId, verification: RecordId) -> Result<Option<SealedPicture>, StoreError>;
     /// The sealed photo of a person (in `picture.sample`), with what was measured of it (in `picture.template`).

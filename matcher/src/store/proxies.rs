@@ -52,8 +52,6 @@ pub trait Proxies: Send + Sync {
     async fn proxy_standing(&self, day: i32, proxy: [u8; 32], institution: &str, transaction: &str) -> Result<ProxyStanding, StoreError>;
     /// The register, newest first: from a time on, of one institution where one is given, at most so many.
     async fn proxies(&self, since: TimeMs, institution: Option<String>, limit: u32) -> Result<Vec<StoredProxy>, StoreError>;
-    /// Entries about a case's transactions, by time.
-    async fn proxies_of_case(&self, subject: SubjectId, case: RecordId) -> Result<Vec<StoredProxy>, StoreError>;
     /// Writes down that somebody took the register out of the store.
     async fn proxies_exported(&self, by: &str, entries: u64, at: TimeMs) -> Result<(), StoreError>;
     /// How often an operator of an institution overruled a non-match by looking at a document, captured from one time on

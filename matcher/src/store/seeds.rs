@@ -5,7 +5,7 @@
 use async_trait::async_trait;
 use matcher_core::{FlagKind, console::SeedFigures};
 
-use super::{RecordId, Sealed, SealedProbe, StoreError, TimeMs, Verification, cases::NewCase, desk::PhotoFacts};
+use super::{RecordId, Sealed, SealedProbe, StoreError, SubjectId, TimeMs, Verification, cases::NewCase, desk::PhotoFacts};
 
 /// A pair of a photo and captures whose answer is known.
 #[derive(Debug, Clone, PartialEq)]
@@ -122,4 +122,6 @@ pub trait Seeds: Send + Sync {
     async fn is_transaction(&self, institution: &str, transaction: &str) -> Result<bool, StoreError>;
     /// Whether a case has a known answer.
     async fn is_seed(&self, case: RecordId) -> Result<bool, StoreError>;
+    /// Whether a capture is one of a known-answer case.
+    async fn is_seed_capture(&self, subject: SubjectId, verification: RecordId) -> Result<bool, StoreError>;
 }

@@ -171,7 +171,12 @@ impl Store for SqlStore {
     }
 
     async fn record_verification(&self, new: NewVerification) -> Result<Recorded, StoreError> {
-        self.writer.write_beside(move |connection| verifications::record(connection, &new)).await
+        let new = std::sync::Arc::new(new);
+        let first = std::sync::Arc::clone(&new);
+        let record = move |connection: &Connection, taken: &verifications::Ahead, counts: &[usize]| {
+            verifications::record(connection, &new, taken, counts)
+        };
+        self.writer.write_in_two(move |connection| verifications::ahead(connection, &first), record).await
     }
 
     async fn record_flag(&self, flag: Flag) -> Result<(), StoreError> {

@@ -1,5 +1,7 @@
 //! Telling the center's own systems, to a real server that fails, delays, leads elsewhere and forgets to answer.
 
+mod tls;
+
 use std::{
     collections::VecDeque,
     net::SocketAddr,

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use half::f16;
+use half::{f16, slice::HalfFloatSliceExt};
 use thiserror::Error;
 
 use crate::{ModelId, RecipeId};
@@ -17,6 +17,8 @@ pub const LENGTH_TOLERANCE: f32 = 0.01;
 
 /// Sums are kept in this many lanes, in this order, whatever the machine.
 const LANES: usize = 16;
+/// Features that are widened to single precision together: whole lanes.
+const WIDENED: usize = 16 * LANES;
 
 /// Numbers that are no template.
 #[derive(Debug, Clone, PartialEq, Error)]
@@ -107,7 +109,7 @@ impl Template {
     /// The features as single-precision numbers, for an index or for measurements.
     #[must_use]
     pub fn to_f32(&self) -> Vec<f32> {
-        self.features.iter().map(|x| x.to_f32()).collect()
+        self.features.to_f32_vec()
     }
 
     /// The model that made the features.
@@ -196,9 +198,16 @@ pub fn compare(probe: &Template, reference: &Template) -> Result<SimilarityScore
 /// Sum of products in f32: lane by lane, then the lanes in order.
 fn dot(a: &[f16], b: &[f16]) -> f32 {
     let mut lanes = [0.0_f32; LANES];
-    for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
-        for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
-            *lane += a.to_f32() * b.to_f32();
+    // Half precision is widened many at a time: one at a time takes most of a comparison.
+    let (mut wide_a, mut wide_b) = ([0.0_f32; WIDENED], [0.0_f32; WIDENED]);
+    for (a, b) in a.chunks(WIDENED).zip(b.chunks(WIDENED)) {
+        let (Some(wide_a), Some(wide_b)) = (wide_a.get_mut(..a.len()), wide_b.get_mut(..b.len())) else { continue };
+        a.convert_to_f32_slice(wide_a);
+        b.convert_to_f32_slice(wide_b);
+        for (a, b) in wide_a.chunks(LANES).zip(wide_b.chunks(LANES)) {
+            for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
+                *lane += a * b;
+            }
         }
     }
     lanes.iter().sum()

@@ -59,7 +59,11 @@ pub struct CaseView {
 }
 
 impl CaseView {
-    fn of(stored: StoredCase) -> Result<Self, DeskError> {
+    /// A stored case, where its steps lead.
+    ///
+    /// # Errors
+    /// When they do not follow from each other.
+    pub fn of(stored: StoredCase) -> Result<Self, DeskError> {
         let case = Case::replay(stored.steps.iter().cloned()).map_err(DeskError::Step)?;
         Ok(Self { stored, case })
     }

@@ -1,6 +1,7 @@
 //! Pictures of a case: whoever works on it sees them, and every look is in the audit log before the first byte leaves.
 
 use matcher_core::AuditAction;
+use models_core::Quality;
 use serde_json::json;
 
 use super::{CaseFile, Review, ReviewError};
@@ -9,7 +10,7 @@ use crate::{
     store::{
         RecordId,
         audit::AuditEvent,
-        desk::{CaseSurroundings, SealedPicture},
+        desk::{PhotoFacts, SealedPicture},
     },
     vault::RecordContext,
 };
@@ -47,12 +48,21 @@ pub struct Pair {
     pub capture: Option<RecordId>,
 }
 
+/// What was measured of a pair.
+#[derive(Debug, Clone, Default)]
+pub struct Measured {
+    /// The eyes' distance of photo and capture in their pixels, so that two faces can be shown at one scale.
+    pub eyes: (Option<f32>, Option<f32>),
+    /// The capture's quality.
+    pub quality: Option<Quality>,
+}
+
 /// Which pictures of a case are compared first: the photo in use, and the latest capture that speaks against the holder, or
 /// the latest of all.
 #[must_use]
-pub fn pair(file: &CaseFile, around: &CaseSurroundings) -> Pair {
-    let photo = around.photos.iter().find(|photo| photo.state == "active").or(around.photos.first());
-    let shown = file.view.stored.case.members.iter().rev().filter(|member| around.with_sample.contains(&member.verification));
+pub fn pair(file: &CaseFile, photos: &[PhotoFacts], with_sample: &[RecordId]) -> Pair {
+    let photo = photos.iter().find(|photo| photo.state == "active").or(photos.first());
+    let shown = file.view.stored.case.members.iter().rev().filter(|member| with_sample.contains(&member.verification));
     let capture = shown.clone().find(|member| member.suspect).or_else(|| shown.clone().next());
     Pair { photo: photo.map(|photo| photo.photo), capture: capture.map(|member| member.verification) }
 }
@@ -85,34 +95,26 @@ impl Review {
         Ok(self.open(&file, which, &sealed))
     }
 
-    /// The eyes' distance of a picture in its pixels, so that two faces can be shown at one scale; nothing where it is
-    /// not known. No picture leaves.
+    /// What was measured of the pictures that are compared; nothing of one that is gone. No picture leaves.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn eye_distance(&self, file: &CaseFile, which: Pictured) -> Result<Option<f32>, ReviewError> {
-        let Some(sealed) = self.sealed(file, which).await? else { return Ok(None) };
+    pub async fn measured(&self, file: &CaseFile, pair: Pair) -> Result<Measured, ReviewError> {
         let subject = file.subject();
-        let distance = match which {
-            Pictured::Capture(capture) => self.samples(file, capture, &sealed).and_then(|samples| Some(eyes(samples.first()?))),
-            Pictured::Photo(photo) => {
-                let key = self.center.vault.unwrap_data_key(subject, &sealed.data_key).ok();
-                let place = RecordContext::enrolment_quality(subject, photo);
-                let quality = key.and_then(|key| key.open(&place, &sealed.picture.template).ok());
-                let quality = quality.and_then(|bytes| Some(crate::app::sample::read_quality(&bytes)?.0));
-                quality.and_then(|quality| Some(quality.get(models_core::Component::InterEyeDistance)?.raw))
-            }
-        };
-        Ok(distance.filter(|distance| distance.is_finite() && *distance >= 4.0))
-    }
-
-    /// What was measured of a capture, opened for the page that shows it.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn first_sample(&self, file: &CaseFile, capture: RecordId) -> Result<Option<Sample>, ReviewError> {
-        let Some(sealed) = self.sealed(file, Pictured::Capture(capture)).await? else { return Ok(None) };
-        Ok(self.samples(file, capture, &sealed).and_then(|samples| samples.into_iter().next()))
+        let own = pair.capture.filter(|capture| file.view.stored.case.members.iter().any(|member| member.verification == *capture));
+        if pair.photo.is_none() && own.is_none() {
+            return Ok(Measured::default());
+        }
+        let (photo, capture) = self.center.store.sealed_pair(subject, pair.photo, own).await.map_err(ReviewError::Store)?;
+        let far_enough = |distance: &f32| distance.is_finite() && *distance >= 4.0;
+        let of_photo = pair.photo.zip(photo).and_then(|(photo, sealed)| {
+            let key = self.center.vault.unwrap_data_key(subject, &sealed.data_key).ok()?;
+            let bytes = key.open(&RecordContext::enrolment_quality(subject, photo), &sealed.picture.template).ok()?;
+            Some(crate::app::sample::read_quality(&bytes)?.0.get(models_core::Component::InterEyeDistance)?.raw)
+        });
+        let sample = own.zip(capture).and_then(|(id, sealed)| self.samples(file, id, &sealed)?.into_iter().next());
+        let eyes = (of_photo.filter(far_enough), sample.as_ref().map(eyes).filter(far_enough));
+        Ok(Measured { eyes, quality: sample.map(|sample| sample.quality) })
     }
 
     /// Only what belongs to the case's person, and of captures only the case's own.

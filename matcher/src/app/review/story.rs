@@ -1,18 +1,17 @@
 //! What a case is made of, for whoever has judged its faces: captures by face, what was measured, what surrounds it.
 
 use matcher_core::evidence::CaseStep;
-use models_core::Quality;
 
 use super::{
     CaseFile, Review, ReviewError,
-    faces::{Pair, pair},
+    faces::{Measured, Pair, pair},
 };
 use crate::{
     app::ways::{Entry, masked_name},
     store::{
         TimeMs, Verification,
         cases::CaseMember,
-        desk::{CaseSurroundings, Judged},
+        desk::{CaseContents, CaseSurroundings, Judged},
         proxies::StoredProxy,
     },
 };
@@ -52,8 +51,8 @@ pub struct Story {
     pub proxies: Vec<Proxied>,
     /// What is compared by eye.
     pub pair: Pair,
-    /// What was measured of the pair's capture.
-    pub quality: Option<Quality>,
+    /// What was measured of that.
+    pub measured: Measured,
     /// What happened, as far as the reader may know.
     pub steps: Vec<CaseStep>,
     /// What was seen, likewise.
@@ -81,25 +80,21 @@ impl Review {
         if !file.told_to(reader) {
             return Err(ReviewError::NotJudged);
         }
-        let around = self.surroundings_of(file).await?;
         let members = &file.view.stored.case.members;
-        let keys = members.iter().map(|member| (file.subject(), member.verification)).collect();
-        let records = self.center.store.verifications_at(keys).await.map_err(ReviewError::Store)?;
+        let captures = members.iter().map(|member| member.verification).collect();
+        let contents = self.center.store.case_contents(file.subject(), file.id(), captures).await;
+        let CaseContents { around, records, proxies: register } = contents.map_err(ReviewError::Store)?;
         let capture = |(member, record): (&CaseMember, Option<Verification>)| Capture {
             member: *member,
             record,
             pictured: around.with_sample.contains(&member.verification),
         };
         let captures: Vec<Capture> = members.iter().zip(records).map(capture).collect();
-        let mut pair = pair(file, &around);
+        let mut pair = pair(file, &around.photos, &around.with_sample);
         if let Some(judged) = file.judged_by(reader).and_then(|judged| judged.verification) {
             pair.capture = Some(judged);
         }
-        let quality = match pair.capture {
-            Some(capture) => self.first_sample(file, capture).await?.map(|sample| sample.quality),
-            None => None,
-        };
-        let register = self.center.store.proxies_of_case(file.subject(), file.id()).await.map_err(ReviewError::Store)?;
+        let measured = self.measured(file, pair).await?;
         let proxied = |stored: &StoredProxy| {
             let entry = Entry::open(&self.center.vault, stored);
             Proxied {
@@ -113,6 +108,6 @@ impl Review {
         let blind = file.blind_to(reader);
         let steps = file.case().steps().iter().filter(|step| !blind || step.by == reader);
         let judgements = file.judgements.iter().filter(|judged| !blind || judged.by == reader);
-        Ok(Story { captures, proxies, pair, quality, steps: steps.cloned().collect(), judgements: judgements.cloned().collect(), around })
+        Ok(Story { captures, proxies, pair, measured, steps: steps.cloned().collect(), judgements: judgements.cloned().collect(), around })
     }
 }

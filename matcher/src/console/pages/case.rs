@@ -13,7 +13,7 @@ use super::{Frame, case_path, go, page};
 use crate::{
     app::review::{
         CaseFile, ReviewError,
-        faces::{Pair, Pictured, pair},
+        faces::{Measured, Pair, pair},
         story::{Capture, Story},
     },
     console::{
@@ -112,10 +112,10 @@ async fn faces(visit: &Visit, file: &CaseFile) -> Result<Response, Refusal> {
     let mut shown = Pair::default();
     let mut others = Vec::new();
     if head.held {
-        let around = review.surroundings_of(file).await.map_err(Refusal::Review)?;
-        shown = pair(file, &around);
-        let pictured: Vec<RecordId> =
-            file.view.stored.case.members.iter().map(|member| member.verification).filter(|id| around.with_sample.contains(id)).collect();
+        let pictures = review.pictures_of(file).await.map_err(Refusal::Review)?;
+        shown = pair(file, &pictures.photos, &pictures.with_sample);
+        let members = file.view.stored.case.members.iter().map(|member| member.verification);
+        let pictured: Vec<RecordId> = members.filter(|id| pictures.with_sample.contains(id)).collect();
         let asked = visit.query.get("show").parse().ok();
         shown.capture = asked.filter(|asked| pictured.contains(asked)).or(shown.capture);
         others = (1..).zip(&pictured).map(|(place, id)| (place, *id, Some(*id) == shown.capture)).collect();
@@ -124,27 +124,21 @@ async fn faces(visit: &Visit, file: &CaseFile) -> Result<Response, Refusal> {
     let w = f.w;
     let words = [w.judge_minus3, w.judge_minus2, w.judge_minus1, w.judge_zero, w.judge_plus1, w.judge_plus2, w.judge_plus3];
     let scale = Judgement::ALL.map(Judgement::get).into_iter().zip(words).collect();
-    let (photo_eyes, capture_eyes) = eyes(visit, file, shown, head.held).await?;
+    let measured = review.measured(file, shown).await.map_err(Refusal::Review)?;
+    let (photo_eyes, capture_eyes) = eyes(&measured);
     page(&FacesPage { f, head, pair: shown, photo_eyes, capture_eyes, others, scale })
 }
 
-async fn eyes(visit: &Visit, file: &CaseFile, shown: Pair, held: bool) -> Result<(String, String), Refusal> {
-    let mut eyes = [String::new(), String::new()];
-    let pictures = [shown.photo.map(Pictured::Photo), shown.capture.map(Pictured::Capture)];
-    for (to, which) in eyes.iter_mut().zip(pictures) {
-        if let Some(which) = which.filter(|_| held) {
-            let distance = visit.console.review.eye_distance(file, which).await.map_err(Refusal::Review)?;
-            *to = distance.map_or_else(String::new, |distance| format!("{distance:.1}"));
-        }
-    }
-    Ok(eyes.into())
+fn eyes(measured: &Measured) -> (String, String) {
+    let written = |distance: Option<f32>| distance.map_or_else(String::new, |distance| format!("{distance:.1}"));
+    (written(measured.eyes.0), written(measured.eyes.1))
 }
 
 async fn whole(visit: &Visit, file: &CaseFile) -> Result<Response, Refusal> {
     let (console, reader) = (&visit.console, visit.name());
     let story = console.review.story(file, reader).await.map_err(Refusal::Review)?;
     let head = Head::of(file, reader);
-    let (photo_eyes, capture_eyes) = eyes(visit, file, story.pair, head.held).await?;
+    let (photo_eyes, capture_eyes) = eyes(&story.measured);
     let f = Frame::of(visit);
     let blind = file.blind_to(reader);
     let own = |by: &str| !blind || by == reader || by.is_empty();

@@ -5,13 +5,17 @@ use std::collections::BTreeSet;
 use askama::Template;
 use axum::response::Response;
 use matcher_core::{
-    drift::{Chart, Day, DriftRule, Reading, history::History},
+    drift::{
+        Chart, Day, DriftRule, Reading,
+        history::History,
+        traffic::{DAYS_MAX, Traffic, typical},
+    },
     figures::{Dimension, Place},
 };
 
 use super::{Frame, escaped, figures::day_of_date, go, page};
 use crate::{
-    app::supervision::{READ_DAYS, begins, date_of, day_of},
+    app::supervision::{READ_DAYS, begins, date_of, day_of, whole},
     console::{
         door::{Refusal, Visit},
         plots::{self, Point},
@@ -50,6 +54,22 @@ struct Page {
     charts: Option<u64>,
     alarms: Vec<Shown>,
     earlier: Vec<Shown>,
+    /// Scores a day, and what so many can show.
+    traffic: Vec<(u64, String)>,
+    whole: String,
+}
+
+/// Scores a day of which the page says what they can show.
+const TRAFFIC: [u64; 7] = [20, 40, 60, 80, 120, 200, 400];
+
+/// What so many scores a day can show, of as many charts as were judged together, in words.
+fn traffic_of(f: &Frame, charts: u64) -> Vec<(u64, String)> {
+    let rule = DriftRule::default();
+    let days = |scores: u64| match typical(scores as f64, charts, &rule).days {
+        Some(days) => days.to_string(),
+        None => format!("> {DAYS_MAX}"),
+    };
+    if charts == 0 { Vec::new() } else { TRAFFIC.map(|scores| (scores, format!("{} {}", days(scores), f.s.traffic_unit))).into() }
 }
 
 impl Page {
@@ -110,6 +130,7 @@ pub async fn show(visit: Visit) -> Result<Response, Refusal> {
         alarm: alarm.clone(),
     };
     let at = |day: Day| format!("/drift?day={}", date_of(day));
+    let f = Frame::of(&visit);
     let page_of = Page {
         before: at(day - 1),
         after: (day < last).then(|| at(day + 1)),
@@ -117,7 +138,9 @@ pub async fn show(visit: Visit) -> Result<Response, Refusal> {
         charts,
         alarms: now.iter().map(shown).collect(),
         earlier: earlier.iter().map(shown).collect(),
-        f: Frame::of(&visit),
+        traffic: traffic_of(&f, charts.unwrap_or_default()),
+        whole: chart_path(&whole()),
+        f,
     };
     page(&page_of)
 }
@@ -148,6 +171,7 @@ struct ChartPage {
     f: Frame,
     place: Place,
     charts: Vec<Charted>,
+    traffic: Option<Traffic>,
     accepted: Vec<Accepted>,
     cases: String,
 }
@@ -157,6 +181,16 @@ impl ChartPage {
         seen(&self.f, *chart, *value)
     }
 
+    /// What the traffic can show, in words.
+    fn shows(&self, traffic: &Traffic) -> String {
+        let a_day = self.f.number(&(traffic.scores.round() as u64));
+        let words = &self.f.s;
+        match traffic.days {
+            Some(days) => words.traffic_days.replace("{scores}", &a_day).replace("{days}", &days.to_string()),
+            None => words.traffic_longer.replace("{scores}", &a_day).replace("{days}", &DAYS_MAX.to_string()),
+        }
+    }
+
     fn date(&self, day: &Day) -> String {
         date_of(*day).to_string()
     }
@@ -164,7 +198,13 @@ impl ChartPage {
 
 /// The place that a query or a form names.
 fn place_of(form: &crate::console::form::Form) -> Option<Place> {
-    let dimension = Dimension::from_word(form.get("by")).filter(|by| matches!(by, Dimension::Store | Dimension::Camera))?;
+    let dimension = Dimension::from_word(form.get("by"))?;
+    if dimension == Dimension::Total {
+        return Some(whole());
+    }
+    if !matches!(dimension, Dimension::Store | Dimension::Camera) {
+        return None;
+    }
     let (institution, key) = (form.get("store").to_owned(), form.get("item").to_owned());
     (!institution.is_empty() && institution.len() <= 128 && key.len() <= 128).then_some(Place { dimension, institution, key })
 }
@@ -179,12 +219,19 @@ pub async fn chart(visit: Visit) -> Result<Response, Refusal> {
     let today = day_of(visit.console.review.now(), visit.console.zone());
     let days = (today - READ_DAYS - SHOWN_DAYS, today - 1);
     let series = store.series(place.dimension, days, Some(&place)).await.map_err(Refusal::Store)?;
+    let of_center = store.series(Dimension::Total, days, Some(&whole())).await.map_err(Refusal::Store)?;
+    let charts_judged = store.counted_days(today - WEEK).await.map_err(Refusal::Store)?.iter().rev().find_map(|day| day.charts);
     let alarms = store.drift_alarms_of(&place).await.map_err(Refusal::Store)?;
     let mut accepted = store.accepted_drifts().await.map_err(Refusal::Store)?;
     accepted.retain(|accepted| accepted.of.place == place);
     let (f, rule) = (Frame::of(&visit), DriftRule::default());
     let shown_from = series.last().map_or(0, |last| last.day) - SHOWN_DAYS;
+    let mut center = History::default();
+    for row in &of_center {
+        center.push(row.day, &row.model, &row.figures);
+    }
     let mut charts = Vec::new();
+    let mut traffic = None;
     for chart in Chart::ALL {
         let of = ChartOf { place: place.clone(), chart: *chart };
         let alarmed: BTreeSet<Day> = alarms.iter().filter(|alarm| alarm.of == of).map(|alarm| alarm.day).collect();
@@ -197,13 +244,16 @@ pub async fn chart(visit: Visit) -> Result<Response, Refusal> {
             }
             // As the day was judged: by the alarms that were known then.
             let known: BTreeSet<Day> = alarmed.range(..row.day).copied().collect();
-            let reading = history.judge(*chart, row.day, &known, begins(&accepted, &of, row.day), &rule);
+            let reading = history.judge(*chart, row.day, &center, &known, begins(&accepted, &of, row.day), &rule);
             rows.extend(reading.map(|reading| (row.day, reading, alarmed.contains(&row.day))));
+        }
+        if let (Chart::Score, Some(row), Some(judged)) = (chart, series.last(), charts_judged) {
+            traffic = history.traffic(row.day, &center, &alarmed, begins(&accepted, &of, row.day), judged, &rule);
         }
         charts.push(charted(&f, *chart, rows));
     }
     let cases = format!("/queue?store={}", escaped(&place.institution));
-    page(&ChartPage { f, place, charts, accepted, cases })
+    page(&ChartPage { f, place, charts, traffic, accepted, cases })
 }
 
 fn charted(f: &Frame, chart: Chart, rows: Vec<(Day, Reading, bool)>) -> Charted {

@@ -9,12 +9,15 @@ use matcher_core::{
 
 use super::{Frame, page};
 use crate::{
-    app::supervision::{date_of, day_of},
+    app::supervision::{
+        date_of, day_of,
+        sums::{Asked, Summed},
+    },
     console::{
         door::{Refusal, Visit},
         plots,
     },
-    store::statistics::DayFigures,
+    store::statistics::{CountedDay, DayFigures},
 };
 
 /// Rows of a table.
@@ -156,15 +159,15 @@ pub async fn show(visit: Visit) -> Result<Response, Refusal> {
     for day in &daily {
         total.add(&day.figures);
     }
-    let mut rows = store.figures(by, days, of, ROWS + 1).await.map_err(Refusal::Store)?;
+    let counted = store.counted_days(period.from).await.map_err(Refusal::Store)?;
+    let mut rows = summed(&visit, &counted, (by, days), of, ROWS + 1).await?.to_vec();
     let more = rows.len() > ROWS as usize;
     rows.truncate(ROWS as usize);
-    let hourly = store.figures(Dimension::Hour, days, of, 24).await.map_err(Refusal::Store)?;
+    let hourly = summed(&visit, &counted, (Dimension::Hour, days), of, 24).await?;
     let named = (period.from.max(period.until - NAMED_DAYS + 1), period.until);
-    let names = store.figures(Dimension::Store, named, None, INSTITUTIONS_MAX).await.map_err(Refusal::Store)?;
-    let mut institutions: Vec<String> = names.into_iter().map(|(place, _)| place.institution).collect();
+    let names = summed(&visit, &counted, (Dimension::Store, named), None, INSTITUTIONS_MAX).await?;
+    let mut institutions: Vec<String> = names.iter().map(|(place, _)| place.institution.clone()).collect();
     institutions.sort();
-    let counted = store.counted_days(period.from).await.map_err(Refusal::Store)?;
     let f = Frame::of(&visit);
     if matches!(by, Dimension::Hour | Dimension::Scene | Dimension::Age) {
         rows.sort_by(|(a, _), (b, _)| a.key.cmp(&b.key));
@@ -186,6 +189,21 @@ pub async fn show(visit: Visit) -> Result<Response, Refusal> {
         f,
     };
     page(&page_of)
+}
+
+/// Sums by place, the largest first, of days of which these are counted.
+///
+/// # Errors
+/// When the store fails.
+pub async fn summed(
+    visit: &Visit,
+    counted: &[CountedDay],
+    (dimension, days): (Dimension, (Day, Day)),
+    institution: Option<&str>,
+    limit: u32,
+) -> Result<Summed, Refusal> {
+    let asked = Asked { dimension, days, institution: institution.map(str::to_owned), limit };
+    visit.console.sums.of(visit.console.store(), counted, asked).await.map_err(Refusal::Store)
 }
 
 fn place(dimension: Dimension, institution: Option<&str>) -> Place {

@@ -10,13 +10,21 @@ use matcher_core::{
         funnel::{Funnel, LIMITS},
         rates::Rate,
     },
-    figures::Dimension,
+    figures::{Dimension, Figures, Place},
 };
 
-use super::{Frame, drift::chart_path, figures::Period, page};
-use crate::console::{
-    door::{Refusal, Visit},
-    plots::{self, Limits, Peer},
+use super::{
+    Frame,
+    drift::chart_path,
+    figures::{Period, summed},
+    page,
+};
+use crate::{
+    console::{
+        door::{Refusal, Visit},
+        plots::{self, Limits, Peer},
+    },
+    store::statistics::CountedDay,
 };
 
 /// Institutions that are compared.
@@ -106,23 +114,22 @@ fn is_outside(funnel: &Funnel, rate: &Rate) -> bool {
     funnel.z(rate).abs() > LIMITS.1
 }
 
-async fn rates(visit: &Visit, days: (Day, Day), chart: Chart) -> Result<BTreeMap<String, Rate>, Refusal> {
-    let rows = visit.console.store().figures(Dimension::Store, days, None, INSTITUTIONS_MAX).await.map_err(Refusal::Store)?;
-    let rate = |(place, figures): (matcher_core::figures::Place, matcher_core::figures::Figures)| {
-        Some((place.institution, figures.rate(chart).filter(|rate| rate.trials > 0)?))
-    };
-    Ok(rows.into_iter().filter_map(rate).collect())
+async fn rates(visit: &Visit, counted: &[CountedDay], days: (Day, Day), chart: Chart) -> Result<BTreeMap<String, Rate>, Refusal> {
+    let rows = summed(visit, counted, (Dimension::Store, days), None, INSTITUTIONS_MAX).await?;
+    let rate = |(place, figures): &(Place, Figures)| Some((place.institution.clone(), figures.rate(chart).filter(|rate| rate.trials > 0)?));
+    Ok(rows.iter().filter_map(rate).collect())
 }
 
 /// The shares in each part of the time.
 async fn parts(visit: &Visit, period: Period, chart: Chart) -> Result<Vec<BTreeMap<String, Rate>>, Refusal> {
     let length = ((period.until - period.from + 1) / PARTS).max(1);
+    let counted = visit.console.store().counted_days(period.from).await.map_err(Refusal::Store)?;
     let mut parts = Vec::new();
     for part in 0..PARTS {
         let from = period.from + part * length;
         let until = if part == PARTS - 1 { period.until } else { from + length - 1 };
         if from <= until.min(period.until) {
-            parts.push(rates(visit, (from, until.min(period.until)), chart).await?);
+            parts.push(rates(visit, &counted, (from, until.min(period.until)), chart).await?);
         }
     }
     Ok(parts)
@@ -144,7 +151,7 @@ fn outside(funnel: &Funnel, name: &str, rate: Rate, parts: &[(Funnel, BTreeMap<S
     // In every part that has it beyond 95 % on the same side: it did not become so.
     let mut there = parts.iter().filter_map(|(funnel, rates)| Some(funnel.z(rates.get(name)?))).peekable();
     let steady = there.peek().is_some() && there.all(|of_part| of_part.signum() == z.signum() && of_part.abs() > LIMITS.0);
-    let place = matcher_core::figures::Place { dimension: Dimension::Store, institution: name.to_owned(), key: String::new() };
+    let place = Place { dimension: Dimension::Store, institution: name.to_owned(), key: String::new() };
     Outside {
         name: name.to_owned(),
         share: rate.share(),

@@ -16,7 +16,7 @@ use crate::{
     store::{
         RecordId, TimeMs,
         audit::AuditEvent,
-        desk::{QueueCounts, QueueFilter, QueueRow, QueueState},
+        desk::{QueueCounts, QueueFilter, QueuePage, QueueRow, QueueState},
     },
 };
 
@@ -86,13 +86,13 @@ pub async fn list(visit: Visit) -> Result<Response, Refusal> {
     let console = &visit.console;
     let filter = filter(&visit);
     let after = cursor(visit.query.get("after"));
-    let mut rows = console.store().queue(filter, after, PAGE + 1).await.map_err(Refusal::Store)?;
+    let counted_for = (visit.name(), console.day_start());
+    let asked = console.store().queue_page((filter, after, PAGE + 1), counted_for, INSTITUTIONS_MAX);
+    let QueuePage { mut rows, counts, institutions } = asked.await.map_err(Refusal::Store)?;
     let more = rows.len() > PAGE as usize;
     rows.truncate(PAGE as usize);
     let last = rows.last().filter(|_| more).map(|row| format!("{:016x}.{}", row.rank.to_bits(), row.id));
     let next = last.map(|last| format!("/queue?{}", visit.query.with(&[("after", &last), ("done", ""), ("nothing", "")])));
-    let counts = console.store().queue_counts(visit.name(), console.day_start()).await.map_err(Refusal::Store)?;
-    let institutions = console.store().case_institutions(INSTITUTIONS_MAX).await.map_err(Refusal::Store)?;
     let capacity = console.config.cases.settings().map_or(0, |settings| settings.desk_a_day).into();
     let f = Frame::of(&visit);
     let done = CaseCode::read(visit.query.get("done")).map_or_else(String::new, |code| code.to_string());

@@ -79,8 +79,10 @@ pub async fn ask(visit: Visit) -> Result<Response, Refusal> {
         return shown(&visit, f.w.problem_words.to_owned(), None);
     }
     let Some(file) = case(&visit).await? else { return shown(&visit, f.s.identify_no_case.to_owned(), None) };
-    let around = visit.console.review.surroundings_of(&file).await.map_err(Refusal::Review)?;
-    let Some(record) = pair(&file, &around).capture else { return shown(&visit, f.w.picture_gone.to_owned(), None) };
+    let pictures = visit.console.review.pictures_of(&file).await.map_err(Refusal::Review)?;
+    let Some(record) = pair(&file, &pictures.photos, &pictures.with_sample).capture else {
+        return shown(&visit, f.w.picture_gone.to_owned(), None);
+    };
     let scope =
         if visit.form.get("among") == "institution" { Scope::Institution(scope.to_owned()) } else { Scope::Region(scope.to_owned()) };
     let question = Question { subject: file.subject(), record, scope, by: visit.name().to_owned(), reason: reason.to_owned() };

@@ -51,7 +51,13 @@ messages! {
     legend_decided: "由下至上：相符、待查、不符、其余", "From below: match, review, non-match, all others";
 
     drift_title: "漂移", "Drift";
-    drift_lead: "每台摄像头、每家机构与自身过去相比。全部图表合并控制误报（Benjamini–Hochberg），且变化须足够大。列出的只说明该去看看，不指责任何人。", "Each camera and each institution beside its own past. False alarms are bounded over all charts of a day together (Benjamini–Hochberg), and a change must be large enough to matter. An alarm says that somebody should look, and accuses nobody.";
+    drift_lead: "每台摄像头、每家机构与自身过去相比，分值并扣除当天所有人共有的变化。全部图表合并控制误报（Benjamini–Hochberg），且变化须足够大。列出的只说明该去看看，不指责任何人。", "Each camera and each institution beside its own past; of scores, what everybody has on a day is left out. False alarms are bounded over all charts of a day together (Benjamini–Hochberg), and a change must be large enough to matter. An alarm says that somebody should look, and accuses nobody.";
+    traffic_title: "流量能显示什么", "What traffic can show";
+    traffic_lead: "分值变化半个标准差后，十次中有九次在多少天营业内可见：按当日图表数、各天差异通常、约半年历史估算。每台摄像头自己的数字见其图表页。", "After how many days of traffic a change of half a standard deviation of scores shows, in nine of ten cases: with this day's number of charts, days that differ as they usually do, and about half a year of history. A camera's own figure stands on the page of its charts.";
+    traffic_scores: "每天分值数", "Scores a day";
+    traffic_shows: "可见于", "Shows within";
+    traffic_unit: "天", "days";
+    traffic_whole: "全中心图表（所有摄像头一起变化时看这里）", "Charts of the whole center, for a change of all cameras together";
     drift_day: "日期", "Day";
     drift_before: "前一天", "day before";
     drift_after: "后一天", "day after";
@@ -71,7 +77,9 @@ messages! {
     drift_look: "看图", "Chart";
     drift_week: "最近七天的报警", "Alarms of the seven days before";
     chart_title: "图表", "Charts";
-    chart_lead: "圆点为当日值，实线为预期与滑动平均，虚线为界限；三角为报警日。报警日及其前七天不计入以后的过去。", "Dots are days, the thick line is the moving average, the thin one what was expected, dashed lines are limits; triangles are alarms. A day of an alarm and the seven before it are in no later past.";
+    chart_lead: "圆点为当日值，实线为预期与滑动平均，虚线为界限；三角为报警日。分值另看最近三天的平均，报警可能早于滑动平均出界。报警日及其前七天不计入以后的过去。", "Dots are days, the thick line is the moving average, the thin one what was expected, dashed lines are limits; triangles are alarms. Of scores the mean of the last three days is judged as well, so that an alarm can come before the average is outside. A day of an alarm and the seven before it are in no later past.";
+    traffic_days: "这里通常每天约 {scores} 个分值。按此流量，分值变化半个标准差时，十次中有九次在约 {days} 天营业后可见。", "An ordinary day has {scores} scores here. With so many, a change of half a standard deviation shows after about {days} days of traffic, in nine of ten cases.";
+    traffic_longer: "这里通常每天约 {scores} 个分值。流量太少或各天差异太大：分值变化半个标准差，{days} 天内也不一定可见。", "An ordinary day has {scores} scores here: too few, or days that differ too much, to be sure of a change of half a standard deviation within {days} days.";
     chart_none: "数据不足，无法评判（至少需要 28 天过去和 14 天观察）。", "Too little to judge: at least 28 days of past before the 14 that are watched.";
     chart_table: "数值", "Values";
     accept_title: "这是新的正常状态", "This is the new state";

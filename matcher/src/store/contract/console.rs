@@ -151,7 +151,7 @@ async fn the_queue_is_read_page_by_page_in_one_order(store: Arc<dyn Store>) {
     for (filter, expected) in filters {
         assert_eq!(ids(&queue(filter.clone(), None, 9).await), expected, "{filter:?}");
     }
-    assert_eq!(store.case_institutions(9).await.unwrap(), [institution.0]);
+    assert_eq!(store.queue_page((QueueFilter::default(), None, 9), ("anna", 5), 9).await.unwrap().institutions, [institution.0]);
     assert_eq!(ids(&store.cases_of_transaction("T4", 9).await.unwrap()), [4]);
     assert_eq!(ids(&store.cases_of_subject(SubjectId([2; 16]), 9).await.unwrap()), [2]);
     assert_eq!(ids(&store.cases_of_prefix([5; 5]).await.unwrap()), [5]);
@@ -166,7 +166,7 @@ async fn the_queue_follows_what_happens_to_cases(store: Arc<dyn Store>) {
     let id = case(store.as_ref(), 1, (Opening::Evidence, 1.0), 10).await;
     let other = case(store.as_ref(), 2, (Opening::Evidence, 1.0), 10).await;
     let counts = async || {
-        let counts = store.queue_counts("anna", 5).await.unwrap();
+        let counts = store.queue_page((QueueFilter::default(), None, 9), ("anna", 5), 9).await.unwrap().counts;
         [counts.open, counts.claimed, counts.second_due, counts.decided, counts.closed, counts.mine, counts.opened_today]
     };
     assert_eq!(counts().await, [2, 0, 0, 0, 0, 0, 2]);
@@ -224,7 +224,10 @@ async fn judgements_and_statements_are_only_added(store: Arc<dyn Store>) {
     assert!(store.put_judgement(subject, id, judged("anna", -3)).await.unwrap());
     assert!(!store.put_judgement(subject, id, judged("anna", 3)).await.unwrap(), "once");
     assert!(store.put_judgement(subject, id, judged("ben", 2)).await.unwrap());
-    assert_eq!(store.judgements(subject, id).await.unwrap(), [judged("anna", -3), judged("ben", 2)]);
+    let sheet = store.case_sheet(id).await.unwrap().unwrap();
+    assert_eq!(sheet.judgements, [judged("anna", -3), judged("ben", 2)]);
+    assert_eq!((sheet.second_due, sheet.statements.len(), Some(sheet.stored)), (false, 0, store.case(id).await.unwrap()));
+    assert!(store.case_sheet(RecordId([99; 16])).await.unwrap().is_none());
     let institution = store.cases_of_subject(subject, 9).await.unwrap()[0].institutions.0.clone();
     let said = |kind, at| StoredStatement {
         said: Statement { at, by: "anna".into(), kind, institution: institution.clone(), text: String::new(), due_at: Some(99) },
@@ -244,6 +247,14 @@ async fn judgements_and_statements_are_only_added(store: Arc<dyn Store>) {
     assert_eq!(kinds, [StatementKind::StoreAsked, StatementKind::StoreReply]);
     let around = store.case_surroundings(subject, id).await.unwrap();
     assert_eq!((around.photos.len(), around.cases.len(), around.with_sample.len()), (1, 0, 0));
+    let contents = store.case_contents(subject, id, vec![RecordId([1; 16]), RecordId([99; 16])]).await.unwrap();
+    assert_eq!((contents.around, contents.proxies), (around.clone(), Vec::new()));
+    assert_eq!(contents.records, store.verifications_at(vec![(subject, RecordId([1; 16])), (subject, RecordId([99; 16]))]).await.unwrap());
+    assert_eq!(contents.records.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(store.case_pictures(subject, id).await.unwrap().photos, around.photos);
+    let (measures, sample) = store.sealed_pair(subject, Some(around.photos[0].photo), Some(RecordId([1; 16]))).await.unwrap();
+    assert!(measures.is_some_and(|measures| measures.picture.sample.0.is_empty()) && sample.is_none());
+    assert_eq!(store.sealed_pair(SubjectId([2; 16]), Some(around.photos[0].photo), None).await.unwrap(), (None, None));
     assert!(store.sealed_photo(subject, around.photos[0].photo).await.unwrap().is_some());
     assert!(store.sealed_photo(SubjectId([2; 16]), around.photos[0].photo).await.unwrap().is_none());
     assert!(store.sealed_sample(subject, RecordId([1; 16])).await.unwrap().is_none());

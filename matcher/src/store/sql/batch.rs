@@ -131,32 +131,36 @@ fn put_job(connection: &Connection, job: &NewJob) -> Result<bool, StoreError> {
 }
 
 fn take(connection: &Connection, of: Option<RecordId>, now: TimeMs, rule: RetryRule) -> Result<Option<TakenChunk>, StoreError> {
-    let sql = "SELECT id FROM batch_job WHERE state = 'running' LIMIT 1";
-    if query_one(connection, sql, (), JOB, |columns| columns.get::<[u8; 16]>("id"))?.is_none() {
-        return Ok(None);
-    }
-    let sql = format!("UPDATE batch_chunk SET state = 'parked' WHERE {DUE} AND taken >= ?3");
-    execute(connection, &sql, params![now, rule.ahead_max_ms(), rule.attempts_max], CHUNK)?;
     let sql = format!(
         "UPDATE batch_chunk SET due_at = ?1 + ?3, taken = taken + 1
          WHERE (job_id, number) IN (SELECT job_id, number FROM batch_chunk
-             WHERE {DUE} AND job_id IN (SELECT id FROM batch_job WHERE state = 'running' AND (id = ?4 OR ?4 IS NULL))
+             WHERE {DUE} AND taken < ?5 AND job_id IN (SELECT id FROM batch_job WHERE state = 'running' AND (id = ?4 OR ?4 IS NULL))
              ORDER BY due_at, number LIMIT 1{})
-         RETURNING job_id, number, span_from, span_until, taken",
+         RETURNING job_id, number, span_from, span_until, taken, (SELECT kind FROM batch_job AS j WHERE j.id = job_id) AS kind,
+             (SELECT started_at FROM batch_job AS j WHERE j.id = job_id) AS started_at",
         connection.skip_locked()
     );
     let decode = |columns: &Columns<'_>| {
-        let span = (columns.get("span_from")?, columns.get("span_until")?);
-        Ok((RecordId(columns.get("job_id")?), columns.unsigned("number")?, span, columns.unsigned("taken")?))
+        let (job, number) = (RecordId(columns.get("job_id")?), columns.unsigned("number")?);
+        let (from, until, taken) = (columns.get("span_from")?, columns.get("span_until")?, columns.unsigned("taken")?);
+        let chunk = TakenChunk { job, kind: columns.word("kind", JobKind::from_word)?, number, from, until, taken };
+        Ok((chunk, columns.get::<Option<TimeMs>>("started_at")?.is_some()))
     };
-    let values = params![now, rule.ahead_max_ms(), rule.again_after_ms(1), of.map(|of| of.0)];
-    let Some((id, number, (from, until), taken)) = query_one(connection, &sql, values, CHUNK, decode)? else {
+    let values = params![now, rule.ahead_max_ms(), rule.again_after_ms(1), of.map(|of| of.0), rule.attempts_max];
+    let Some((chunk, started)) = query_one(connection, &sql, values, CHUNK, decode)? else {
+        let running = "SELECT id FROM batch_job WHERE state = 'running' LIMIT 1";
+        if query_one(connection, running, (), JOB, |columns| columns.get::<[u8; 16]>("id"))?.is_none() {
+            return Ok(None);
+        }
+        let sql = format!("UPDATE batch_chunk SET state = 'parked' WHERE {DUE} AND taken >= ?3");
+        execute(connection, &sql, params![now, rule.ahead_max_ms(), rule.attempts_max], CHUNK)?;
         settle(connection, now)?;
         return Ok(None);
     };
-    execute(connection, "UPDATE batch_job SET started_at = ?2 WHERE id = ?1 AND started_at IS NULL", params![id.0, now], JOB)?;
-    let job = job(connection, id)?.ok_or(StoreError::Corrupt { table: CHUNK, field: "job_id" })?;
-    Ok(Some(TakenChunk { job: id, kind: job.kind, number, from, until, taken }))
+    if !started {
+        execute(connection, "UPDATE batch_job SET started_at = ?2 WHERE id = ?1 AND started_at IS NULL", params![chunk.job.0, now], JOB)?;
+    }
+    Ok(Some(chunk))
 }
 
 /// Ends jobs of which nothing is left to do.

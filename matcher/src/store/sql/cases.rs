@@ -104,18 +104,27 @@ fn list(connection: &Connection, since: TimeMs, limit: u32) -> Result<Vec<Stored
     cases.into_iter().map(|case| whole(connection, case)).collect()
 }
 
-fn by_id(connection: &Connection, id: RecordId) -> Result<Option<StoredCase>, StoreError> {
-    let found = query_one(connection, &format!("{SELECT} WHERE id = ?1"), [id.0], TABLE, decode)?;
-    found.map(|case| whole(connection, case)).transpose()
+/// How a case was opened.
+pub(super) fn opened(connection: &Connection, id: RecordId) -> Result<Option<NewCase>, StoreError> {
+    query_one(connection, &format!("{SELECT} WHERE id = ?1"), [id.0], TABLE, decode)
 }
 
+fn by_id(connection: &Connection, id: RecordId) -> Result<Option<StoredCase>, StoreError> {
+    opened(connection, id)?.map(|case| whole(connection, case)).transpose()
+}
+
+/// The captures of a case, by time.
+pub(super) const MEMBERS: &str = "SELECT m.verification_id, m.face, m.suspect, coalesce(v.institution, s.institution) AS institution,
+         coalesce(v.identifier_masked, s.identifier_masked) AS identifier_masked FROM case_member AS m
+     LEFT JOIN verification AS v ON v.subject_id = m.subject_id AND v.id = m.verification_id
+     LEFT JOIN seed_verification AS s ON s.subject_id = m.subject_id AND s.id = m.verification_id
+     WHERE m.subject_id = ?1 AND m.case_id = ?2 ORDER BY coalesce(v.decided_at, s.decided_at), m.verification_id";
+/// What happened to a case.
+pub(super) const STEPS: &str =
+    "SELECT at, actor, event, verdict, reason FROM case_event WHERE subject_id = ?1 AND case_id = ?2 ORDER BY number";
+
 /// A case with its members and what happened to it.
-fn whole(connection: &Connection, mut case: NewCase) -> Result<StoredCase, StoreError> {
-    let sql = "SELECT m.verification_id, m.face, m.suspect, coalesce(v.institution, s.institution) AS institution,
-             coalesce(v.identifier_masked, s.identifier_masked) AS identifier_masked FROM case_member AS m
-         LEFT JOIN verification AS v ON v.subject_id = m.subject_id AND v.id = m.verification_id
-         LEFT JOIN seed_verification AS s ON s.subject_id = m.subject_id AND s.id = m.verification_id
-         WHERE m.subject_id = ?1 AND m.case_id = ?2 ORDER BY coalesce(v.decided_at, s.decided_at), m.verification_id";
+pub(super) fn whole(connection: &Connection, mut case: NewCase) -> Result<StoredCase, StoreError> {
     let decode = |columns: &Columns<'_>| {
         let member = CaseMember {
             verification: RecordId(columns.get("verification_id")?),
@@ -126,7 +135,7 @@ fn whole(connection: &Connection, mut case: NewCase) -> Result<StoredCase, Store
     };
     let mut stored =
         StoredCase { steps: steps(connection, &case)?, identifier_masked: String::new(), institutions: Vec::new(), case: case.clone() };
-    for (member, institution, masked) in query(connection, sql, params![case.subject.0, case.id.0], "case_member", decode)? {
+    for (member, institution, masked) in query(connection, MEMBERS, params![case.subject.0, case.id.0], "case_member", decode)? {
         case.members.push(member);
         stored.institutions.extend(institution);
         stored.identifier_masked = masked.unwrap_or(stored.identifier_masked);
@@ -138,7 +147,6 @@ fn whole(connection: &Connection, mut case: NewCase) -> Result<StoredCase, Store
 }
 
 fn steps(connection: &Connection, case: &NewCase) -> Result<Vec<CaseStep>, StoreError> {
-    let sql = "SELECT at, actor, event, verdict, reason FROM case_event WHERE subject_id = ?1 AND case_id = ?2 ORDER BY number";
     let decode = |columns: &Columns<'_>| {
         let verdict = columns.get::<Option<String>>("verdict")?;
         let verdict = verdict.map(|word| CaseVerdict::from_word(&word).ok_or_else(|| columns.corrupt("verdict"))).transpose()?;
@@ -146,12 +154,12 @@ fn steps(connection: &Connection, case: &NewCase) -> Result<Vec<CaseStep>, Store
         let event = CaseEvent::from_parts(&event, verdict, &reason).ok_or_else(|| columns.corrupt("event"))?;
         Ok(CaseStep { at: columns.get("at")?, by: columns.get("actor")?, event })
     };
-    query(connection, sql, params![case.subject.0, case.id.0], EVENTS, decode)
+    query(connection, STEPS, params![case.subject.0, case.id.0], EVENTS, decode)
 }
 
 /// Adds a step to a case that has had so many.
 pub(super) fn add_step(connection: &Connection, id: RecordId, before: usize, step: &CaseStep) -> Result<bool, StoreError> {
-    let Some(case) = query_one(connection, &format!("{SELECT} WHERE id = ?1"), [id.0], TABLE, decode)? else { return Ok(false) };
+    let Some(case) = opened(connection, id)? else { return Ok(false) };
     let steps = steps(connection, &case)?;
     if steps.len() != before {
         return Ok(false);

@@ -10,7 +10,7 @@ use super::{
     audit::Waiting,
     postgres::{self, Session},
     sqlite,
-    value::{Cell, Value},
+    value::{AsValue, Cell, Value},
 };
 use crate::store::{StoreError, TimeMs};
 
@@ -105,6 +105,15 @@ impl Connection {
         match &self.engine {
             Engine::Sqlite(connection) => sqlite::rows(connection, sql, values, each),
             Engine::Postgres(session) => session.rows(sql, values, each),
+        }
+    }
+
+    /// Asks queries that do not depend on each other, so that a server is waited for once and not for each: the same query with the
+    /// same values, when it is made, is given what came. A file is asked then.
+    pub(super) fn ahead(&self, queries: &[(&str, &[&dyn AsValue])]) -> Result<(), StoreError> {
+        match &self.engine {
+            Engine::Sqlite(_) => Ok(()),
+            Engine::Postgres(session) => session.ahead(queries),
         }
     }
 

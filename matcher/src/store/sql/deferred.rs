@@ -106,7 +106,8 @@ fn keep(connection: &Connection, arrival: &Arrival) -> Result<Kept, StoreError> 
 }
 
 fn keep_decided(connection: &Connection, new: &NewVerification) -> Result<Kept, StoreError> {
-    Ok(match verifications::record(connection, new)? {
+    let taken = verifications::ahead(connection, new)?;
+    Ok(match verifications::record(connection, new, &taken, &connection.counts()?)? {
         Recorded::Stored => Kept::Now,
         Recorded::AlreadyAnswered(_) => Kept::Before,
         Recorded::RequestTaken(_) | Recorded::RequestWaits(_) => kept_before(connection, &new.record.request, &new.record.request_digest)?,

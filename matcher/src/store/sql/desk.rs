@@ -18,8 +18,8 @@ use crate::store::{
     audit::AuditEvent,
     cases::NewCase,
     desk::{
-        CaseSurroundings, ClearWords, Desk, Judged, Look, LookFilter, QueueCounts, QueueFilter, QueueRow, SealedPicture, SealedWords,
-        StoreCase, StoredStatement,
+        CaseContents, CasePictures, CaseSheet, CaseSurroundings, ClearWords, Desk, Judged, Look, LookFilter, QueueFilter, QueuePage,
+        QueueRow, SealedPair, SealedPicture, SealedWords, StoreCase, StoredStatement,
     },
 };
 
@@ -128,15 +128,32 @@ fn decide(connection: &Connection, id: RecordId, before: usize, step: &CaseStep,
     Ok(true)
 }
 
+/// A case with what was seen and said in it, asked with two waits.
+fn sheet(connection: &Connection, id: RecordId) -> Result<Option<CaseSheet>, StoreError> {
+    let Some(case) = cases::opened(connection, id)? else { return Ok(None) };
+    let subject = case.subject;
+    let here = params![subject.0, id.0];
+    connection.ahead(&[cases::MEMBERS, cases::STEPS, JUDGEMENTS, STATEMENTS, SECOND_DUE].map(|sql| (sql, here)))?;
+    Ok(Some(CaseSheet {
+        stored: cases::whole(connection, case)?,
+        judgements: judgements(connection, subject, id)?,
+        statements: statements(connection, subject, id)?,
+        second_due: second_due(connection, subject, id)?,
+    }))
+}
+
+const SECOND_DUE: &str = "SELECT second_due FROM case_desk WHERE subject_id = ?1 AND case_id = ?2";
+const JUDGEMENTS: &str = "SELECT actor, at, verification_id, judgement, draw FROM case_judgement WHERE subject_id = ?1 AND case_id = ?2
+     ORDER BY at, actor";
+const STATEMENTS: &str = "SELECT at, actor, kind, institution, text, due_at, wrapped, sealed FROM case_statement
+     WHERE subject_id = ?1 AND case_id = ?2 ORDER BY number";
+
 fn second_due(connection: &Connection, subject: SubjectId, case: RecordId) -> Result<bool, StoreError> {
-    let sql = "SELECT second_due FROM case_desk WHERE subject_id = ?1 AND case_id = ?2";
-    let found = query_one(connection, sql, params![subject.0, case.0], TABLE, |columns| columns.get("second_due"))?;
+    let found = query_one(connection, SECOND_DUE, params![subject.0, case.0], TABLE, |columns| columns.get("second_due"))?;
     Ok(found.unwrap_or_default())
 }
 
 fn judgements(connection: &Connection, subject: SubjectId, case: RecordId) -> Result<Vec<Judged>, StoreError> {
-    let sql = "SELECT actor, at, verification_id, judgement, draw FROM case_judgement WHERE subject_id = ?1 AND case_id = ?2
-         ORDER BY at, actor";
     let decode = |columns: &Columns<'_>| {
         Ok(Judged {
             by: columns.get("actor")?,
@@ -146,7 +163,7 @@ fn judgements(connection: &Connection, subject: SubjectId, case: RecordId) -> Re
             draw: columns.get("draw")?,
         })
     };
-    query(connection, sql, params![subject.0, case.0], JUDGEMENT, decode)
+    query(connection, JUDGEMENTS, params![subject.0, case.0], JUDGEMENT, decode)
 }
 
 fn put_judgement(connection: &Connection, subject: SubjectId, case: RecordId, judged: &Judged) -> Result<bool, StoreError> {
@@ -165,8 +182,6 @@ fn put_judgement(connection: &Connection, subject: SubjectId, case: RecordId, ju
 }
 
 fn statements(connection: &Connection, subject: SubjectId, case: RecordId) -> Result<Vec<StoredStatement>, StoreError> {
-    let sql = "SELECT at, actor, kind, institution, text, due_at, wrapped, sealed FROM case_statement
-         WHERE subject_id = ?1 AND case_id = ?2 ORDER BY number";
     let decode = |columns: &Columns<'_>| {
         let said = Statement {
             at: columns.get("at")?,
@@ -180,7 +195,7 @@ fn statements(connection: &Connection, subject: SubjectId, case: RecordId) -> Re
         let words = wrapped.zip(sealed).map(|(wrapped, sealed)| SealedWords { data_key: Sealed(wrapped), sealed: Sealed(sealed) });
         Ok(StoredStatement { said, words })
     };
-    query(connection, sql, params![subject.0, case.0], STATEMENT, decode)
+    query(connection, STATEMENTS, params![subject.0, case.0], STATEMENT, decode)
 }
 
 fn add_statement(
@@ -229,13 +244,15 @@ impl Desk for SqlStore {
         self.readers.read(move |connection| queue::page(connection, &filter, after, limit)).await
     }
 
-    async fn queue_counts(&self, user: &str, day_start: TimeMs) -> Result<QueueCounts, StoreError> {
+    async fn queue_page(
+        &self,
+        (filter, after, limit): (QueueFilter, Option<(f64, RecordId)>, u32),
+        (user, day_start): (&str, TimeMs),
+        institutions: u32,
+    ) -> Result<QueuePage, StoreError> {
         let user = user.to_owned();
-        self.readers.read(move |connection| queue::counts(connection, &user, day_start)).await
-    }
-
-    async fn case_institutions(&self, limit: u32) -> Result<Vec<String>, StoreError> {
-        self.readers.read(move |connection| queue::institutions(connection, limit)).await
+        let read = move |connection: &Connection| queue::whole(connection, (&filter, after, limit), (&user, day_start), institutions);
+        self.readers.read(|connection| connection.in_one_state(read)).await
     }
 
     async fn cases_of_transaction(&self, transaction: &str, limit: u32) -> Result<Vec<QueueRow>, StoreError> {
@@ -251,8 +268,8 @@ impl Desk for SqlStore {
         self.readers.read(move |connection| queue::of_prefix(connection, prefix)).await
     }
 
-    async fn judgements(&self, subject: SubjectId, case: RecordId) -> Result<Vec<Judged>, StoreError> {
-        self.readers.read(move |connection| judgements(connection, subject, case)).await
+    async fn case_sheet(&self, id: RecordId) -> Result<Option<CaseSheet>, StoreError> {
+        self.readers.read(move |connection| connection.in_one_state(|connection| sheet(connection, id))).await
     }
 
     async fn put_judgement(&self, subject: SubjectId, case: RecordId, judged: Judged) -> Result<bool, StoreError> {
@@ -285,6 +302,19 @@ impl Desk for SqlStore {
 
     async fn case_surroundings(&self, subject: SubjectId, case: RecordId) -> Result<CaseSurroundings, StoreError> {
         self.readers.read(move |connection| around::of(connection, subject, case)).await
+    }
+
+    async fn case_contents(&self, subject: SubjectId, case: RecordId, captures: Vec<RecordId>) -> Result<CaseContents, StoreError> {
+        let read = move |connection: &Connection| around::contents(connection, subject, case, &captures);
+        self.readers.read(|connection| connection.in_one_state(read)).await
+    }
+
+    async fn case_pictures(&self, subject: SubjectId, case: RecordId) -> Result<CasePictures, StoreError> {
+        self.readers.read(move |connection| around::pictures_at_once(connection, subject, case)).await
+    }
+
+    async fn sealed_pair(&self, subject: SubjectId, photo: Option<RecordId>, capture: Option<RecordId>) -> Result<SealedPair, StoreError> {
+        self.readers.read(move |connection| around::sealed_pair(connection, subject, photo, capture)).await
     }
 
     async fn sealed_sample(&self, subject: SubjectId, verification: RecordId) -> Result<Option<SealedPicture>, StoreError> {

@@ -60,6 +60,23 @@ pub(super) fn by_certificate(connection: &Connection, sha256: &[u8; 32]) -> Resu
     query_one(connection, &sql, [sha256], "device", decode)
 }
 
+/// The device of a certificate, and whether a request of its institution was answered.
+pub(super) fn by_certificate_asking(
+    connection: &Connection,
+    sha256: &[u8; 32],
+    transaction: &str,
+    attempt: u32,
+) -> Result<Option<(Device, bool)>, StoreError> {
+    let sql = "SELECT d.id AS id, d.institution AS institution, d.counter AS counter, d.role AS role, d.relay AS relay,
+             d.public_key AS public_key, d.certificate_sha256 AS certificate_sha256, d.certificate_expires_at AS certificate_expires_at,
+             d.issued_at AS issued_at, d.revoked_at AS revoked_at, coalesce(r.decided_at, 0) AS answered_at
+         FROM device AS d LEFT JOIN request AS r ON r.institution = d.institution AND r.transaction_id = ?2 AND r.attempt = ?3
+         WHERE d.certificate_sha256 = ?1 OR d.id = (SELECT device_id FROM device_certificate WHERE previous_sha256 = ?1)";
+    // A request without a time waits.
+    let decode = |columns: &Columns<'_>| Ok((decode(columns)?, columns.get::<TimeMs>("answered_at")? != 0));
+    query_one(connection, sql, params![sha256, transaction, attempt], "device", decode)
+}
+
 /// All devices, by name.
 pub(super) fn all(connection: &Connection) -> Result<Vec<Device>, StoreError> {
     query(connection, &format!("{SELECT} ORDER BY id"), (), "device", decode)

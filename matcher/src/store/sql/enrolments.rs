@@ -8,6 +8,7 @@ use super::{
     Connection, audit,
     columns::{Columns, execute, query, query_many, query_one},
     params, unavailable,
+    value::Params,
     writer::undoable,
 };
 use crate::store::{
@@ -18,15 +19,54 @@ use crate::store::{
 const REFERENCES: &str = "SELECT subject_id, record_id, photo_id, model, recipe, template, source, state, changed_at, enrolled_at, valid_from, \
      valid_until, photo_mac, photo_taken_on FROM reference JOIN enrolment USING (subject_id, photo_id)";
 
+/// Persons, a row for each reference and one without where there is none: one question in place of two, which every counter's
+/// call asks. `number` is a person's number in the row that was looked for, or nothing.
+fn persons(from: &str, number: &str, which: &str) -> String {
+    format!(
+        "SELECT s.subject_id AS subject_id, k.wrapped AS wrapped, s.birth AS birth, s.withdrawn_at AS withdrawn_at, {number} AS number,
+             r.record_id AS record_id, r.photo_id AS photo_id, r.model AS model, r.recipe AS recipe, r.template AS template,
+             e.source AS source, e.state AS state, e.changed_at AS changed_at, e.enrolled_at AS enrolled_at, e.valid_from AS valid_from,
+             e.valid_until AS valid_until, e.photo_mac AS photo_mac, e.photo_taken_on AS photo_taken_on
+         FROM {from} JOIN data_key AS k ON k.subject_id = s.subject_id LEFT JOIN reference AS r ON r.subject_id = s.subject_id
+         LEFT JOIN enrolment AS e ON e.subject_id = r.subject_id AND e.photo_id = r.photo_id
+         WHERE {which}"
+    )
+}
+
+/// The persons of such rows, with the references of photos that are not revoked.
+fn gathered(connection: &Connection, sql: &str, parameters: impl Params) -> Result<Vec<StoredSubject>, StoreError> {
+    let decode = |columns: &Columns<'_>| {
+        let subject = decode(columns)?;
+        let is_used = columns.get::<Option<String>>("state")?.is_some_and(|state| state != PhotoState::Revoked.word());
+        Ok((subject, is_used.then(|| decode_reference(columns)).transpose()?))
+    };
+    let mut places = HashMap::new();
+    let mut persons: Vec<StoredSubject> = Vec::new();
+    for (subject, reference) in query(connection, sql, parameters, "subject", decode)? {
+        let place = *places.entry(subject.subject).or_insert(persons.len());
+        if place == persons.len() {
+            persons.push(subject);
+        }
+        if let Some(person) = persons.get_mut(place) {
+            person.references.extend(reference);
+        }
+    }
+    for person in &mut persons {
+        // A few of each: the database would sort all rows, templates and all.
+        person.references.sort_by_key(|reference| (reference.life.enrolled_at, reference.record.0));
+    }
+    Ok(persons)
+}
+
+pub(super) fn of_identifier() -> String {
+    let from = "identifier AS i JOIN subject AS s ON s.subject_id = i.subject_id";
+    persons(from, "i.number", "i.kind = ?1 AND i.region = ?2 AND i.hash = ?3")
+}
+
 /// The person an identifier resolves to, with the references of photos that are not revoked.
 pub(super) fn subject_of(connection: &Connection, identifier: &IdentifierKey) -> Result<Option<StoredSubject>, StoreError> {
-    let sql = "SELECT subject_id, wrapped, birth, withdrawn_at, number FROM identifier JOIN subject USING (subject_id)
-         JOIN data_key USING (subject_id) WHERE kind = ?1 AND region = ?2 AND hash = ?3";
     let parameters = params![identifier.kind.word(), identifier.region, identifier.hash];
-    let Some(mut subject) = query_one(connection, sql, parameters, "subject", decode)? else { return Ok(None) };
-    let sql = format!("{REFERENCES} WHERE subject_id = ?1 AND state <> 'revoked' ORDER BY enrolled_at, record_id");
-    subject.references = query(connection, &sql, [subject.subject.0], "reference", decode_reference)?;
-    Ok(Some(subject))
+    Ok(gathered(connection, &of_identifier(), parameters)?.pop())
 }
 
 /// A person, with the references of all photos.
@@ -43,43 +83,17 @@ pub(super) fn by_id(connection: &Connection, subject: SubjectId) -> Result<Optio
 pub(super) fn in_use(connection: &Connection, subjects: &[SubjectId]) -> Result<Vec<StoredSubject>, StoreError> {
     // An empty id is nobody's.
     let ids: Vec<Vec<u8>> = subjects.iter().map(|subject| subject.0.to_vec()).collect();
-    let places = |count: usize| (1..=count).map(|place| format!("?{place}")).collect::<Vec<_>>().join(", ");
-    let found = query_many(&ids, &Vec::new(), |ids| {
-        let sql = format!(
-            "SELECT subject_id, wrapped, birth, withdrawn_at, NULL AS number FROM subject JOIN data_key USING (subject_id)
-             WHERE subject_id IN ({})",
-            places(ids.len())
-        );
-        query(connection, &sql, ids.to_vec(), "subject", decode)
-    })?;
-    let references = query_many(&ids, &Vec::new(), |ids| {
-        let sql =
-            format!("{REFERENCES} WHERE subject_id IN ({}) AND state <> 'revoked' ORDER BY enrolled_at, record_id", places(ids.len()));
-        query(connection, &sql, ids.to_vec(), "reference", decode_reference)
-    })?;
-    Ok(with_references(found, references))
+    query_many(&ids, &Vec::new(), |ids| {
+        let places: Vec<_> = (1..=ids.len()).map(|place| format!("?{place}")).collect();
+        let sql = persons("subject AS s", "NULL", &format!("s.subject_id IN ({})", places.join(", ")));
+        gathered(connection, &sql, ids.to_vec())
+    })
 }
 
 /// The persons whose probes were decided in a span, with the references of photos that are not revoked.
 pub(super) fn probed_between(connection: &Connection, from: TimeMs, until: TimeMs) -> Result<Vec<StoredSubject>, StoreError> {
-    let of_probes = "subject_id IN (SELECT subject_id FROM probe WHERE decided_at >= ?1 AND decided_at < ?2)";
-    let sql = format!(
-        "SELECT subject_id, wrapped, birth, withdrawn_at, NULL AS number FROM subject JOIN data_key USING (subject_id) WHERE {of_probes}"
-    );
-    let found = query(connection, &sql, [from, until], "subject", decode)?;
-    let sql = format!("{REFERENCES} WHERE {of_probes} AND state <> 'revoked' ORDER BY enrolled_at, record_id");
-    Ok(with_references(found, query(connection, &sql, [from, until], "reference", decode_reference)?))
-}
-
-fn with_references(mut persons: Vec<StoredSubject>, references: Vec<StoredReference>) -> Vec<StoredSubject> {
-    let mut of_all: HashMap<SubjectId, Vec<StoredReference>> = HashMap::new();
-    for reference in references {
-        of_all.entry(reference.subject).or_default().push(reference);
-    }
-    for person in &mut persons {
-        person.references = of_all.remove(&person.subject).unwrap_or_default();
-    }
-    persons
+    let of_probes = "s.subject_id IN (SELECT subject_id FROM probe WHERE decided_at >= ?1 AND decided_at < ?2)";
+    gathered(connection, &persons("subject AS s", "NULL", of_probes), [from, until])
 }
 
 /// All numbers of a person.

@@ -20,6 +20,8 @@ use tokio_postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use ahead::Came;
+
 use super::{
     connection::{Isolation, Row},
     unavailable,
@@ -27,6 +29,7 @@ use super::{
 };
 use crate::store::StoreError;
 
+mod ahead;
 pub(super) mod schema;
 
 /// Reads of one process at a time.
@@ -146,10 +149,14 @@ pub(super) fn pool(url: &PostgresUrl, what: For) -> Result<Pool, StoreError> {
     let mut config = url.config.clone();
     // Two statements of one process never wait for each other longer than a call may take.
     let (size, options) = match what {
-        For::Reading => (READERS, "-c default_transaction_read_only=on -c statement_timeout=60s"),
-        For::Writing => {
-            (1, "-c synchronous_commit=on -c lock_timeout=30s -c statement_timeout=120s -c idle_in_transaction_session_timeout=60s")
-        }
+        For::Reading => (READERS, "-c default_transaction_read_only=on -c jit=off -c statement_timeout=60s"),
+        // Whoever writes finds rows by keys; what checks foreign keys would else read tables to their end while the database
+        // still believes them small. Nothing here runs long enough to be worth compiling.
+        For::Writing => (
+            1,
+            "-c synchronous_commit=on -c enable_seqscan=off -c jit=off -c lock_timeout=30s -c statement_timeout=120s \
+             -c idle_in_transaction_session_timeout=60s",
+        ),
     };
     config.options(format!("{} {options}", url.config.get_options().unwrap_or_default()));
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
@@ -205,6 +212,8 @@ pub(super) struct Session {
     later: RefCell<Vec<Later>>,
     /// Rows that are inserted before the next query, or the transaction's end.
     inserts: RefCell<Vec<Inserts>>,
+    /// What came of queries that were asked ahead.
+    came: RefCell<Vec<Came>>,
     run: Run,
 }
 
@@ -224,7 +233,7 @@ struct Inserts {
 
 impl Session {
     fn new(run: Run, pool: Pool) -> Self {
-        Self { client: RefCell::new(None), pool, later: RefCell::default(), inserts: RefCell::default(), run }
+        Self { client: RefCell::new(None), pool, later: RefCell::default(), inserts: RefCell::default(), came: RefCell::default(), run }
     }
 
     /// A session on a free connection of a pool.
@@ -282,6 +291,9 @@ impl Session {
         values: &[Value<'_>],
         each: &mut dyn FnMut(Row<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
+        if let Some(rows) = self.taken(sql, values) {
+            return rows.iter().try_for_each(|row| each(Row::Postgres(row)));
+        }
         self.send_inserts();
         let (rows, _) = self.ask(None, async |client| {
             let statement = prepare(client, sql, values).await?;

@@ -72,17 +72,20 @@ fn list(connection: &Connection, since: TimeMs, institution: Option<&str>, limit
     Ok(rows?.into_iter().flatten().collect())
 }
 
-fn of_case(connection: &Connection, subject: SubjectId, case: RecordId) -> Result<Vec<StoredProxy>, StoreError> {
-    let sql = "SELECT r.subject_id, r.verification_id, r.sealed, r.wrapped FROM proxy_register AS r
-         WHERE (r.institution, r.transaction_id) IN
-             (SELECT p.institution, p.transaction_id FROM case_place AS p WHERE p.subject_id = ?1 AND p.case_id = ?2)
-         ORDER BY r.recorded_at, r.verification_id";
+/// Entries about the transactions of a case.
+pub(super) const OF_CASE: &str = "SELECT r.subject_id, r.verification_id, r.sealed, r.wrapped FROM proxy_register AS r
+     WHERE (r.institution, r.transaction_id) IN
+         (SELECT p.institution, p.transaction_id FROM case_place AS p WHERE p.subject_id = ?1 AND p.case_id = ?2)
+     ORDER BY r.recorded_at, r.verification_id";
+
+/// Who came in the holder's place, at the transactions of a case.
+pub(super) fn of_case(connection: &Connection, subject: SubjectId, case: RecordId) -> Result<Vec<StoredProxy>, StoreError> {
     let decode = |columns: &Columns<'_>| {
         let (leading, record) = (SubjectId(columns.get("subject_id")?), RecordId(columns.get("verification_id")?));
         Ok((leading, record, Sealed(columns.get("wrapped")?), Sealed(columns.get("sealed")?)))
     };
     let mut entries = Vec::new();
-    for (leading, id, wrapped, sealed) in query(connection, sql, params![subject.0, case.0], TABLE, decode)? {
+    for (leading, id, wrapped, sealed) in query(connection, OF_CASE, params![subject.0, case.0], TABLE, decode)? {
         entries.extend(verifications::by_id(connection, leading, id)?.map(|record| StoredProxy { record, leading, wrapped, sealed }));
     }
     Ok(entries)
@@ -107,10 +110,6 @@ impl Proxies for SqlStore {
 
     async fn proxies(&self, since: TimeMs, institution: Option<String>, limit: u32) -> Result<Vec<StoredProxy>, StoreError> {
         self.readers.read(move |connection| list(connection, since, institution.as_deref(), limit)).await
-    }
-
-    async fn proxies_of_case(&self, subject: SubjectId, case: RecordId) -> Result<Vec<StoredProxy>, StoreError> {
-        self.readers.read(move |connection| of_case(connection, subject, case)).await
     }
 
     async fn proxies_exported(&self, by: &str, entries: u64, at: TimeMs) -> Result<(), StoreError> {

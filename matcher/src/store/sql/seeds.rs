@@ -11,7 +11,7 @@ use super::{
     params, verifications,
 };
 use crate::store::{
-    RecordId, Sealed, SealedProbe, StoreError, TimeMs,
+    RecordId, Sealed, SealedProbe, StoreError, SubjectId, TimeMs,
     audit::AuditEvent,
     seeds::{NewSeedCase, SeedCapture, SeedCounts, SeedPair, SeedPictures, SeedUse, Seeds},
 };
@@ -229,5 +229,13 @@ impl Seeds for SqlStore {
 
     async fn is_seed(&self, case: RecordId) -> Result<bool, StoreError> {
         self.readers.read(move |connection| is_seed(connection, case)).await
+    }
+
+    async fn is_seed_capture(&self, subject: SubjectId, verification: RecordId) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM seed_probe WHERE subject_id = ?1 AND verification_id = ?2) AS found";
+        let read = move |connection: &Connection| {
+            query_one(connection, sql, params![subject.0, verification.0], "seed_probe", |columns| columns.get("found"))
+        };
+        Ok(self.readers.read(read).await?.unwrap_or_default())
     }
 }

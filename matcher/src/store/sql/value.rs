@@ -61,7 +61,7 @@ impl ToSql for Value<'_> {
 }
 
 /// A parameter that waits.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Held {
     Integer(Option<i64>),
     Real(Option<f64>),

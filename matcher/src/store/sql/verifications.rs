@@ -36,9 +36,13 @@ pub(super) fn by_id(connection: &Connection, subject: SubjectId, id: RecordId) -
 
 /// The record of a person and an id, or the made-up one of a known-answer case: both are looked for at once, so that neither takes longer.
 pub(super) fn by_id_or_made_up(connection: &Connection, subject: SubjectId, id: RecordId) -> Result<Option<Verification>, StoreError> {
+    query_one(connection, &by_id_or_made_up_sql(), params![subject.0, id.0], TABLE, decode)
+}
+
+/// Its query.
+pub(super) fn by_id_or_made_up_sql() -> String {
     let here = "WHERE v.subject_id = ?1 AND v.id = ?2";
-    let sql = format!("{SELECT} {here} UNION ALL {} {here}", SELECT.replace("FROM verification AS v", "FROM seed_verification AS v"));
-    query_one(connection, &sql, params![subject.0, id.0], TABLE, decode)
+    format!("{SELECT} {here} UNION ALL {} {here}", SELECT.replace("FROM verification AS v", "FROM seed_verification AS v"))
 }
 
 /// The records about a person, newest first.
@@ -46,13 +50,14 @@ pub(super) fn of_subject(connection: &Connection, subject: SubjectId) -> Result<
     query(connection, &format!("{SELECT} WHERE v.subject_id = ?1 ORDER BY v.decided_at DESC, v.id"), [subject.0], TABLE, decode)
 }
 
+pub(super) const DECISIONS_OF: &str = "SELECT r.attempt, v.decision FROM request AS r
+     JOIN verification AS v ON v.subject_id = r.subject_id AND v.id = r.verification_id AND v.decided_at = r.decided_at
+     WHERE r.institution = ?1 AND r.transaction_id = ?2 ORDER BY r.attempt";
+
 /// The decisions of a transaction, by attempt.
 pub(super) fn decisions_of(connection: &Connection, institution: &str, transaction: &str) -> Result<Vec<(u32, Decision)>, StoreError> {
-    let sql = "SELECT r.attempt, v.decision FROM request AS r
-         JOIN verification AS v ON v.subject_id = r.subject_id AND v.id = r.verification_id AND v.decided_at = r.decided_at
-         WHERE r.institution = ?1 AND r.transaction_id = ?2 ORDER BY r.attempt";
     let decode = |columns: &Columns<'_>| Ok((columns.unsigned("attempt")?, columns.word("decision", Decision::from_policy_key)?));
-    query(connection, sql, params![institution, transaction], TABLE, decode)
+    query(connection, DECISIONS_OF, params![institution, transaction], TABLE, decode)
 }
 
 /// The decisions of transactions, by attempt, one answer for each.
@@ -105,15 +110,15 @@ pub(super) fn from(
 
 /// The probes decided in a span.
 pub(super) fn probes_between(connection: &Connection, from: TimeMs, until: TimeMs) -> Result<Vec<StoredProbe>, StoreError> {
-    // The span stands there for each, so that no table is looked into beyond it.
+    // The span stands there for each, so that no table is looked into beyond it. What was compared says itself what made it;
+    // for the others the visit is looked up.
     let sql = "SELECT p.subject_id, p.verification_id, p.template, v.institution, v.transaction_id, v.attempt, v.scene, v.consent, v.captured_at,
              v.live, v.decision, v.reasons, v.model AS compared_model, v.recipe AS compared_recipe, m.model AS made_model, m.recipe AS made_recipe
          FROM verification AS v
          JOIN probe AS p ON p.subject_id = v.subject_id AND p.verification_id = v.id AND p.decided_at = v.decided_at
-         LEFT JOIN visit AS m ON m.subject_id = p.subject_id AND m.verification_id = p.verification_id
+         LEFT JOIN visit AS m ON m.subject_id = CASE WHEN v.model = '' THEN p.subject_id END AND m.verification_id = p.verification_id
              AND m.decided_at >= ?1 AND m.decided_at < ?2
-         WHERE p.decided_at >= ?1 AND p.decided_at < ?2 AND v.decided_at >= ?1 AND v.decided_at < ?2
-         ORDER BY p.decided_at, p.verification_id";
+         WHERE p.decided_at >= ?1 AND p.decided_at < ?2 AND v.decided_at >= ?1 AND v.decided_at < ?2";
     query(connection, sql, [from, until], TABLE, decode_probe)
 }
 
@@ -140,24 +145,38 @@ fn decode_probe(columns: &Columns<'_>) -> Result<StoredProbe, StoreError> {
 
 /// Writes a verification with all that belongs to it, unless its request or sequence number is taken. Runs in
 /// the writer's transaction; two that race are decided by the keys.
-pub(super) fn record(connection: &Connection, new: &NewVerification) -> Result<Recorded, StoreError> {
-    match record_new(connection, new)? {
+/// Request and sequence number were taken, or not, by what went [ahead].
+pub(super) fn record(connection: &Connection, new: &NewVerification, taken: &Ahead, counts: &[usize]) -> Result<Recorded, StoreError> {
+    match record_new(connection, new, taken, counts)? {
         Some(recorded) => Ok(recorded),
         None => {
             // The same capture came late before and still waits: it is answered now, and waits no more.
             withdraw_request(connection, &new.record.request)?;
-            record_new(connection, new)?.ok_or(StoreError::Conflict("request"))
+            let taken = ahead(connection, new)?;
+            record_new(connection, new, &taken, &connection.counts()?)?.ok_or(StoreError::Conflict("request"))
         }
     }
 }
 
-/// Nothing where the very capture waits to be compared.
-fn record_new(connection: &Connection, new: &NewVerification) -> Result<Option<Recorded>, StoreError> {
+/// Which of the counts say whether a request and a sequence number were free.
+pub(super) struct Ahead {
+    request: usize,
+    sequence: usize,
+}
+
+/// Takes request and sequence number, where they are free.
+pub(super) fn ahead(connection: &Connection, new: &NewVerification) -> Result<Ahead, StoreError> {
     let record = &new.record;
     let request = put_request(connection, new)?;
     let sequence = devices::use_sequence(connection, &record.device, record.sequence, &record.request_digest)?;
-    let counts = connection.counts()?;
+    Ok(Ahead { request, sequence })
+}
+
+/// Nothing where the very capture waits to be compared.
+fn record_new(connection: &Connection, new: &NewVerification, taken: &Ahead, counts: &[usize]) -> Result<Option<Recorded>, StoreError> {
+    let record = &new.record;
     let written = |place: usize| counts.get(place) == Some(&1);
+    let Ahead { request, sequence } = *taken;
     if !written(request) {
         if written(sequence) {
             devices::free_sequence(connection, &record.device, record.sequence)?;

@@ -54,8 +54,13 @@ pub(super) trait WithCommit: Send + 'static {
 trait Change: Send {
     /// Whether it may run beside the changes of other processes.
     fn isolation(&self) -> Isolation;
-    /// Applies the change; false undoes it. It may be applied again after its transaction was undone.
-    fn apply(&mut self, connection: &Connection) -> bool;
+    /// Whether some of its statements can go ahead of the changes before it, as long as those can too.
+    fn goes_ahead(&self) -> bool;
+    /// Sends the statements that nobody waits for one by one; false undoes the change.
+    fn ahead(&mut self, connection: &Connection) -> bool;
+    /// Applies the change, once it is known how many rows those statements changed; false undoes it. Both may be done again
+    /// after their transaction was undone.
+    fn apply(&mut self, connection: &Connection, counts: &[usize]) -> bool;
     /// Hears that what it did was undone after all.
     fn fail(&mut self, error: StoreError);
     /// Tells the caller, after the commit.
@@ -95,13 +100,34 @@ impl Writer {
         self.make(Isolation::Beside, change).await
     }
 
+    /// Makes a change as [`Writer::write_beside`] does, in two parts. The first only sends statements whose counts it wants
+    /// ([`Connection::later`]); many such changes send theirs together and wait once. What it returns comes to the second,
+    /// with all counts. The second may run after the first of a change that came later, never before one that came earlier.
+    pub(super) async fn write_in_two<A: Send + 'static, T: Send + 'static>(
+        &self,
+        ahead: impl Fn(&Connection) -> Result<A, StoreError> + Send + 'static,
+        change: impl Fn(&Connection, &A, &[usize]) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.queue(Isolation::Beside, true, ahead, change).await
+    }
+
     async fn make<T: Send + 'static>(
         &self,
         isolation: Isolation,
         change: impl Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.queue(isolation, false, |_| Ok(()), move |connection, (), _| change(connection)).await
+    }
+
+    async fn queue<A: Send + 'static, T: Send + 'static>(
+        &self,
+        isolation: Isolation,
+        goes_ahead: bool,
+        ahead: impl Fn(&Connection) -> Result<A, StoreError> + Send + 'static,
+        change: impl Fn(&Connection, &A, &[usize]) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let pending = Pending { isolation, change, result: None, reply };
+        let pending = Pending { isolation, goes_ahead, ahead, change, before: None, result: None, reply };
         let queue = self.queue.as_ref().ok_or_else(|| unavailable(NotWritten::Stopped))?;
         queue.try_send(Box::new(pending)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => StoreError::Busy,
@@ -159,7 +185,8 @@ fn commit(connection: &Connection, batch: &mut [Box<dyn Change>], with: &mut imp
 fn apply_all(connection: &Connection, isolation: Isolation, batch: &mut [Box<dyn Change>]) -> Result<(), CommitError> {
     connection.begin(isolation).map_err(CommitError::Refused)?;
     // Savepoints cost PostgreSQL two messages each, and SQLite copies of the pages they would give back: without at first.
-    let applied = batch.iter_mut().all(|change| change.apply(connection) && !connection.is_undone());
+    let parts = batch.chunk_by_mut(|one, next| one.goes_ahead() && next.goes_ahead());
+    let applied = { parts }.all(|changes| apply_together(connection, changes));
     if applied && connection.settle().is_ok() {
         return Ok(());
     }
@@ -167,13 +194,33 @@ fn apply_all(connection: &Connection, isolation: Isolation, batch: &mut [Box<dyn
     connection.begin(isolation).map_err(CommitError::Refused)?;
     for change in batch {
         let apply = |connection: &Connection| {
-            if change.apply(connection) { connection.settle().map_err(Some) } else { Err(None) }
+            if apply_together(connection, std::slice::from_mut(change)) { connection.settle().map_err(Some) } else { Err(None) }
         };
         if let Err(Some(error)) = undoable(connection, apply)? {
             change.fail(error);
         }
     }
     Ok(())
+}
+
+/// Applies changes whose first statements go together; false when one of them failed.
+fn apply_together(connection: &Connection, changes: &mut [Box<dyn Change>]) -> bool {
+    if !changes.iter_mut().all(|change| change.ahead(connection) && !connection.is_undone()) {
+        return false;
+    }
+    let counts = match changes {
+        [only] if !only.goes_ahead() => Vec::new(),
+        _ => match connection.counts() {
+            Ok(counts) => counts,
+            Err(error) => {
+                if let [only] = changes {
+                    only.fail(error);
+                }
+                return false;
+            }
+        },
+    };
+    changes.iter_mut().all(|change| change.apply(connection, &counts) && !connection.is_undone())
 }
 
 /// Makes a change in a savepoint: what fails is undone, and what was done before it stays.
@@ -194,27 +241,47 @@ pub(super) fn undoable<T, E>(
 }
 
 /// A change, what came of it, and who is told.
-struct Pending<T, F> {
+struct Pending<A, T, G, F> {
     isolation: Isolation,
+    goes_ahead: bool,
+    ahead: G,
     change: F,
+    before: Option<A>,
     result: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
 
-impl<T, F> Change for Pending<T, F>
+impl<A, T, G, F> Change for Pending<A, T, G, F>
 where
+    A: Send,
     T: Send,
-    F: Fn(&Connection) -> Result<T, StoreError> + Send,
+    G: Fn(&Connection) -> Result<A, StoreError> + Send,
+    F: Fn(&Connection, &A, &[usize]) -> Result<T, StoreError> + Send,
 {
     fn isolation(&self) -> Isolation {
         self.isolation
     }
 
-    fn apply(&mut self, connection: &Connection) -> bool {
+    fn goes_ahead(&self) -> bool {
+        self.goes_ahead
+    }
+
+    fn ahead(&mut self, connection: &Connection) -> bool {
+        (self.before, self.result) = (None, None);
         if self.reply.is_closed() {
             return true;
         }
-        self.result = Some((self.change)(connection));
+        match (self.ahead)(connection) {
+            Ok(before) => self.before = Some(before),
+            Err(error) => self.result = Some(Err(error)),
+        }
+        self.result.is_none()
+    }
+
+    fn apply(&mut self, connection: &Connection, counts: &[usize]) -> bool {
+        // Its caller had gone away before its turn.
+        let Some(before) = &self.before else { return true };
+        self.result = Some((self.change)(connection, before, counts));
         matches!(self.result, Some(Ok(_)))
     }
 

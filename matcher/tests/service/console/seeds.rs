@@ -1,5 +1,7 @@
 //! Known-answer cases: they look like all others, are answered like all others, and nothing follows from them.
 
+mod everywhere;
+
 use matcher::{
     app::{
         cases::seeding::capture_id,

@@ -5,7 +5,7 @@ use matcher_core::evidence::{CaseKind, CaseState};
 use super::{
     super::{
         Connection,
-        columns::{Columns, query, query_one},
+        columns::{Columns, query},
         params, seeds,
         value::AsValue,
     },
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::store::{
     RecordId, StoreError, SubjectId, TimeMs,
-    desk::{QueueCounts, QueueFilter, QueueRow, QueueState},
+    desk::{QueueCounts, QueueFilter, QueuePage, QueueRow, QueueState},
 };
 
 const SELECT: &str = "SELECT d.subject_id, d.case_id, d.kind, d.opened_at, d.rank, d.state, d.assignee, d.second_due, d.captures,
@@ -59,17 +59,17 @@ impl<'a> Conditions<'a> {
     }
 }
 
-/// A page, the most pressing first.
+/// The query of a page, the most pressing first.
 ///
 /// The keys of the page come from a range of one index: of all cases, or of those of the value with the fewest. What was opened of late are
 /// few: they are put in order afterwards. Conditions that look elsewhere are counts, so that no engine makes joins of them
 /// and loses the order.
-pub(super) fn page(
-    connection: &Connection,
+fn with_page<T>(
     filter: &QueueFilter,
     after: Option<(f64, RecordId)>,
     limit: u32,
-) -> Result<Vec<QueueRow>, StoreError> {
+    ask: impl FnOnce(&str, &[&dyn AsValue]) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
     let after = after.map(|(rank, id)| (rank, id.0));
     let kind = filter.kind.map(|kind| kind.word().to_owned());
     let scene = filter.scene.map(|scene| scene.word().to_owned());
@@ -110,8 +110,7 @@ pub(super) fn page(
     if let Some((rank, id)) = &after {
         conditions.add("(k.rank, k.case_id) < (?, ?)", &[rank, id]);
     }
-    conditions.add("?", &[&limit]);
-    let limit = conditions.texts.pop().unwrap_or_default();
+    // The limit is part of the text, of which there are few: a server that is to plan for any limit reads the whole table for its lines.
     // What is calculated is in no index, so that none is taken for its order.
     let by = if filter.opened_from.is_some() { "k.rank + 0" } else { "k.rank" };
     let sql = format!(
@@ -120,7 +119,17 @@ pub(super) fn page(
          ORDER BY d.rank DESC, d.case_id DESC",
         conditions.texts.join(" AND ")
     );
-    query(connection, &sql, conditions.values.as_slice(), TABLE, decode)
+    ask(&sql, &conditions.values)
+}
+
+/// The lines of a page.
+pub(super) fn page(
+    connection: &Connection,
+    filter: &QueueFilter,
+    after: Option<(f64, RecordId)>,
+    limit: u32,
+) -> Result<Vec<QueueRow>, StoreError> {
+    with_page(filter, after, limit, |sql, values| query(connection, sql, values, TABLE, decode))
 }
 
 /// The condition of a state; in the words of the partial indexes.
@@ -136,34 +145,46 @@ fn standing(state: QueueState) -> &'static str {
     }
 }
 
-/// How many cases stand where.
-pub(super) fn counts(connection: &Connection, user: &str, day_start: TimeMs) -> Result<QueueCounts, StoreError> {
-    let sql = "SELECT standing, cases FROM case_count";
+/// Cases by where they stand, those of a user (?1), and those that were opened since a time (?2).
+const COUNTS: &str = "SELECT standing, cases FROM case_count
+     UNION ALL SELECT 'mine' AS standing, count(*) AS cases FROM case_desk WHERE assignee = ?1
+     UNION ALL SELECT 'today' AS standing, count(*) AS cases FROM real_case WHERE opened_at >= ?2";
+const INSTITUTIONS: &str = "SELECT name FROM case_institution ORDER BY name LIMIT ?1";
+
+fn counts(connection: &Connection, user: &str, day_start: TimeMs) -> Result<QueueCounts, StoreError> {
     let decode = |columns: &Columns<'_>| Ok((columns.get::<String>("standing")?, columns.unsigned::<u64>("cases")?));
     let mut counts = QueueCounts::default();
-    for (standing, n) in query(connection, sql, (), "case_count", decode)? {
+    for (standing, n) in query(connection, COUNTS, params![user, day_start], "case_count", decode)? {
         let count = match standing.as_str() {
             "open" => &mut counts.open,
             "claimed" => &mut counts.claimed,
             "second_due" => &mut counts.second_due,
             "decided" => &mut counts.decided,
             "closed" => &mut counts.closed,
+            "mine" => &mut counts.mine,
+            "today" => &mut counts.opened_today,
             _ => return Err(StoreError::Corrupt { table: "case_count", field: "standing" }),
         };
         *count = n;
     }
-    let n = |columns: &Columns<'_>| columns.unsigned("n");
-    let sql = "SELECT count(*) AS n FROM case_desk WHERE assignee = ?1";
-    counts.mine = query_one(connection, sql, params![user], TABLE, n)?.unwrap_or_default();
-    let sql = "SELECT count(*) AS n FROM real_case WHERE opened_at >= ?1";
-    counts.opened_today = query_one(connection, sql, [day_start], TABLE, n)?.unwrap_or_default();
     Ok(counts)
 }
 
-/// Institutions, by name.
-pub(super) fn institutions(connection: &Connection, limit: u32) -> Result<Vec<String>, StoreError> {
-    let sql = "SELECT name FROM case_institution ORDER BY name LIMIT ?1";
-    query(connection, sql, [limit], "case_institution", |columns| columns.get("name"))
+/// A page with what stands around it, asked with one wait.
+pub(super) fn whole(
+    connection: &Connection,
+    (filter, after, limit): (&QueueFilter, Option<(f64, RecordId)>, u32),
+    (user, day_start): (&str, TimeMs),
+    institutions: u32,
+) -> Result<QueuePage, StoreError> {
+    with_page(filter, after, limit, |sql, values| {
+        connection.ahead(&[(sql, values), (COUNTS, params![user, day_start]), (INSTITUTIONS, params![institutions])])?;
+        Ok(QueuePage {
+            rows: query(connection, sql, values, TABLE, decode)?,
+            counts: counts(connection, user, day_start)?,
+            institutions: query(connection, INSTITUTIONS, [institutions], "case_institution", |columns| columns.get("name"))?,
+        })
+    })
 }
 
 /// Cases about captures of a transaction.

@@ -16,7 +16,7 @@ use crate::store::{
     sql::{
         Connection, Location, SqlStore, TransferError,
         catalogue::{self, DERIVED, LAST, TABLES},
-        sqlite,
+        columns, params, sqlite,
     },
 };
 
@@ -144,6 +144,22 @@ async fn what_a_counter_waits_for_is_found_by_its_keys() {
         let by_person = |line: &&str| line.starts_with("Index Cond: (subject_id =") || line.starts_with("Index Cond: ((subject_id =");
         assert!(!conditions.is_empty() && conditions.iter().all(by_person), "{table}: {conditions:?} in {plans}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_asked_ahead_is_given_once_to_whoever_asks_the_same() {
+    let postgres = Postgres::start().unwrap();
+    let store = store(&postgres.database("center").unwrap());
+    let read = |connection: &Connection| {
+        let sql = "SELECT CAST(?1 AS BIGINT) AS asked, CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT) AS at";
+        let decode = |columns: &columns::Columns<'_>| Ok((columns.get::<i64>("asked")?, columns.get::<i64>("at")?));
+        let ask = |number: i64| columns::query_one(connection, sql, [number], "clock", decode);
+        connection.ahead(&[(sql, params![1_i64]), (sql, params![2_i64])])?;
+        Ok([ask(3)?, ask(2)?, ask(1)?, ask(2)?].map(Option::unwrap))
+    };
+    let [now, ahead, first, again] = store.readers.read(read).await.unwrap();
+    assert_eq!([now.0, ahead.0, first.0, again.0], [3, 2, 1, 2]);
+    assert!(first.1 <= ahead.1 && ahead.1 < now.1 && now.1 < again.1, "{first:?} {ahead:?} {now:?} {again:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

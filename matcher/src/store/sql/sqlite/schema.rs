@@ -29,6 +29,7 @@ const FILES: &[&str] = &[
     include_str!("schema/0018_statistics.sql"),
     include_str!("schema/0019_measured.sql"),
     include_str!("schema/0020_relay.sql"),
+    include_str!("schema/0021_lines.sql"),
 ];
 
 /// Version of this program's schema.

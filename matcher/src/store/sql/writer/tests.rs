@@ -50,8 +50,15 @@ fn hold() -> (impl Fn(&Connection) -> Result<(), StoreError> + Send, blocking::S
 
 type AnyChange = Box<dyn Fn(&Connection) -> Result<(), StoreError> + Send>;
 
+type Writing<'a> = std::pin::Pin<Box<dyn Future<Output = Result<(), StoreError>> + 'a>>;
+
 /// Starts a writer that is inside its first change, with these waiting behind it; they share one commit.
 async fn together<const N: usize>(connection: Connection, changes: [AnyChange; N]) -> Vec<Result<(), StoreError>> {
+    queued(connection, |writer| changes.into_iter().map(|change| -> Writing<'_> { Box::pin(writer.write(change)) }).collect()).await
+}
+
+/// As [`together`], with changes of any kind.
+async fn queued(connection: Connection, changes: impl for<'a> FnOnce(&'a Writer) -> Vec<Writing<'a>>) -> Vec<Result<(), StoreError>> {
     let writer = Arc::new(Writer::start(connection, Nothing).unwrap());
     let (change, release, arrived) = hold();
     let first = tokio::spawn({
@@ -59,7 +66,7 @@ async fn together<const N: usize>(connection: Connection, changes: [AnyChange; N
         async move { writer.write(change).await }
     });
     tokio::task::spawn_blocking(move || arrived.recv()).await.unwrap().unwrap();
-    let mut waiting: Vec<_> = changes.into_iter().map(|change| Box::pin(writer.write(change))).collect();
+    let mut waiting = changes(&writer);
     for write in &mut waiting {
         // Polled once, so that it stands in the queue.
         assert!(std::future::poll_fn(|context| std::task::Poll::Ready(write.as_mut().poll(context).is_pending())).await);
@@ -71,6 +78,66 @@ async fn together<const N: usize>(connection: Connection, changes: [AnyChange; N
         answers.push(write.await);
     }
     answers
+}
+
+type Steps = Arc<std::sync::Mutex<Vec<String>>>;
+
+/// A change in two parts: the first inserts a number unless it is there, the second notes whether it was, and may fail.
+fn in_two<'a>(writer: &'a Writer, steps: &Steps, n: i64, fails: bool) -> Writing<'a> {
+    let (first, second) = (Arc::clone(steps), Arc::clone(steps));
+    let ahead = move |connection: &Connection| {
+        first.lock().unwrap().push(format!("ahead {n}"));
+        let sql = "INSERT INTO number (n) VALUES (?1) ON CONFLICT (n) DO NOTHING";
+        crate::store::sql::columns::execute_later(connection, sql, [n], "number")
+    };
+    let change = move |_: &Connection, place: &usize, counts: &[usize]| {
+        second.lock().unwrap().push(format!("{n} changed {:?}", counts.get(*place)));
+        if fails { Err(StoreError::Conflict("number")) } else { Ok(()) }
+    };
+    Box::pin(writer.write_in_two(ahead, change))
+}
+
+/// A change of one part, which notes that it runs.
+fn whole<'a>(writer: &'a Writer, steps: &Steps, n: i64) -> Writing<'a> {
+    let steps = Arc::clone(steps);
+    Box::pin(writer.write_beside(move |connection| {
+        steps.lock().unwrap().push("whole".into());
+        insert(n)(connection)
+    }))
+}
+
+#[tokio::test]
+async fn first_parts_go_together_and_never_before_an_earlier_change_of_one_part() {
+    let (dir, connection) = database();
+    let steps = Steps::default();
+    let answers = queued(connection, |writer| {
+        let two = |n| in_two(writer, &steps, n, false);
+        vec![two(1), two(2), two(1), whole(writer, &steps, 9), two(9)]
+    });
+    let answers = answers.await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    let expected = [
+        "ahead 1",
+        "ahead 2",
+        "ahead 1",
+        "1 changed Some(1)",
+        "2 changed Some(1)",
+        "1 changed Some(0)",
+        "whole",
+        "ahead 9",
+        "9 changed Some(0)",
+    ];
+    assert_eq!(*steps.lock().unwrap(), expected);
+    assert_eq!(stored(&dir), [1, 2, 9]);
+}
+
+#[tokio::test]
+async fn a_second_part_that_fails_takes_its_first_back_and_nobody_else_s() {
+    let (dir, connection) = database();
+    let steps = Steps::default();
+    let answers = queued(connection, |writer| (1..=3).map(|n| in_two(writer, &steps, n, n == 2)).collect()).await;
+    assert!(matches!(answers.as_slice(), [Ok(()), Err(StoreError::Conflict("number")), Ok(())]), "{answers:?}");
+    assert_eq!(stored(&dir), [1, 3]);
 }
 
 #[tokio::test]
