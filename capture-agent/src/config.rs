@@ -88,7 +88,7 @@ pub enum CameraKind {
 }
 
 /// `[camera]`: which one, and how patient to be with it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CameraConfig {
     /// Which source.

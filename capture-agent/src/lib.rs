@@ -2,7 +2,7 @@
 //!
 //! A verification goes front ([`cli`], [`web`], [`screen`]) → use case ([`verify`]) → [`camera`] and [`acquire`]
 //! (frames to a face, by the rules of `capture-core` and the networks of `models`, see [`vision`]) →
-//! [`line`] (sealed, numbered and durable in its spool; then gRPC over mutual TLS) → answer. The device's key
+//! [`line`](mod@line) (sealed, numbered and durable in its spool; then gRPC over mutual TLS) → answer. The device's key
 //! and certificate are in [`identity`]. All of it lives in one state folder.
 //!
 //! Not here: what a match is, which policy holds, who may be verified: the center says.

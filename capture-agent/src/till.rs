@@ -28,7 +28,7 @@ use crate::{
     answer::{Disposition, VerifyAnswer},
     clock::Clock,
     command::{By, Proxy, VerifyCommand},
-    config::Config,
+    config::{Config, TransactionsConfig},
     document::{self, DocumentReader},
     mac,
     output::instruction_words,
@@ -119,10 +119,6 @@ pub struct Till {
     book: Arc<Book>,
     reader: Arc<dyn DocumentReader>,
     clock: Clock,
-    faces_max: u32,
-    time_out_ms: u64,
-    open_max: usize,
-    keep_days: u32,
     digest_key: Zeroizing<[u8; 32]>,
     live: Mutex<HashMap<String, Arc<Live>>>,
     operator: Mutex<Operator>,
@@ -148,10 +144,6 @@ impl Till {
             book: Arc::new(book),
             reader: Arc::from(document::from_config(&config.reader)),
             clock: Clock::start(),
-            faces_max: config.transactions.faces_max,
-            time_out_ms: config.transactions.time_out_s.saturating_mul(1_000),
-            open_max: config.transactions.open_max,
-            keep_days: config.transactions.keep_days,
             digest_key,
             live: Mutex::default(),
             operator: Mutex::new(Operator::nobody()),
@@ -165,6 +157,14 @@ impl Till {
     #[must_use]
     pub fn verifier(&self) -> &Arc<Verifier> {
         &self.verifier
+    }
+
+    fn transactions(&self) -> TransactionsConfig {
+        self.verifier.tuned().transactions
+    }
+
+    fn time_out_ms(&self) -> u64 {
+        self.transactions().time_out_s.saturating_mul(1_000)
     }
 
     /// Opens a transaction; true where it was not there. The same fields again find it as it is, after a restart too.
@@ -184,7 +184,7 @@ impl Till {
             if let Some(live) = all.get(&id) {
                 Arc::clone(live)
             } else {
-                make_room(&mut all, self.open_max)?;
+                make_room(&mut all, self.transactions().open_max)?;
                 let live = Arc::new(self.begun(opening, digest, kept.as_ref().map(|(_, record)| record), now));
                 all.insert(id.clone(), Arc::clone(&live));
                 live
@@ -203,7 +203,7 @@ impl Till {
             opening.operator = self.operator();
         }
         let scene = self.verifier.policy().and_then(|policy| policy.scene(opening.scene).map(|rules| rules.attempts_max));
-        let rule = TransactionRule { faces_max: scene.unwrap_or(self.faces_max), time_out_ms: self.time_out_ms };
+        let rule = TransactionRule { faces_max: scene.unwrap_or(self.transactions().faces_max), time_out_ms: self.time_out_ms() };
         let (transaction, receipts) = match kept {
             None => (Transaction::open(rule, opening.opened_by, now), BTreeMap::new()),
             Some(record) => restored(rule, record, now),
@@ -309,7 +309,7 @@ impl Till {
 
     /// Ends idle transactions and tells the center of settlements, until dropped.
     pub async fn keep_looking(&self) {
-        let (now_ms, days) = (self.clock.date_ms(), self.keep_days);
+        let (now_ms, days) = (self.clock.date_ms(), self.transactions().keep_days);
         if let Err(error) = self.with_book(move |book| book.prune(now_ms, days)).await {
             warn!(error = &error as &dyn std::error::Error, "till.db could not be pruned");
         }

@@ -10,12 +10,10 @@ mod health;
 mod renewal;
 pub(crate) mod standing;
 mod state;
+mod tuned;
 mod watching;
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use capture_core::{AcquisitionRule, Instruction, TransactionRule, Way, acquisition::RuleError};
 use models::picture::Picture;
@@ -32,6 +30,7 @@ pub use renewal::RenewError;
 pub use standing::INSTANCE_FILE;
 use standing::Standing;
 pub use state::LineState;
+pub use tuned::{EXCEPT, KEYS, Tuned};
 
 use crate::{
     acquire::{self, Capture, Reopening},
@@ -65,22 +64,15 @@ pub struct Verifier {
     /// Makes digests of requests, by which they are known again.
     digest_key: Zeroizing<[u8; 32]>,
     client: CenterClient,
-    camera: Arc<Camera>,
+    camera: RwLock<Arc<Camera>>,
     reader: Arc<dyn FaceReader>,
     before_capture: Option<BeforeCapture>,
     clock: Clock,
-    rule: AcquisitionRule,
-    reopening: Reopening,
+    tuned: RwLock<Arc<Tuned>>,
     /// One permit: who holds it has the camera.
     camera_turn: Semaphore,
     /// One permit for each verification that has the camera or waits for it.
     queue: Semaphore,
-    wait_for: Duration,
-    health_every: Duration,
-    /// How long a live call may take where this device may answer by itself.
-    degrade_after: Duration,
-    /// How long an envelope may wait before this device answers nothing by itself any more, in hours.
-    waiting_hours: u32,
     /// The device's certificate, as provisional receipts show it.
     certificate_der: Mutex<Vec<u8>>,
     /// Brings what waits to the center; nothing while the center's key is not known.
@@ -123,24 +115,19 @@ impl Verifier {
             standing: Arc::new(Standing::new(&identity, &config.device, clock)),
             forwarder: identity.registration.policy_key.map(forward),
             lease: Mutex::new(lease.map(Arc::new)),
-            degrade_after: Duration::from_millis(config.center.degrade_after_ms),
-            waiting_hours: config.outbox.waiting_hours,
             certificate_der: Mutex::new(identity.certificate_der()),
             digest_key: identity.key.derived("request digests"),
             identity,
             outbox,
             client,
             policy: Mutex::new(policy.map(Arc::new)),
-            camera: Arc::new(camera),
-            rule: config.acquisition.rule(reader.frames()).checked().map_err(StartError::Rule)?,
+            camera: RwLock::new(Arc::new(camera)),
+            tuned: RwLock::new(Arc::new(Tuned::of(config, reader.frames())?)),
             reader,
             before_capture: None,
             clock,
-            reopening: Reopening { max: config.camera.reopen_max, pause: Duration::from_millis(config.camera.reopen_pause_ms) },
             camera_turn: Semaphore::new(1),
             queue: Semaphore::new(config.camera.waiting_max + 1),
-            wait_for: Duration::from_millis(config.camera.wait_for_ms),
-            health_every: Duration::from_secs(config.center.health_every_s),
             center: Mutex::new(center),
         })
     }
@@ -198,8 +185,8 @@ impl Verifier {
 
     /// The camera of the counter.
     #[must_use]
-    pub fn camera(&self) -> &Arc<Camera> {
-        &self.camera
+    pub fn camera(&self) -> Arc<Camera> {
+        Arc::clone(&self.camera.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What the center last said about itself.
@@ -293,21 +280,22 @@ impl Verifier {
         if let Some(told) = &self.before_capture {
             told(command);
         }
-        let rule = scene.map_or_else(|| self.rule.clone(), |scene| scene.rule(&self.rule));
-        let capture = self.acquire(rule, guide).await?;
+        let tuned = self.tuned();
+        let rule = scene.map_or_else(|| tuned.rule.clone(), |scene| scene.rule(&tuned.rule));
+        let capture = self.acquire(rule, tuned.reopening, guide).await?;
         self.keep(command, capture.captured_at_ms, capture.into_wire()).await
     }
 
     async fn wait_for_camera(&self) -> Result<SemaphorePermit<'_>, VerifyError> {
-        match tokio::time::timeout(self.wait_for, self.camera_turn.acquire()).await {
+        match tokio::time::timeout(self.tuned().wait_for, self.camera_turn.acquire()).await {
             Ok(Ok(turn)) => Ok(turn),
             Ok(Err(_)) | Err(_) => Err(VerifyError::QueueFull),
         }
     }
 
-    async fn acquire(&self, rule: AcquisitionRule, guide: Guide) -> Result<Capture, VerifyError> {
-        let (camera, reader) = (Arc::clone(&self.camera), Arc::clone(&self.reader));
-        let (reopening, clock, standing) = (self.reopening, self.clock, Arc::clone(&self.standing));
+    async fn acquire(&self, rule: AcquisitionRule, reopening: Reopening, guide: Guide) -> Result<Capture, VerifyError> {
+        let (camera, reader) = (self.camera(), Arc::clone(&self.reader));
+        let (clock, standing) = (self.clock, Arc::clone(&self.standing));
         let report = move |state| standing.camera_is(state);
         let job = tokio::task::spawn_blocking(move || acquire::acquire(&camera, &*reader, &rule, reopening, clock, (&*guide, &report)));
         job.await.map_err(|_| VerifyError::Internal("acquisition"))?.map_err(VerifyError::Acquire)
@@ -356,7 +344,7 @@ impl Verifier {
 
     async fn send(&self, command: &VerifyCommand, kept: &Kept) -> Result<v1::VerifyResponse, VerifyError> {
         let alone = self.may_answer_alone(command.scene).await.map_err(VerifyError::Outbox)?;
-        let patience = if alone.is_ok() { Patience::Short(self.degrade_after) } else { Patience::Long };
+        let patience = if alone.is_ok() { Patience::Short(self.tuned().degrade_after) } else { Patience::Long };
         let outcome = self.client.verify(&kept.envelope, patience).await;
         let (sequence, now_ms) = (kept.sequence, self.clock.date_ms());
         match outcome {

@@ -65,15 +65,18 @@ async function fits(page, name) {
   if (small.length > 0) fault(`${name}: too small to touch: ${small}`);
 }
 
-let people = [];
+const people = [];
 const isIn = (page, state) => page.waitForFunction((state) => document.body.dataset.state === state && document.getElementById("away").hidden, state);
 const everybody = (what) => Promise.all(people.map(what));
 
 const tasks = {
+  // Nobody looks any more.
+  async leave() {
+    for (const page of people.splice(0)) await page.context().close();
+  },
   // Opens the screens, each with a link of its own.
   async enter({ base, links }) {
-    for (const { context } of people.map((page) => ({ context: page.context() }))) await context.close();
-    people = [];
+    await tasks.leave();
     for (const [language, width] of LOOKS) {
       const page = await person(base, width, `${language}-${width}`);
       await page.goto(readFileSync(links, "utf8").trim());
@@ -89,7 +92,7 @@ const tasks = {
       await fits(page, `${state} on ${page.name}`);
       await page.screenshot({ path: `${folder}/counter-live-${shot ?? state}-${page.name}.png` });
     });
-    if (closely) await barriers(people[0], state);
+    if (closely) await Promise.all([0, 3].map((who) => barriers(people[who], `${state} on ${people[who].name}`)));
   },
   async note({ says }) { await people[0].waitForFunction((says) => document.getElementById("note").textContent === says, says); },
   async wait({ state }) { await everybody((page) => isIn(page, state)); },
@@ -169,7 +172,7 @@ const tasks = {
         const name = `${state}-${language}-${width}`;
         await page.goto(`${base}/screen?state=${state}&as=${language}`);
         await fits(page, name);
-        if (width === 1366) await barriers(page, name);
+        await barriers(page, name);
         await page.screenshot({ path: `${folder}/counter-${name}.png` });
         await page.evaluate(() => document.documentElement.classList.add("large"));
         await fits(page, `${name} in large type`);

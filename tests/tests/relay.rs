@@ -11,6 +11,7 @@ use std::{
     fs, io,
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
+    process::Command,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -136,6 +137,26 @@ impl Shop {
         }
     }
 
+    /// People look at the relay's page in a browser on the relay itself, in both languages and sizes.
+    #[track_caller]
+    fn look_at_the_page(&self, name: &str) {
+        let browser = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser");
+        if !browser.join("node_modules").is_dir() {
+            assert!(std::env::var_os("COUNTERSIGN_REQUIRE_MODELS").is_none(), "run .ci/setup test");
+            eprintln!("SKIPPED: no browser tests without `npm ci` in tests/browser");
+            return;
+        }
+        let shots = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/screenshots").join(name);
+        fs::create_dir_all(&shots).unwrap();
+        let folder = self.site.relay_folder();
+        let address = fs::read_to_string(folder.join("page.addr")).unwrap();
+        let mut node = Command::new("node");
+        node.arg("relay.mjs").arg(address).arg(shots);
+        let output = node.args(["P330212-1", "P330212-2"]).current_dir(browser).output().unwrap();
+        let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        assert_eq!(said, serde_json::json!({ "faults": [] }), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     fn logs(&self) -> String {
         let last = |name: &str| {
             let text = fs::read_to_string(self.site.log(name)).unwrap_or_default();
@@ -176,6 +197,7 @@ fn nothing_is_lost_behind_a_relay_whatever_fails() {
     let status = shop.until("both counters are seen", |status| status["counters"].as_array().is_some_and(|all| all.len() == 2));
     assert_eq!((&status["line"], &status["counters"][0]["let_in"]), (&"primary".into(), &true.into()), "{status}");
 
+    shop.look_at_the_page("well");
     // The primary line is cut: the relay goes over to the backup line, and nobody at a counter notices.
     shop.primary.cut();
     assert_eq!(second.verified(CARD, "settlement", "T-2").unwrap()["degraded"], false);
@@ -193,6 +215,8 @@ fn nothing_is_lost_behind_a_relay_whatever_fails() {
     check_nothing_readable(&shop.site.relay_folder());
     let output = shop.site.relay(&["status"]).unwrap().output().unwrap();
     assert_eq!(output.status.code(), Some(10), "no line is something to look at");
+
+    shop.look_at_the_page("down");
 
     // The relay is killed, and one counter switched off; then the center is there again.
     relay.kill().unwrap();

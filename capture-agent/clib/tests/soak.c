@@ -1,7 +1,10 @@
 /* Calls from eight threads: right ones, wrong ones and such as no program should make. Ends with 0 when every call came back
  * as it must, no byte beyond a buffer changed, and every text ended with a NUL.
  *
- *   soak CALLS HTTP_EVERY CONFIG_JSON
+ *   soak CALLS HTTP_EVERY CONFIG_JSON [reopen|racy]
+ *
+ * `reopen`: one thread closes the session and opens it again all the while. `racy`: two threads give the same buffer, which no
+ * program may; whoever looks for races must find one.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
@@ -17,6 +20,9 @@
 #define ROOM 4096
 
 static long calls, http_every;
+static const char *config;
+static int reopens, is_racy;
+static char shared[ROOM];
 static long failed[THREADS], over_http[THREADS], answered[THREADS];
 
 struct worker {
@@ -99,6 +105,13 @@ static void *work(void *argument)
     }
     for (i = 0; i < calls / THREADS; i++) {
         int32_t len, code;
+        if (reopens && thread == 0 && i % 25 == 0) {
+            countersign_close();
+            countersign_init(config, (char *)buffer, ROOM);
+        }
+        if (is_racy && thread < 2) {
+            countersign_call("no such code", "{}", shared, ROOM);
+        }
         memset(buffer, 0xA5, ROOM + GUARD);
         code = one(&state, i, (char *)buffer, &len, thread);
         if (!whole(buffer, len)) {
@@ -113,7 +126,8 @@ static void *work(void *argument)
                 failed[thread]++;
             }
             free(large);
-        } else if (code > 0 || code == COUNTERSIGN_INTERNAL || code == COUNTERSIGN_NO_AGENT || code == COUNTERSIGN_NOT_OPEN) {
+        } else if (code > 0 || code == COUNTERSIGN_INTERNAL
+            || (!reopens && (code == COUNTERSIGN_NO_AGENT || code == COUNTERSIGN_NOT_OPEN))) {
             failed[thread]++;
         }
     }
@@ -129,12 +143,15 @@ int main(int argc, char **argv)
     long wrong = 0, http = 0, good = 0;
     int i;
 
-    if (argc != 4 || (calls = atol(argv[1])) < THREADS || (http_every = atol(argv[2])) < 1) {
-        fprintf(stderr, "usage: soak CALLS HTTP_EVERY CONFIG_JSON\n");
+    if ((argc != 4 && argc != 5) || (calls = atol(argv[1])) < THREADS || (http_every = atol(argv[2])) < 1) {
+        fprintf(stderr, "usage: soak CALLS HTTP_EVERY CONFIG_JSON [reopen|racy]\n");
         return 2;
     }
+    config = argv[3];
+    reopens = argc == 5 && strcmp(argv[4], "reopen") == 0;
+    is_racy = argc == 5 && strcmp(argv[4], "racy") == 0;
     if (countersign_call("health", "", err, (int32_t)sizeof err) != COUNTERSIGN_NOT_OPEN
-        || countersign_init(argv[3], err, (int32_t)sizeof err) != COUNTERSIGN_OK) {
+        || countersign_init(config, err, (int32_t)sizeof err) != COUNTERSIGN_OK) {
         fprintf(stderr, "%s\n", err);
         return 1;
     }
@@ -150,7 +167,7 @@ int main(int argc, char **argv)
         http += over_http[i];
         good += answered[i];
     }
-    if (countersign_close() != COUNTERSIGN_OK || countersign_close() != COUNTERSIGN_NOT_OPEN) {
+    if ((countersign_close() != COUNTERSIGN_OK && !reopens) || countersign_close() != COUNTERSIGN_NOT_OPEN) {
         wrong++;
     }
     printf("%ld calls from %d threads, %ld over HTTP, %ld answered, %ld wrong\n", calls / THREADS * THREADS, THREADS, http, good, wrong);

@@ -19,7 +19,10 @@ use crate::{
         serve::{Bound, Relay, STATUS_FILE},
     },
     serve::{self, Lease},
-    service::{log::Log, reload},
+    service::{
+        log::Log,
+        reload::{self, AtOnce},
+    },
 };
 
 /// The relay's commands. It has a state folder of its own: give --dir.
@@ -106,7 +109,7 @@ fn serve(dir: &Path) -> anyhow::Result<u8> {
         let ready = |bound: Bound| output::line(&format!("listening on https://{}", bound.counters));
         tokio::select! {
             served = relay.serve(stop, ready) => served?,
-            () = reload::keep(dir, source, &log, || config::load(dir).map(drop)) => {}
+            () = reload::keep(dir, (source, AtOnce::FILTER), &log, || config::load(dir).map(drop), async |()| {}) => {}
         }
         anyhow::Ok(())
     })?;

@@ -18,8 +18,12 @@ use crate::{
     problem::ErrorBody,
     relay::serve::RelayError,
     serve::{self, Lease, ServeError},
-    service::{log::Log, notify, reload},
-    verify::{Guide, Verifier},
+    service::{
+        log::Log,
+        notify,
+        reload::{self, AtOnce},
+    },
+    verify::{self as verification, Guide, Verifier},
     vision,
 };
 
@@ -181,20 +185,32 @@ fn serve(dir: &Path) -> anyhow::Result<u8> {
         let config = prepared.config.clone();
         let verifier = Arc::new(prepared.verifier(dir).await?);
         verifier.prune().await;
-        let source = (config::SHIPPED, config::FILE, config::ENV_PREFIX);
         let ready = |address| {
             notify::ready();
             output::line(&format!("listening on http://{address}"))
         };
         tokio::select! {
-            served = serve::serve(dir, &config, verifier, stop, ready) => served?,
-            () = reload::keep(dir, source, &log, || config::load(dir).map(drop)) => {}
+            served = serve::serve(dir, &config, Arc::clone(&verifier), stop, ready) => served?,
+            () = keep_reading(dir, &log, &verifier) => {}
         }
         anyhow::Ok(())
     })?;
     // A camera's driver may still hang; nobody waits for it.
     runtime.shutdown_background();
     Ok(exit::DONE)
+}
+
+/// Reads the configuration again when the system asks for it.
+async fn keep_reading(dir: &Path, log: &Log, verifier: &Verifier) {
+    let source = (config::SHIPPED, config::FILE, config::ENV_PREFIX);
+    let at_once = AtOnce { keys: &verification::KEYS, except: &[verification::EXCEPT] };
+    let read = || config::load(dir).and_then(|config| verifier.fits(&config).map(|()| config));
+    let apply = async |config: Config| {
+        if let Err(error) = verifier.tune(&config).await {
+            warn!(error = &error as &dyn Error, "the configuration was not taken");
+        }
+    };
+    reload::keep(dir, (source, at_once), log, read, apply).await;
 }
 
 pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

@@ -27,7 +27,8 @@ const AGAIN_S: u32 = 10;
 pub const SILENT_AFTER_MS: i64 = 150_000;
 
 const STYLE: &str = include_str!("../../static/relay.css");
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const SCRIPT: &str = include_str!("../../static/relay.js");
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// How a relay stands. Times are milliseconds since 1970-01-01 UTC by its clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -103,6 +104,7 @@ pub fn router(look: Look, address: SocketAddr, token: Option<Token>) -> Router {
     Router::new()
         .route("/", get(show))
         .route("/status.json", get(async |State(page): State<Page>| axum::Json((page.look)())))
+        .route("/relay.js", get(async || ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], SCRIPT)))
         .route("/relay.css", get(async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE)))
         .layer(middleware::from_fn_with_state(page.clone(), guard))
         .with_state(page)
@@ -231,6 +233,7 @@ words! {
     refused: "not let in by the center" / "中心未准入",
     never: "–" / "–",
     ago: " ago" / "前",
+    no_answer: "The relay does not answer. What stands below is old." / "转发节点无应答，以下内容不是最新。",
     none: "No counter has called yet." / "尚无柜台连接。",
 }
 

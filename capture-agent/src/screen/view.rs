@@ -193,6 +193,8 @@ fn state(shown: &Shown, counter: &Counter) -> ScreenState {
         State::Expired => ScreenState::Expired,
         State::Open | State::Answered => match (shown.problem, shown.told) {
             (Some(code), _) => ScreenState::of_problem(code),
+            // Once more, and not by the camera: the button for it is gone.
+            (None, Some(Told::Retry)) if !shown.ways.contains(&Way::Face) => ScreenState::AttemptsSpent,
             (None, Some(told)) => of_told(told, shown.degraded),
             (None, None) if !shown.consent_asked.is_empty() => ScreenState::Consent,
             (None, None) if shown.proxy => ScreenState::ReadyProxy,

@@ -85,7 +85,7 @@ impl Till {
         }
         let name = id.to_owned();
         let (digest, record) = self.with_book(move |book| book.entry(&name)).await?.ok_or(TillError::Unknown)?;
-        let rule = TransactionRule { faces_max: self.faces_max, time_out_ms: self.time_out_ms };
+        let rule = TransactionRule { faces_max: self.transactions().faces_max, time_out_ms: self.time_out_ms() };
         let (mut transaction, receipts) = restored(rule, &record, self.clock.now());
         let changed = change(&mut transaction, &receipts)?;
         let state = transaction.state();

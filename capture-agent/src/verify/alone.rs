@@ -45,7 +45,7 @@ impl Verifier {
     /// # Errors
     /// Why not, where the spool can be read.
     pub async fn may_answer_alone(&self, scene: Scene) -> Result<Result<(), Denied>, SpoolError> {
-        let (lease, now, waits_max_ms) = (self.lease(), self.known_time(), u64::from(self.waiting_hours) * HOUR_MS);
+        let (lease, now, waits_max_ms) = (self.lease(), self.known_time(), u64::from(self.tuned().waiting_hours) * HOUR_MS);
         self.with_outbox(move |spool| {
             let Some(lease) = lease else { return Ok(Err(Denied::NoLease)) };
             let now_ms = spool.latest()?.map_or(Ok(now.date_ms), |before| before.then(&now));

@@ -126,7 +126,8 @@ impl Verifier {
     pub async fn keep_reporting(&self) {
         let mut reachable = None;
         loop {
-            let pause = if reachable == Some(true) { self.health_every } else { self.health_every.min(WHEN_UNREACHABLE) };
+            let every = self.tuned().health_every;
+            let pause = if reachable == Some(true) { every } else { every.min(WHEN_UNREACHABLE) };
             self.wait_for_report(pause).await;
             if let Err(error) = self.renew_when_due().await {
                 warn!(error = &error as &dyn std::error::Error, "the certificate could not be renewed");

@@ -29,7 +29,7 @@ impl Verifier {
         }
         // Whoever verifies meanwhile waits no longer than a look takes.
         let Ok(_turn) = self.camera_turn.try_acquire() else { return };
-        let (camera, reader, clock) = (Arc::clone(&self.camera), Arc::clone(&self.reader), self.clock);
+        let (camera, reader, clock) = (self.camera(), Arc::clone(&self.reader), self.clock);
         let looked = tokio::task::spawn_blocking(move || look::examine(&camera, Some(&*reader), clock, WELL_FOR_MS)).await;
         match looked {
             Ok(Ok(_)) => {

@@ -240,6 +240,7 @@ fn decide(capture: &Capture) -> VerifyResponse {
             ..base
         },
         (Outcome::Sample(_), "other") => compared(Decision::NonMatch, Disposition::DocumentCheck, 0.125),
+        (Outcome::Sample(_), "again") => compared(Decision::Review, Disposition::Retry, 0.375),
         (Outcome::Sample(_), "unsure") => compared(Decision::Review, Disposition::SettleFlagged, 0.375),
         (Outcome::Sample(_), _) => compared(Decision::Match, Disposition::Settle, 0.75),
     }

@@ -73,6 +73,7 @@ pub(crate) struct Folder {
     pub(crate) bundle: TempDir,
     longer: std::cell::Cell<bool>,
     staged: std::cell::Cell<bool>,
+    instead: std::cell::RefCell<Vec<(&'static str, &'static str)>>,
 }
 
 impl Folder {
@@ -84,6 +85,7 @@ impl Folder {
             bundle: tempfile::tempdir().unwrap(),
             longer: false.into(),
             staged: false.into(),
+            instead: std::cell::RefCell::default(),
         };
         identity::init(folder.path()).unwrap();
         let request = fs::read_to_string(folder.path().join(identity::REQUEST_FILE)).unwrap();
@@ -137,6 +139,7 @@ impl Folder {
         } else {
             text
         };
+        let text = self.instead.borrow().iter().fold(text, |text, (line, other)| text.replace(line, other));
         fs::write(self.path().join(config::FILE), text).unwrap();
         config::load(self.path()).unwrap()
     }
@@ -153,6 +156,11 @@ impl Folder {
         ppm.extend(std::iter::repeat_n(above, 320 * 120).flatten());
         ppm.extend(std::iter::repeat_n(below, 320 * 120).flatten());
         fs::write(self.pictures.path().join("a.ppm"), ppm).unwrap();
+    }
+
+    /// Writes something else in the place of a line of the configuration.
+    pub(crate) fn instead(&self, line: &'static str, other: &'static str) {
+        self.instead.borrow_mut().push((line, other));
     }
 
     /// Lets acquisition go on for as long as it ships with.

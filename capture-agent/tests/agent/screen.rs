@@ -1,6 +1,7 @@
 //! The counter's screen through its port: who gets in, what is shown to whom and when, and that it tells no decision from another.
 
 mod browser;
+mod rest;
 mod walk;
 
 use std::time::Duration;

@@ -131,6 +131,52 @@ async fn a_stop_lets_an_attempt_end_and_the_transaction_goes_on_afterwards() {
     drop(again);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_count_at_once_does_and_a_bad_file_changes_nothing() {
+    let mut center = Center::new();
+    let folder = center.folder();
+    let address = center.start(&folder);
+    center.says(|facts| (facts.feature_model, facts.recipe) = (String::new(), String::new()));
+    folder.show(NOBODY);
+    folder.configure(&address, LOGGED);
+    let agent = Agent::serve(&folder);
+    let tried = |name: &str| {
+        let opening = serde_json::json!({ "transaction": name, "scene": "settlement", "card": CARD });
+        assert!(call(&folder, "/v1/transactions", opening).join().unwrap().0 < 300);
+        call(&folder, &format!("/v1/transactions/{name}/attempts"), serde_json::json!({})).join().unwrap().1
+    };
+    assert_eq!(tried("T-1")["reasons"][0], "no_face");
+    // Another camera, and fewer attempts: from the next one and the next opening.
+    let path = folder.path().join("agent.toml");
+    let good = fs::read_to_string(&path).unwrap();
+    let other = tempfile::tempdir().unwrap();
+    fs::write(other.path().join("playback.toml"), "opens = \"absent\"\n").unwrap();
+    let pictures = folder.pictures.path().display().to_string();
+    let changed = good.replace(&pictures, &other.path().display().to_string()).replace("[log]", "[transactions]\nfaces_max = 1\n[log]");
+    // Not in order, and not in order for these models: what stood before stays, all of it.
+    for (bad, field) in [
+        (changed.replace("faces_max = 1", "faces_max = 0"), "transactions.faces_max: expected 1 to 10, got 0"),
+        (changed.replace("deadline_ms = 1000", "deadline_ms = 1000\ngood_frames = 0"), "acquisition.good_frames: expected"),
+        (changed.replace("faces_max", "faces_mx"), "faces_mx"),
+    ] {
+        fs::write(&path, bad).unwrap();
+        agent.signal(Signal::HUP);
+        until(field, || log(&folder).contains(field));
+        assert_eq!(tried(field.get(..8).unwrap())["reasons"][0], "no_face", "{field}");
+    }
+    fs::write(&path, changed).unwrap();
+    agent.signal(Signal::HUP);
+    until("it is read", || log(&folder).contains("keys=\"camera.folder, transactions.faces_max\""));
+    assert!(!log(&folder).contains("from the next start"), "{}", log(&folder));
+    until("the other camera is used", || tried("T-2")["error"]["code"] == "camera_absent");
+    fs::write(other.path().join("playback.toml"), "").unwrap();
+    fs::copy(folder.pictures.path().join("a.ppm"), other.path().join("a.ppm")).unwrap();
+    assert_eq!(tried("T-2")["reasons"][0], "no_face");
+    assert_eq!(tried("T-2")["error"]["code"], "attempts_spent");
+    // What is open works by what it was opened with.
+    assert_eq!(tried("T-1")["reasons"][0], "no_face");
+}
+
 #[test]
 fn the_units_are_in_order_and_closed() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("service");

@@ -20,7 +20,12 @@ pub(crate) fn library() -> PathBuf {
 
 /// Compiles a program and gives its path.
 pub(crate) fn program(source: &Path, into: &Path, more: &[&str]) -> PathBuf {
-    let (folder, program) = (library().parent().unwrap().to_owned(), into.join(source.file_stem().unwrap()));
+    program_with(library().parent().unwrap(), source, into, more)
+}
+
+/// The same with the shared library of another folder.
+pub(crate) fn program_with(folder: &Path, source: &Path, into: &Path, more: &[&str]) -> PathBuf {
+    let program = into.join(source.file_stem().unwrap());
     let output = Command::new("cc")
         .args(STRICT)
         .args(more)
@@ -30,7 +35,7 @@ pub(crate) fn program(source: &Path, into: &Path, more: &[&str]) -> PathBuf {
         .arg("-o")
         .arg(&program)
         .arg("-L")
-        .arg(&folder)
+        .arg(folder)
         .arg("-lcountersign")
         .arg(format!("-Wl,-rpath,{}", folder.display()))
         .output()

@@ -1,7 +1,7 @@
 //! The C library as programs meet it: through its functions, against the simulator.
 //!
 //! [`simulator`] runs it, [`built`] compiles programs against library and header. [`header`]: the committed one is what the code
-//! says. [`examples`], [`soak`] (many calls, and under valgrind), [`guide`] (every snippet of the
+//! says. [`examples`], [`soak`] (many calls, and under valgrind), [`races`] (under helgrind), [`guide`] (every snippet of the
 //! integration guide), [`simulated`] (what the simulator does).
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
@@ -9,6 +9,7 @@ mod built;
 mod examples;
 mod guide;
 mod header;
+mod races;
 mod simulated;
 mod simulator;
 mod soak;

@@ -9,7 +9,7 @@ use crate::{
     simulator::Simulator,
 };
 
-fn number(name: &str, otherwise: u32) -> String {
+pub(crate) fn number(name: &str, otherwise: u32) -> String {
     std::env::var(name).unwrap_or_else(|_| otherwise.to_string())
 }
 

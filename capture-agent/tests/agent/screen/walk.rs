@@ -95,7 +95,7 @@ fn policy() -> v1::DevicePolicy {
     }
 }
 
-async fn wait_until_fetched(api: &Api) {
+pub(super) async fn wait_until_fetched(api: &Api) {
     let mut tries = 0;
     while api.get("/v1/health").await.1["line"]["lease"] == Value::Null {
         tries += 1;
