@@ -41,20 +41,23 @@ bench: ## benches: ratios in one run against a stated peer or limit; ARGS=--writ
 	@cargo build --release --workspace --bins --locked
 	@target/release/models fetch
 	@target/release/datasets fetch registry-mini
-	target/release/enrolment_rate
-	target/release/tracking
-	target/release/verdict
-	target/release/city
-	target/release/enrol_synthetic $(WRITE)
-	target/release/identification
-	python3 benches/peers/run.py --programs target/release
-	cargo bench --locked --workspace --bench stages
-	target/release/load $(WRITE)
-	target/release/load --store postgres --ratio-min 0.2
-	target/release/batch
-	target/release/flapping
-	target/release/console
-	target/release/console --store postgres
+	@missed=; for bench in \
+		"target/release/enrolment_rate" \
+		"target/release/tracking" \
+		"target/release/verdict" \
+		"target/release/city" \
+		"target/release/enrol_synthetic $(WRITE)" \
+		"target/release/identification" \
+		"python3 benches/peers/run.py --programs target/release" \
+		"cargo bench --locked --workspace --bench stages" \
+		"target/release/load $(WRITE)" \
+		"target/release/load --store postgres --ratio-min 0.2" \
+		"target/release/batch" \
+		"target/release/flapping" \
+		"target/release/console" \
+		"target/release/console --store postgres"; \
+	do echo "== $$bench"; $$bench || missed="$$missed\n  $$bench"; done; \
+	test -z "$$missed" || { printf "a limit was missed, or it could not be run:$$missed\n" >&2; exit 1; }
 
 evaluate: models ## measures accuracy on every pack under $EVAL_DATA; pages and figures go to target/evaluation
 	@test -n "$${EVAL_DATA:-}" || { echo "evaluate: EVAL_DATA must name the folder with the packs" >&2; exit 1; }

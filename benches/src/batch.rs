@@ -22,7 +22,7 @@ use tokio_postgres::{Client, NoTls};
 use crate::load::people::{self, MadeBy};
 
 /// Probes of one chunk.
-pub const CHUNK: u32 = 512;
+pub const CHUNK: u32 = 2_048;
 /// Cosine of every probe with its reference: a match.
 const COSINE: f32 = 0.9;
 /// Writes under way while probes are made.

@@ -39,6 +39,9 @@ struct Arguments {
     /// Most that a page's 95th percentile may be of the empty page's
     #[arg(long, default_value_t = 10.0)]
     ratio_max: f64,
+    /// Most that the share of a known-answer case's longer reads may be away from a half
+    #[arg(long, default_value_t = 0.1)]
+    apart_max: f64,
     /// Folder of the center; without it a new one that is removed
     #[arg(long)]
     data: Option<PathBuf>,
@@ -66,6 +69,6 @@ async fn main() -> Result<ExitCode> {
     .await?;
     bar.finish_and_clear();
     benches::print(&if arguments.json { format!("{}\n", serde_json::to_string_pretty(&report)?) } else { report.text() })?;
-    let within = report.within(arguments.p95_max_ms, arguments.ratio_max);
+    let within = report.within(arguments.p95_max_ms, arguments.ratio_max, arguments.apart_max);
     Ok(if within { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

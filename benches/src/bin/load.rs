@@ -20,6 +20,7 @@ use benches::load::{
     ledger::Ledger,
     machine::{Machine, core_time, resident_bytes_of},
     people::MadeBy,
+    plainest,
     report::{Report, Run},
 };
 use clap::Parser;
@@ -84,6 +85,9 @@ struct Arguments {
     /// Serve empty calls with the certificates of this center (the program calls itself)
     #[arg(long, hide = true)]
     serve_empty: Option<PathBuf>,
+    /// Serve the plainest calls with the certificates and keys of this center (the program calls itself)
+    #[arg(long, hide = true)]
+    serve_plainest: Option<PathBuf>,
 }
 
 fn main() -> Result<ExitCode> {
@@ -91,6 +95,10 @@ fn main() -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     if let Some(folder) = &arguments.serve_empty {
         return runtime.block_on(empty::serve(folder)).map(|()| ExitCode::SUCCESS);
+    }
+    if let Some(folder) = &arguments.serve_plainest {
+        let url = Some(arguments.store.as_str()).filter(|store| *store != "sqlite");
+        return runtime.block_on(plainest::serve(folder, url)).map(|()| ExitCode::SUCCESS);
     }
     let folder = tempfile::tempdir()?;
     let root = arguments.data.clone().unwrap_or_else(|| folder.path().to_owned());
@@ -141,22 +149,24 @@ impl Bench<'_> {
         drive::closed(channels, stock, channels.len(), lasting, Some(&self.ledger)).await.map(drop)
     }
 
-    /// Verifications and empty calls in turns: the medians by rate, and the center's core time for one, in milliseconds.
-    async fn rounds(&mut self, center: &[Channel], empty: &[Channel]) -> Result<(Outcome, Outcome, f64)> {
+    /// Verifications, plainest and empty calls in turns: the medians by rate, and the center's core time for one, in milliseconds.
+    async fn rounds(&mut self, center: &[Channel], plainest: &[Channel], empty: &[Channel]) -> Result<Rounds> {
         let (callers, lasting) = (self.arguments.callers.into(), Duration::from_secs(self.arguments.seconds));
         let made = self.arguments.made_per_second * usize::try_from(self.arguments.seconds)?;
-        let (mut verified, mut answered) = (Vec::new(), Vec::new());
+        let (mut verified, mut plain, mut answered) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..self.arguments.rounds {
             let captures = Arc::new(self.captures(made)?);
             let stock = Stock { captures: Arc::clone(&captures), again: false };
             let before = core_time(self.process);
             verified.push(drive::closed(center, stock, callers, lasting, Some(&self.ledger)).await?);
             self.core_time += core_time(self.process).saturating_sub(before);
-            answered.push(drive::closed(empty, Stock { captures, again: true }, callers, lasting, None).await?);
+            let again = || Stock { captures: Arc::clone(&captures), again: true };
+            plain.push(drive::closed(plainest, again(), callers, lasting, None).await?);
+            answered.push(drive::closed(empty, again(), callers, lasting, None).await?);
         }
         let number: u64 = verified.iter().map(|round| round.answered).sum();
         let core_ms = self.core_time.as_secs_f64() * 1000.0 / number.max(1) as f64;
-        Ok((median(verified)?, median(answered)?, core_ms))
+        Ok(Rounds { verify: median(verified)?, plainest: median(plain)?, empty: median(answered)?, core_ms })
     }
 
     async fn open(&mut self, center: &[Channel]) -> Result<Option<Outcome>> {
@@ -168,6 +178,14 @@ impl Bench<'_> {
         let captures = due.into_iter().zip(captures).collect();
         drive::open(center, captures, &self.ledger).await.map(Some)
     }
+}
+
+/// The medians of closed rounds, and the center's core time for a verification.
+struct Rounds {
+    verify: Outcome,
+    plainest: Outcome,
+    empty: Outcome,
+    core_ms: f64,
 }
 
 async fn measure(arguments: &Arguments, root: &Path) -> Result<Report> {
@@ -187,12 +205,14 @@ async fn measure(arguments: &Arguments, root: &Path) -> Result<Report> {
     let server = place.serve("127.0.0.1:0")?;
     let (made_by, process) = (MadeBy::shipped()?, server.id());
     let mut bench = Bench { arguments, form, made_by, devices, made: 0, process, core_time: Duration::ZERO, ledger: Arc::default() };
-    let mut peer = Command::new(std::env::current_exe()?);
-    let peer = Server::start(peer.arg("--serve-empty").arg(place.folder()), &root.join("empty.log"))?;
-    let (to_center, to_peer) = (bench.connect(&server)?, bench.connect(&peer)?);
+    let (own, program) = (std::env::current_exe()?, Command::new);
+    let nothing = Server::start(program(&own).arg("--serve-empty").arg(place.folder()), &root.join("empty.log"))?;
+    let store = kept.url.as_deref().unwrap_or("sqlite");
+    let plain = Server::start(program(&own).args(["--store", store, "--serve-plainest"]).arg(place.folder()), &root.join("plainest.log"))?;
+    let (to_center, to_plain, to_nothing) = (bench.connect(&server)?, bench.connect(&plain)?, bench.connect(&nothing)?);
     bench.warm(&to_center).await?;
-    let (verify, empty, core_ms) = bench.rounds(&to_center, &to_peer).await?;
-    drop(peer);
+    let Rounds { verify, plainest, empty, core_ms } = bench.rounds(&to_center, &to_plain, &to_nothing).await?;
+    drop((nothing, plain));
     let open = bench.open(&to_center).await?;
     let resident_bytes = resident_bytes_of(server.id());
     server.stop()?;
@@ -220,7 +240,9 @@ async fn measure(arguments: &Arguments, root: &Path) -> Result<Report> {
         callers: arguments.callers.into(),
         sample_bytes: sample_len,
         ratio: verify.rate() / empty.rate(),
+        plainest_ratio: plainest.rate() / empty.rate(),
         empty: Run::from(&empty),
+        plainest: Run::from(&plainest),
         verify: Run::from(&verify),
         open_rate: arguments.rate,
         open: open.as_ref().map(Run::from),

@@ -5,9 +5,10 @@ use std::{net::SocketAddr, path::Path};
 use anyhow::{Context, Result, ensure};
 use matcher::data_dir::DataDir;
 use matcher_core::console::Role;
-use tests::process::{Server, run};
+use tests::process::Server;
 
 use super::{
+    apart,
     fill::{self, PASSWORD, Size},
     pages::{self, Page},
     report::{Line, Report},
@@ -16,7 +17,10 @@ use super::{
 use crate::load::center::{Kept, Place};
 
 /// Rounds that are not counted.
-const WARMING: usize = 2;
+pub(super) const WARMING: usize = 2;
+
+/// Reads of a page of a known-answer case for each read of another page.
+const TWINS: usize = 4;
 
 /// What is measured.
 #[derive(Debug, Clone)]
@@ -38,8 +42,6 @@ pub async fn measure(plan: &Plan, root: &Path, mut said: impl FnMut(&str)) -> Re
     let place = Place::new(root, kept.url.clone());
     place.prepare().await?;
     let city = fill::fill(&place, kept.url.as_deref(), plan.size, |what| said(&format!("writing {what}"))).await?;
-    said("counting days");
-    run(&mut place.matcher(&["statistics", "rebuild"])?)?;
     let (server, address) = serve(&place, root)?;
     let dir = DataDir::new(place.folder());
     let mut readers = Vec::new();
@@ -60,6 +62,8 @@ pub async fn measure(plan: &Plan, root: &Path, mut said: impl FnMut(&str)) -> Re
             }
         }
     }
+    said("telling cases apart");
+    let twins = apart::compare(&mut readers, &city, TWINS * plan.rounds as usize).await?;
     server.stop()?;
     let mut lines = pages.iter().zip(times);
     let (page, of_empty) = lines.next().context("the empty page")?;
@@ -68,7 +72,7 @@ pub async fn measure(plan: &Plan, root: &Path, mut said: impl FnMut(&str)) -> Re
     pages.sort_by(|a, b| b.p95_ms.total_cmp(&a.p95_ms));
     let profile = if cfg!(debug_assertions) { "development" } else { "release" };
     let Size { verifications, flags, cases, .. } = plan.size;
-    Ok(Report { engine: kept.engine().to_owned(), size: [verifications, flags, cases], profile, empty, pages, left_out })
+    Ok(Report { engine: kept.engine().to_owned(), size: [verifications, flags, cases], profile, empty, pages, twins, left_out })
 }
 
 /// Reads a page once; its milliseconds.

@@ -14,8 +14,9 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 /// Longest answer that is read, in bytes.
 const ANSWER_LEN_MAX: usize = 16 << 20;
 
-/// How long a connection is used.
+/// How long a connection is used, and how long it may have rested.
 const CONNECTION: Duration = Duration::from_secs(20);
+const RESTED: Duration = Duration::from_secs(4);
 
 async fn connect(connector: &TlsConnector, address: SocketAddr) -> Result<BufReader<TlsStream<TcpStream>>> {
     let stream = TcpStream::connect(address).await?;
@@ -42,6 +43,7 @@ pub struct Visitor {
     connector: TlsConnector,
     stream: BufReader<TlsStream<TcpStream>>,
     since: Instant,
+    used: Instant,
     cookies: BTreeMap<String, String>,
     csrf: String,
 }
@@ -64,7 +66,7 @@ impl Visitor {
         let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         let connector = TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth()));
         let (stream, since) = (connect(&connector, address).await?, Instant::now());
-        let mut visitor = Self { address, connector, stream, since, cookies: BTreeMap::new(), csrf: String::new() };
+        let mut visitor = Self { address, connector, stream, since, used: since, cookies: BTreeMap::new(), csrf: String::new() };
         visitor.get("/sign-in").await?;
         let answer = visitor.post("/sign-in", &[("name", name), ("password", password), ("code", "")]).await?;
         ensure!(answer.status == 303 && answer.location == "/", "{name} could not sign in: {}", answer.status);
@@ -107,8 +109,8 @@ impl Visitor {
     }
 
     async fn send(&mut self, request: &str) -> Result<Answer> {
-        // The console ends connections of a minute.
-        if self.since.elapsed() > CONNECTION {
+        // The console ends connections that rest, and those of a minute.
+        if self.since.elapsed() > CONNECTION || self.used.elapsed() > RESTED {
             (self.stream, self.since) = (connect(&self.connector, self.address).await?, Instant::now());
         }
         let began = Instant::now();
@@ -138,6 +140,7 @@ impl Visitor {
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body).await?;
         let took = began.elapsed();
+        self.used = Instant::now();
         if let Some(csrf) = String::from_utf8_lossy(&body).split("name=\"csrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next()) {
             csrf.clone_into(&mut self.csrf);
         }
