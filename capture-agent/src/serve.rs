@@ -9,9 +9,10 @@ use std::{
     time::Duration,
 };
 
+use axum::serve::ListenerExt;
 use thiserror::Error;
 use tokio::{net::TcpListener, sync::watch};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
     config::Config,
@@ -138,6 +139,12 @@ pub async fn serve(
         tokio::join!(verifier.keep_reporting(), verifier.keep_forwarding(), verifier.keep_watching_camera());
     });
     let mut asked = stop.clone();
+    // The last packet of an answer does not wait until the caller has confirmed the one before.
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            debug!(error = &error as &dyn std::error::Error, "a connection's packets may be held back");
+        }
+    });
     let server = axum::serve(listener, app).with_graceful_shutdown(async move {
         let _ = asked.wait_for(|stop| *stop).await;
         till.stop();

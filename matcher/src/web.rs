@@ -148,6 +148,10 @@ impl Bound {
 }
 
 async fn connection(acceptor: TlsAcceptor, router: Router, stream: TcpStream, mut stopped: watch::Receiver<bool>) {
+    // A page's last packet does not wait until the reader has confirmed the one before.
+    if let Err(error) = stream.set_nodelay(true) {
+        return debug!(error = &error as &dyn std::error::Error, "an HTTPS connection broke off");
+    }
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await else { return };
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADERS_TIMEOUT).max_headers(HEADERS_MAX).max_buf_size(BUFFER_LEN_MAX);

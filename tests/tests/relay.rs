@@ -112,9 +112,14 @@ impl Shop {
     }
 
     fn start_relay(&self, listen: &str) -> Server {
+        self.start_relay_with(listen, "false")
+    }
+
+    fn start_relay_with(&self, listen: &str, page_always_protected: &str) -> Server {
         let mut command = self.site.relay(&["serve"]).unwrap();
         command.env("COUNTERSIGN_RELAY__RELAY__LISTEN", listen).env("COUNTERSIGN_RELAY__CENTER__RETURN_AFTER_MS", "2000");
         command.env("COUNTERSIGN_RELAY__CENTER__HEALTH_EVERY_S", "2");
+        command.env("COUNTERSIGN_RELAY__PAGE__ALWAYS_PROTECTED", page_always_protected);
         Server::start(&mut command, &self.site.log("relay")).unwrap()
     }
 
@@ -151,7 +156,8 @@ impl Shop {
         let folder = self.site.relay_folder();
         let address = fs::read_to_string(folder.join("page.addr")).unwrap();
         let mut node = Command::new("node");
-        node.arg("relay.mjs").arg(address).arg(shots);
+        let password = fs::read_to_string(folder.join("page.token")).unwrap_or_default();
+        node.arg("relay.mjs").arg(address).arg(shots).arg(password.trim());
         let output = node.args(["P330212-1", "P330212-2"]).current_dir(browser).output().unwrap();
         let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
         assert_eq!(said, serde_json::json!({ "faults": [] }), "{}", String::from_utf8_lossy(&output.stderr));
@@ -222,7 +228,7 @@ fn nothing_is_lost_behind_a_relay_whatever_fails() {
     relay.kill().unwrap();
     first.kill().unwrap();
     assert_eq!(shop.status()["running"], false);
-    let relay = shop.start_relay(address.trim_start_matches("https://"));
+    let relay = shop.start_relay_with(address.trim_start_matches("https://"), "true");
     shop.until("what was kept is still there", |status| status["waiting"] == 2);
     shop.start_center();
     shop.until("what was kept is at the center", |status| status["waiting"] == 0);
@@ -233,6 +239,7 @@ fn nothing_is_lost_behind_a_relay_whatever_fails() {
             all.len() == 2 && all.iter().all(|counter| counter["waiting_there"] == 0 && counter["last_seen_ms"].is_i64())
         })
     });
+    shop.look_at_the_page("protected");
     let answered = |transaction: &str| shop.decided().iter().any(|decided| decided == transaction);
     let started = Instant::now();
     while !(answered("T-3") && answered("T-4")) {

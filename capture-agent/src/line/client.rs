@@ -322,12 +322,28 @@ impl CenterClient {
         self.call_timeout.min(left / others).max(Duration::from_millis(1))
     }
 
-    async fn once<Q, A>(
+    /// Not repeated over the same endpoint; where one fails and another answers, nobody needs to hear of it. What is sent may
+    /// arrive twice then, which the center's services allow for.
+    async fn once<Q: Clone, A>(
         &self,
         message: Q,
-        call: impl AsyncFnOnce(Channel, Request<Q>) -> Result<tonic::Response<A>, Status>,
+        call: impl AsyncFn(Channel, Request<Q>) -> Result<tonic::Response<A>, Status>,
     ) -> Result<A, CallError> {
-        self.call(self.ways.way().endpoint(), self.call_timeout, message, call).await
+        let started = Instant::now();
+        let left = || self.call_timeout.saturating_sub(started.elapsed());
+        let mut endpoint = self.ways.way().endpoint();
+        for _ in 1..self.ways.count() {
+            let answer = self.call(endpoint, left(), message.clone(), &call).await;
+            match (&answer, self.ways.way()) {
+                (Err(error @ CallError::Unreachable(_)), Way::Over(other))
+                    if other != endpoint && asked_pause(error).is_none() && !left().is_zero() =>
+                {
+                    endpoint = other;
+                }
+                (Ok(_) | Err(_), Way::Over(_) | Way::Down(_)) => return answer,
+            }
+        }
+        self.call(endpoint, left(), message, call).await
     }
 
     /// One call over an endpoint within its deadline, which the center is told too.

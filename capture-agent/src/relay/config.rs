@@ -4,7 +4,8 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 
 use serde::Deserialize;
 
-use crate::config::{CenterConfig, ConfigError, DeviceConfig, LogConfig, center, merged, ranges};
+use super::page;
+use crate::config::{CenterConfig, ConfigError, DeviceConfig, LogConfig, center, merged, ranges, value};
 
 /// The shipped, commented configuration: the defaults.
 pub const SHIPPED: &str = include_str!("../../relay.toml");
@@ -93,6 +94,10 @@ impl SpoolConfig {
 pub struct PageConfig {
     /// Address and port.
     pub listen: SocketAddr,
+    /// Whether it is by HTTPS and asks for the password on loopback too.
+    pub always_protected: bool,
+    /// Names and addresses of its certificate, besides the address it listens on.
+    pub names: Vec<String>,
 }
 
 /// Reads and checks the configuration of a state folder.
@@ -108,6 +113,7 @@ pub fn load(dir: &Path) -> Result<RelayConfig, ConfigError> {
 fn check(config: &RelayConfig) -> Result<(), ConfigError> {
     center::check(&config.center)?;
     config.device.check()?;
+    page::certificate::check(&config.page.names).map_err(|expected| value("page.names", expected))?;
     let (relay, spool) = (&config.relay, &config.spool);
     ranges(&[
         ("relay.connections_max", relay.connections_max as u64, 1, 10_000),
@@ -148,6 +154,7 @@ mod tests {
         check("[spool]\nmax_mb = 0", Err("spool.max_mb: expected 1 to 1000000, got 0"));
         check("[spool]\ncounter_share_percent = 101", Err("spool.counter_share_percent"));
         check("[center]\naddress = \"http://x:1\"", Err("center.address: expected https://host:port"));
+        check("[page]\nnames = [\"r\u{e9}lay\"]", Err("page.names: expected"));
         check("[camera]\nkind = \"device\"", Err("camera"));
     }
 

@@ -48,9 +48,9 @@ pub enum TlsError {
     Authority(#[source] rustls::server::VerifierBuilderError),
 }
 
-/// TLS as the relay's certificate has it now.
+/// Mutual TLS with counters, as the relay's certificate has it now.
 #[derive(Debug, Clone)]
-pub struct RelayTls(Arc<RwLock<(Arc<ServerConfig>, Arc<ServerConfig>)>>);
+pub struct RelayTls(Arc<RwLock<Arc<ServerConfig>>>);
 
 impl RelayTls {
     /// Of these credentials.
@@ -70,17 +70,13 @@ impl RelayTls {
         Ok(())
     }
 
-    fn for_counters(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).0)
-    }
-
-    fn for_page(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).1)
+    fn now(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// Mutual TLS with the center's devices; TLS for the page.
-fn configure(credentials: &Credentials) -> Result<(Arc<ServerConfig>, Arc<ServerConfig>), TlsError> {
+/// Mutual TLS with the center's devices.
+fn configure(credentials: &Credentials) -> Result<Arc<ServerConfig>, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
     for authority in CertificateDer::pem_slice_iter(credentials.ca_pem.as_bytes()) {
@@ -91,23 +87,19 @@ fn configure(credentials: &Credentials) -> Result<(Arc<ServerConfig>, Arc<Server
     let chain =
         CertificateDer::pem_slice_iter(credentials.certificate_pem.as_bytes()).collect::<Result<Vec<_>, _>>().map_err(TlsError::Pem)?;
     let key = PrivateKeyDer::from_pem_slice(credentials.key_pem.as_bytes()).map_err(TlsError::Pem)?;
-    let builder =
-        || ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().map_err(TlsError::Server);
-    let counters = builder()?.with_client_cert_verifier(verifier).with_single_cert(chain.clone(), key.clone_key());
-    let mut counters = counters.map_err(TlsError::Server)?;
-    counters.alpn_protocols = vec![b"h2".to_vec()];
-    let mut page = builder()?.with_no_client_auth().with_single_cert(chain, key).map_err(TlsError::Server)?;
-    page.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok((Arc::new(counters), Arc::new(page)))
+    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(TlsError::Server)?;
+    let mut config = builder.with_client_cert_verifier(verifier).with_single_cert(chain, key).map_err(TlsError::Server)?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(Arc::new(config))
 }
 
-/// Who connects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Who connects, and how it is encrypted.
+#[derive(Debug, Clone)]
 pub enum Callers {
     /// Counters, each with so many connections at most.
-    Counters(usize),
+    Counters(RelayTls, usize),
     /// Readers of the page.
-    Page,
+    Page(Arc<ServerConfig>),
 }
 
 /// A bound listener with a limited number of places.
@@ -115,7 +107,6 @@ pub enum Callers {
 pub struct Listener {
     inner: TcpListener,
     places: Arc<Semaphore>,
-    tls: RelayTls,
     callers: Callers,
     handshake_timeout: Duration,
     by_counter: Arc<Mutex<HashMap<String, usize>>>,
@@ -126,15 +117,9 @@ impl Listener {
     ///
     /// # Errors
     /// When the address cannot be had.
-    pub async fn bind(
-        address: SocketAddr,
-        connections_max: usize,
-        tls: RelayTls,
-        callers: Callers,
-        handshake_timeout: Duration,
-    ) -> io::Result<Self> {
+    pub async fn bind(address: SocketAddr, connections_max: usize, callers: Callers, handshake_timeout: Duration) -> io::Result<Self> {
         let (inner, places) = (TcpListener::bind(address).await?, Arc::new(Semaphore::new(connections_max)));
-        Ok(Self { inner, places, tls, callers, handshake_timeout, by_counter: Arc::default() })
+        Ok(Self { inner, places, callers, handshake_timeout, by_counter: Arc::default() })
     }
 
     /// The address in use.
@@ -171,11 +156,11 @@ impl Listener {
         connection: Connection,
         sender: mpsc::Sender<io::Result<TlsStream<Connection>>>,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let tls = match self.callers {
-            Callers::Counters(_) => self.tls.for_counters(),
-            Callers::Page => self.tls.for_page(),
+        let (tls, own_max) = match &self.callers {
+            Callers::Counters(tls, own_max) => (tls.now(), Some(*own_max)),
+            Callers::Page(tls) => (Arc::clone(tls), None),
         };
-        let (acceptor, timeout, callers) = (TlsAcceptor::from(tls), self.handshake_timeout, self.callers);
+        let (acceptor, timeout) = (TlsAcceptor::from(tls), self.handshake_timeout);
         let by_counter = Arc::clone(&self.by_counter);
         async move {
             let mut stream = match tokio::time::timeout(timeout, acceptor.accept(connection)).await {
@@ -183,7 +168,7 @@ impl Listener {
                 Ok(Err(error)) => return debug!(error = &error as &dyn std::error::Error, "a handshake failed"),
                 Err(_) => return debug!("a handshake took too long"),
             };
-            if let Callers::Counters(own_max) = callers {
+            if let Some(own_max) = own_max {
                 let shown = stream.get_ref().1.peer_certificates().and_then(|certificates| Peer::of(certificates.first()?));
                 let Some(peer) = shown else { return debug!("a certificate is no device's") };
                 match Own::take(by_counter, peer.device, own_max) {

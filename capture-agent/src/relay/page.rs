@@ -1,7 +1,8 @@
 //! The page with the counters' health: for people in Chinese and English, and as JSON. It shows no capture, and no person.
 //!
 //! On loopback it is plain HTTP, and only under its own address (a page elsewhere that had a name point here is refused);
-//! on any other address it is HTTPS with the relay's certificate and asks for the password in `page.token`.
+//! on any other address, and where the configuration says so, it is HTTPS with a [`certificate`] of its own and asks for the
+//! password in `page.token`.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -18,8 +19,11 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Serialize;
 use subtle::ConstantTimeEq;
 
+pub use self::certificate::PageCertificateError;
 use super::counters::Counter;
 use crate::web::Token;
+
+pub mod certificate;
 
 /// The page is read again by itself after so many seconds.
 const AGAIN_S: u32 = 10;

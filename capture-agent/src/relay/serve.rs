@@ -28,7 +28,7 @@ use super::{
     counters::Counters,
     forwarding::Forwarding,
     listener::{Callers, Connection, Listener, RelayTls, TlsError},
-    page::{self, Line, Row, SILENT_AFTER_MS, Status},
+    page::{self, Line, PageCertificateError, Row, SILENT_AFTER_MS, Status},
     peer,
     store::{Store, StoreError},
     upload::Uploads,
@@ -80,6 +80,9 @@ pub enum RelayError {
     /// They make no server.
     #[error(transparent)]
     Tls(TlsError),
+    /// The page has no certificate.
+    #[error(transparent)]
+    Page(PageCertificateError),
     /// The connection to the center cannot be set up.
     #[error(transparent)]
     SetUp(SetUpError),
@@ -194,11 +197,11 @@ impl Relay {
         let relay = Arc::new(self);
         let (listen, idle) = (relay.config.relay, relay.config.relay.idle_timeout());
         let bind = async |address, max, callers| {
-            let bound = Listener::bind(address, max, relay.tls.clone(), callers, idle).await;
+            let bound = Listener::bind(address, max, callers, idle).await;
             bound.and_then(|listener| listener.address().map(|at| (listener, at))).map_err(|source| RelayError::Listen { address, source })
         };
-        let (counters, counters_at) =
-            bind(listen.listen, listen.connections_max, Callers::Counters(listen.counter_connections_max)).await?;
+        let callers = Callers::Counters(relay.tls.clone(), listen.counter_connections_max);
+        let (counters, counters_at) = bind(listen.listen, listen.connections_max, callers).await?;
         let page_at = relay.serve_page(stop.clone()).await?;
         let upkeep = tokio::spawn({
             let relay = Arc::clone(&relay);
@@ -238,21 +241,23 @@ impl Relay {
     }
 
     async fn serve_page(self: &Arc<Self>, mut stop: watch::Receiver<bool>) -> Result<SocketAddr, RelayError> {
-        let address = self.config.page.listen;
+        let config = &self.config.page;
+        let address = config.listen;
         let listen_error = |source| RelayError::Listen { address, source };
         let looking = Arc::clone(self);
         let look: page::Look = Arc::new(move || looking.status());
         let stopped = async move {
             let _ = stop.wait_for(|stop| *stop).await;
         };
-        let (at, scheme) = if address.ip().is_loopback() {
+        let (at, scheme) = if address.ip().is_loopback() && !config.always_protected {
             let listener = tokio::net::TcpListener::bind(address).await.map_err(listen_error)?;
             let at = listener.local_addr().map_err(listen_error)?;
             tokio::spawn(axum::serve(listener, page::router(look, at, None)).with_graceful_shutdown(stopped).into_future());
             (at, "http")
         } else {
             let idle = self.config.relay.idle_timeout();
-            let listener = Listener::bind(address, READERS_MAX, self.tls.clone(), Callers::Page, idle).await.map_err(listen_error)?;
+            let tls = page::certificate::tls(&self.dir, &config.names, address, self.clock.date_ms()).map_err(RelayError::Page)?;
+            let listener = Listener::bind(address, READERS_MAX, Callers::Page(tls), idle).await.map_err(listen_error)?;
             let at = listener.address().map_err(listen_error)?;
             let token = Token::make().map_err(RelayError::Token)?;
             durable::write(&self.dir.join(TOKEN_FILE), token.text().as_bytes(), Readers::Owner).map_err(RelayError::Write)?;

@@ -150,9 +150,9 @@ impl Visitor {
     async fn send(&mut self, request: &str) -> Answer {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let mut stream = self.tls.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
         let mut bytes = Vec::new();
-        // A server that has said what it has to say may close without ceremony.
+        // A server that has said what it has to say may close without ceremony, before it has read everything.
+        let _ = stream.write_all(request.as_bytes()).await;
         let _ = stream.read_to_end(&mut bytes).await;
         let answer = String::from_utf8_lossy(&bytes).into_owned();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));

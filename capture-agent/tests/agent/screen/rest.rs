@@ -197,6 +197,8 @@ async fn without_center(
     let address = format!("https://{}", center.address().unwrap());
     let api = Api::start(&folder, &address, "").await;
     wait_until_fetched(&api).await;
+    // What an earlier scene left in the spool is gone, and its leases are.
+    until(&api, |line| line["waiting"] == 0).await;
     if state != "lease_expired" {
         until(&api, |line| line["lease"]["scenes"][0]["alone"] != "lease_expired").await;
     }
