@@ -89,7 +89,7 @@ impl SpoolConfig {
 }
 
 /// `[page]`: the page with the counters' health.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PageConfig {
     /// Address and port.
