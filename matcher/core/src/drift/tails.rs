@@ -38,10 +38,15 @@ pub fn beta_binomial_upper(events: u64, trials: u64, share: f64, dispersion: f64
     let of_none = ln_beta(a, b);
     let ln_choose = |k: f64| ln_gamma(n + 1.0) - ln_gamma(k + 1.0) - ln_gamma(n - k + 1.0);
     // The terms fall fast beyond the mean: the first is by far not the last that counts, but soon they add nothing.
-    let mut total = 0.0;
+    let (mut total, mut term) = (0.0, 0.0);
     for events in events..=trials {
         let k = events as f64;
-        let term = (ln_choose(k) + ln_beta(k + a, n - k + b) - of_none).exp();
+        // Each follows from the one before, but where that is too small to be told from 0.
+        term = if term > 1e-280 {
+            term * (n - k + 1.0) * (k - 1.0 + a) / (k * (n - k + b))
+        } else {
+            (ln_choose(k) + ln_beta(k + a, n - k + b) - of_none).exp()
+        };
         total += term;
         if k > n * share && term < total * 1e-9 {
             break;

@@ -67,8 +67,10 @@ pub async fn show(visit: Visit) -> Result<Response, Refusal> {
     let now = console.review.now();
     let detail = json!({ "captures": evidence.len(), "address": visit.address.to_string() }).to_string();
     let event = AuditEvent { at: now, action: AuditAction::CaseReported, by: reader.to_owned(), object: id.to_string(), detail };
-    console.store().record_audit(event).await.map_err(Refusal::Store)?;
-    let mut heads = console.store().audit_heads().await.map_err(Refusal::Store)?;
+    // The position is one of before or after this entry; either covers what the report shows.
+    let (recorded, heads) = tokio::join!(console.store().record_audit(event), console.store().audit_heads());
+    recorded.map_err(Refusal::Store)?;
+    let mut heads = heads.map_err(Refusal::Store)?;
     heads.sort_by_key(|head| std::cmp::Reverse(head.link));
     let law = &console.config.law;
     let head = |head: &Head| (hex(&head.epoch), head.link, hex(&head.hash));
