@@ -197,10 +197,9 @@ async fn without_center(
     let address = format!("https://{}", center.address().unwrap());
     let api = Api::start(&folder, &address, "").await;
     wait_until_fetched(&api).await;
-    // What an earlier scene left in the spool is gone, and its leases are.
-    until(&api, |line| line["waiting"] == 0).await;
     if state != "lease_expired" {
-        until(&api, |line| line["lease"]["scenes"][0]["alone"] != "lease_expired").await;
+        // Another lease has come, and what an earlier scene left for too long has gone.
+        until(&api, |line| line["lease"]["scenes"][0]["alone"] == "allowed").await;
     }
     center.stop().await;
     let mut shop = Shop { center, folder, api };
