@@ -152,6 +152,8 @@ impl Statistics for SqlStore {
     }
 }
 
+/// The days of `?2` to `?3`, each looked up by itself: a file without statistics of its tables would read all places of all of them.
+const EACH_DAY: &str = "day IN (SELECT day FROM statistic_day WHERE day BETWEEN ?2 AND ?3)";
 const ALARMS: &str = "SELECT day, dimension, institution, item, chart, value, expected, effect, p FROM drift_alarm";
 
 fn alarm(columns: &Columns<'_>) -> Result<Alarm, StoreError> {
@@ -319,14 +321,14 @@ fn sums(
 ) -> Result<Vec<(Place, Figures)>, StoreError> {
     let summed: Vec<String> = COUNTS.iter().map(|name| format!("CAST(sum({name}) AS BIGINT) AS {name}")).collect();
     // Of all institutions: where they stand summed, those rows; otherwise each.
-    let (condition, institution) = match institution {
-        None if dimension.has_all() => ("institution = ?4", ""),
-        None => ("?4 = ''", ""),
-        Some(institution) => ("institution = ?4", institution),
+    let (days, condition, institution) = match institution {
+        None if dimension.has_all() => (EACH_DAY, "institution = ?4", ""),
+        None => ("day BETWEEN ?2 AND ?3", "?4 = ''", ""),
+        Some(institution) => (EACH_DAY, "institution = ?4", institution),
     };
     let sql = format!(
         "SELECT dimension, institution, item, {}, sum(score_sum) AS score_sum, sum(score_squares) AS score_squares FROM statistic
-         WHERE dimension = ?1 AND day BETWEEN ?2 AND ?3 AND {condition}
+         WHERE dimension = ?1 AND {days} AND {condition}
          GROUP BY dimension, institution, item ORDER BY sum(captures) DESC, institution, item LIMIT ?5",
         summed.join(", ")
     );
@@ -348,7 +350,7 @@ fn series(
     };
     match of {
         Some(place) => {
-            let sql = format!("{select} WHERE dimension = ?1 AND institution = ?4 AND item = ?5 AND day BETWEEN ?2 AND ?3 ORDER BY day");
+            let sql = format!("{select} WHERE dimension = ?1 AND institution = ?4 AND item = ?5 AND {EACH_DAY} ORDER BY day");
             query(connection, &sql, params![dimension.word(), from, until, place.institution, place.key], TABLE, decode)
         }
         None => {
