@@ -42,17 +42,17 @@ bench: ## benches: ratios in one run against a stated peer or limit; ARGS=--writ
 	@target/release/models fetch
 	@target/release/datasets fetch registry-mini
 	@missed=; for bench in \
-		"target/release/enrolment_rate" \
+		"target/release/enrolment_rate $(WRITE)" \
 		"target/release/tracking" \
 		"target/release/verdict" \
 		"target/release/city" \
 		"target/release/enrol_synthetic $(WRITE)" \
-		"target/release/identification" \
+		"target/release/identification $(WRITE)" \
 		"python3 benches/peers/run.py --programs target/release" \
 		"cargo bench --locked --workspace --bench stages" \
 		"target/release/load $(WRITE)" \
 		"target/release/load --store postgres --ratio-min 0.2" \
-		"target/release/batch" \
+		"target/release/batch $(WRITE)" \
 		"target/release/flapping" \
 		"target/release/console" \
 		"target/release/console --store postgres"; \

@@ -1,13 +1,14 @@
 //! Comparing many captures again, on PostgreSQL with two workers, beside the plainest queue and dot product on the same
 //! database. Exits 1 when it does less than a stated share.
 
-use std::{process::ExitCode, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use benches::{
     batch::{CHUNK, connect, fill, policy_key, raw_worker},
     load::{
         center::{Kept, Place},
+        costs,
         machine::Machine,
         people::MadeBy,
     },
@@ -43,6 +44,9 @@ struct Arguments {
     /// Least share of the plain loop's rate
     #[arg(long, default_value_t = 0.7)]
     ratio_min: f64,
+    /// Write the unit cost that was measured into this file
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -82,6 +86,15 @@ fn main() -> Result<ExitCode> {
             arguments.ratio_min
         )
     };
+    if let Some(file) = &arguments.write {
+        let mut rates = job.clone();
+        rates.sort_by(f64::total_cmp);
+        let rate = rates.get(rates.len() / 2).context("a round")?;
+        // Of workers and database together: all cores are busy.
+        let core_ms = machine.cores as f64 * 1e3 / rate;
+        let command = format!("batch --captures {captures} --workers {workers}");
+        costs::write(file, &command, &BTreeMap::from([("comparison_core_ms", core_ms)]))?;
+    }
     benches::print(&text)?;
     Ok(if *ratio >= arguments.ratio_min { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

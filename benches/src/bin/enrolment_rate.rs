@@ -6,13 +6,16 @@
 //! alternate and the medians count, so that a busy machine disturbs both alike. Exits 1 below the limit.
 
 use std::{
+    collections::BTreeMap,
     fs,
+    path::PathBuf,
     process::ExitCode,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
+use benches::load::costs;
 use clap::Parser;
 use datasets::PackPicture;
 use models::{FaceRule, pipeline::Pipeline};
@@ -30,6 +33,9 @@ struct Arguments {
     /// Smallest share of the ideal rate.
     #[arg(long, default_value_t = 0.85)]
     share_min: f64,
+    /// Write the unit cost that was measured into this file
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
 }
 
 fn main() -> Result<ExitCode> {
@@ -59,6 +65,11 @@ fn main() -> Result<ExitCode> {
         single * 1e3,
         arguments.share_min
     ))?;
+    if let Some(file) = &arguments.write {
+        // What decoding, networks, encryption and commits take together, on all cores.
+        let core_ms = cores as f64 * 1e3 / rate;
+        costs::write(file, &format!("enrolment_rate --copies {}", arguments.copies), &BTreeMap::from([("enrolment_core_ms", core_ms)]))?;
+    }
     Ok(if share >= arguments.share_min { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -6,10 +6,13 @@
 //! templates. The engine alone: the very same inverted file, searched without our layer. All in one process, one after the
 //! other, three rounds in turns, medians. Exits 1 where a limit is not kept.
 
-use std::{fs::File, io::Write, path::PathBuf, process::ExitCode, time::Instant};
+use std::{collections::BTreeMap, fs::File, io::Write, path::PathBuf, process::ExitCode, time::Instant};
 
 use anyhow::{Context, Result, bail};
-use benches::enlarge::{Real, dot};
+use benches::{
+    enlarge::{Real, dot},
+    load::costs,
+};
 use clap::Parser;
 use faiss::{
     ConcurrentIndex, Index,
@@ -45,6 +48,9 @@ struct Arguments {
     /// The score from which the index is tuned to find: nobody below it is reported
     #[arg(long, default_value_t = 0.6)]
     recall_above: f32,
+    /// Write the unit costs that were measured into this file
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
 }
 
 fn main() -> Result<ExitCode> {
@@ -78,6 +84,14 @@ fn main() -> Result<ExitCode> {
         "{count} templates in {seconds:.0} s; {looks_into} of {lists} lists looked into; {:.0} bytes a template ({memory:.0} resident)",
         index.bytes() as f64 / count as f64
     ))?;
+    if let Some(file) = &arguments.write {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let values = BTreeMap::from([
+            ("index_core_ms", seconds * 1e3 * cores as f64 / count as f64),
+            ("index_bytes", (index.bytes() as f64 / count as f64).ceil()),
+        ]);
+        costs::write(file, &format!("identification --templates {count}"), &values)?;
+    }
     let mut flat = FlatIndexImpl::new_ip(u32::try_from(real.dimension)?)?;
     for first in (0..count).step_by(50_000) {
         flat.add(&rows(&real, first, 50_000.min(count - first)).concat())?;
