@@ -96,12 +96,19 @@ impl CaseRunner {
         while made < due && !donors.is_empty() && !pairs.is_empty() {
             let place = usize::try_from(dice.below(donors.len() as u64)).unwrap_or(0);
             let donor = self.donor(donors.swap_remove(place)).await?;
-            let mated = match counts.mated.cmp(&counts.nonmated) {
+            let fewer = counts.mated.cmp(&counts.nonmated);
+            let mut mated = match fewer {
                 std::cmp::Ordering::Less => dice.below(4) > 0,
                 std::cmp::Ordering::Equal => dice.below(2) == 0,
                 std::cmp::Ordering::Greater => dice.below(4) == 0,
             };
-            let Some(chosen) = chosen(&pairs, &donor, mated) else { continue };
+            let mut found = chosen(&pairs, &donor, mated);
+            // Pairs of one kind may be used up; the other kind serves too, unless there are more of it already.
+            if found.is_none() && fewer != (if mated { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater }) {
+                mated = !mated;
+                found = chosen(&pairs, &donor, mated);
+            }
+            let Some(chosen) = found else { continue };
             let Some(pair) = pairs.get(chosen) else { continue };
             if self.make(&dice, &donor, pair, now).await? {
                 pairs.swap_remove(chosen);
