@@ -34,7 +34,14 @@ pub enum Line {
 #[derive(Debug)]
 pub struct FaultProxy {
     address: SocketAddr,
-    line: watch::Sender<Line>,
+    line: watch::Sender<State>,
+}
+
+/// What the line does, and how often it has cut what stood: a connection that did not see a fault come and go is cut all the same.
+#[derive(Debug, Clone, Copy)]
+struct State {
+    line: Line,
+    cuts: u64,
 }
 
 impl FaultProxy {
@@ -45,16 +52,17 @@ impl FaultProxy {
     pub async fn start(target: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let (line, watching) = watch::channel(Line::Up);
+        let (line, watching) = watch::channel(State { line: Line::Up, cuts: 0 });
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 let watching = watching.clone();
+                let State { line, cuts } = *watching.borrow();
                 tokio::spawn(async move {
-                    if *watching.borrow() == Line::Dropped {
+                    if line == Line::Dropped {
                         return;
                     }
                     if let Ok(far) = TcpStream::connect(target).await {
-                        carry(near, far, watching).await;
+                        carry(near, far, watching, cuts).await;
                     }
                 });
             }
@@ -70,34 +78,28 @@ impl FaultProxy {
 
     /// Changes what it does.
     pub fn set(&self, line: Line) {
-        self.line.send_replace(line);
+        self.line.send_modify(|state| {
+            // What was sent into a half-open line is gone: its connections are of no use any more.
+            let cuts = matches!(line, Line::Dropped | Line::Reset) || (state.line == Line::HalfOpen && line != Line::HalfOpen);
+            *state = State { line, cuts: state.cuts + u64::from(cuts) };
+        });
     }
 }
 
-async fn carry(near: TcpStream, far: TcpStream, line: watch::Receiver<Line>) {
+/// Carries both directions until one of them ends, or the line has cut more often than when the connection came.
+async fn carry(near: TcpStream, far: TcpStream, line: watch::Receiver<State>, cuts: u64) {
     let _ = (near.set_nodelay(true), far.set_nodelay(true));
     let cut = async {
         let mut line = line.clone();
-        loop {
-            let before = *line.borrow_and_update();
-            if line.changed().await.is_err() {
-                return false;
-            }
-            let now = *line.borrow();
-            match now {
-                Line::Dropped => return false,
-                Line::Reset => return true,
-                // What was sent into a half-open line is gone: its connections are of no use any more.
-                Line::Up | Line::Slow(_) | Line::HalfOpen if before == Line::HalfOpen => return false,
-                Line::Up | Line::Slow(_) | Line::HalfOpen => {}
-            }
-        }
+        line.wait_for(|now| now.cuts != cuts).await.is_ok_and(|now| now.line == Line::Reset)
     };
     let (mut near, mut far) = (near, far);
     let reset = {
         let ((from_near, to_near), (from_far, to_far)) = (near.split(), far.split());
         let (up, down) = (pump(from_near, to_far, line.clone()), pump(from_far, to_near, line.clone()));
         tokio::select! {
+            // Looked at first: nothing gets through a line once it was cut.
+            biased;
             reset = cut => reset,
             _ = async { tokio::join!(up, down) } => false,
         }
@@ -109,7 +111,7 @@ async fn carry(near: TcpStream, far: TcpStream, line: watch::Receiver<Line>) {
 }
 
 /// Carries one direction until it ends.
-async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, mut line: watch::Receiver<Line>) {
+async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, mut line: watch::Receiver<State>) {
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let Ok(read) = from.read(&mut buffer).await else { return };
@@ -117,12 +119,12 @@ async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, mut line: watch::Re
             let _ = to.shutdown().await;
             return;
         }
-        let now = *line.borrow_and_update();
+        let now = line.borrow_and_update().line;
         match now {
             Line::Slow(late) => tokio::time::sleep(late).await,
             // Held until the line changes; the connection is cut then.
             Line::HalfOpen => {
-                if line.changed().await.is_err() {
+                if line.wait_for(|now| now.line != Line::HalfOpen).await.is_err() {
                     return;
                 }
             }
@@ -175,17 +177,18 @@ mod tests {
         let heard = Some(Some("hello".to_owned()));
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
         assert_eq!(say(&mut stream, 5_000).await, heard);
-        proxy.set(Line::Slow(Duration::from_millis(200)));
+        proxy.set(Line::Slow(Duration::from_secs(20)));
         assert_eq!(say(&mut stream, 100).await, None);
-        proxy.set(Line::HalfOpen);
+        proxy.set(Line::Up);
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+        assert_eq!(say(&mut stream, 5_000).await, heard);
+        proxy.set(Line::HalfOpen);
         assert_eq!(say(&mut stream, 300).await, None, "it stands, and nothing gets through");
         proxy.set(Line::Up);
         assert_eq!(say(&mut stream, 5_000).await, Some(None), "what was half open is cut");
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
         assert_eq!(say(&mut stream, 5_000).await, heard);
         proxy.set(Line::Reset);
-        tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(say(&mut stream, 5_000).await, Some(None));
         proxy.set(Line::Dropped);
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
