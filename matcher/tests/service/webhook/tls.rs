@@ -1,17 +1,14 @@
 //! The same over HTTPS: a server that its authority has certified is told; one that it has not is told nothing, and what was to be told
 //! waits for the right one, in its order.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::{
     ServerConfig,
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
@@ -47,7 +44,7 @@ struct Guarded {
     desk: Desk,
     address: SocketAddr,
     shows: Arc<Mutex<TlsAcceptor>>,
-    broken: Arc<AtomicUsize>,
+    broken: watch::Receiver<usize>,
 }
 
 impl Guarded {
@@ -56,16 +53,16 @@ impl Guarded {
         let router = Router::new().route("/told", post(told)).with_state(desk.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (shows, broken) = (Arc::new(Mutex::new(shows)), Arc::new(AtomicUsize::new(0)));
-        let (acceptor, counts) = (Arc::clone(&shows), Arc::clone(&broken));
+        let (shows, (counts, broken)) = (Arc::new(Mutex::new(shows)), watch::channel(0));
+        let acceptor = Arc::clone(&shows);
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let acceptor = acceptor.lock().unwrap().clone();
-                let (service, counts) = (hyper_util::service::TowerToHyperService::new(router.clone()), Arc::clone(&counts));
+                let (service, counts) = (hyper_util::service::TowerToHyperService::new(router.clone()), counts.clone());
                 tokio::spawn(async move {
                     let Ok(stream) = acceptor.accept(stream).await else {
-                        counts.fetch_add(1, Ordering::SeqCst);
+                        counts.send_modify(|broken| *broken += 1);
                         return;
                     };
                     let stream = hyper_util::rt::TokioIo::new(stream);
@@ -105,11 +102,14 @@ async fn whom_the_authority_has_certified_is_told_and_nobody_else() {
         assert_eq!(teller.once().await.unwrap(), 0, "not before its time");
         clock.pass(17);
     }
-    assert_eq!((guarded.desk.asked.load(Ordering::SeqCst), guarded.broken.load(Ordering::SeqCst)), (0, 2), "no byte of a message left");
+    // The sender hears of it first.
+    let mut broken = guarded.broken.clone();
+    let both = tokio::time::timeout(Duration::from_secs(30), broken.wait_for(|broken| *broken == 2)).await.is_ok();
+    assert!(both && guarded.desk.asked.load(Ordering::SeqCst) == 0, "no byte of a message left");
     guarded.show(ours.server("127.0.0.1"));
     assert_eq!((teller.once().await.unwrap(), teller.once().await.unwrap(), teller.once().await.unwrap()), (1, 1, 0));
     assert_eq!(guarded.desk.kinds(), ["case.confirmed", "case.withdrawn"], "nothing lost, in the order of the case");
-    assert_eq!(guarded.broken.load(Ordering::SeqCst), 2);
+    assert_eq!(*guarded.broken.borrow(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
