@@ -324,6 +324,7 @@ pub enum Numbers {
 }
 
 /// One person's key.
+#[derive(Clone)]
 pub struct DataKey {
     key: Zeroizing<[u8; 32]>,
     numbers: Numbers,

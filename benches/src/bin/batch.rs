@@ -24,6 +24,10 @@ use matcher_core::{JobKind, RetryRule};
 use serde::Serialize;
 use tokio::task::JoinSet;
 
+/// As the matcher has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Compare captures again, beside the plainest loop.
 ///
 /// Exit codes: 0 the share is reached; 1 it is missed, or it could not be run; 2 wrong arguments.
@@ -109,10 +113,14 @@ async fn measure(arguments: &Arguments) -> Result<Report> {
     place.enrol(&center, arguments.people, 512, |_| {}).await?;
     let from = System.now_ms();
     fill(&center, &connect(&url).await?, arguments.people, arguments.captures, from).await?;
+    let mut workers = Vec::new();
+    for _ in 0..arguments.workers {
+        workers.push(worker(&place).await?);
+    }
     let (mut plain, mut job) = (Vec::new(), Vec::new());
     for _ in 0..arguments.rounds {
         plain.push(run_plain(arguments, &url).await?);
-        job.push(run_job(arguments, &place, from).await?);
+        job.push(run_job(arguments, &workers, from).await?);
     }
     let mut ratios: Vec<f64> = job.iter().zip(&plain).map(|(job, plain)| job / plain).collect();
     ratios.sort_by(f64::total_cmp);
@@ -141,22 +149,23 @@ async fn run_plain(arguments: &Arguments, url: &str) -> Result<f64> {
     Ok(compared as f64 / began.elapsed().as_secs_f64())
 }
 
-async fn run_job(arguments: &Arguments, place: &Place, from: i64) -> Result<f64> {
-    let mut recomparers = Vec::new();
-    for _ in 0..arguments.workers {
-        let center = place.open().await?;
-        let key = policy_key(&DataDir::new(place.folder()))?.public();
-        let history = Arc::new(History::new(Arc::clone(&center.store), key));
-        let rule = RetryRule { attempts_max: 5, lease_ms: 60_000 };
-        recomparers.push(Recomparer { center, surroundings: Arc::new(System), history, rule, chunk: CHUNK });
-    }
+/// A worker as a process of its own has it: its store, its policies.
+async fn worker(place: &Place) -> Result<Recomparer> {
+    let center = place.open().await?;
+    let key = policy_key(&DataDir::new(place.folder()))?.public();
+    let history = Arc::new(History::new(Arc::clone(&center.store), key));
+    let rule = RetryRule { attempts_max: 5, lease_ms: 60_000 };
+    Ok(Recomparer { center, surroundings: Arc::new(System), history, rule, chunk: CHUNK })
+}
+
+async fn run_job(arguments: &Arguments, recomparers: &[Recomparer], from: i64) -> Result<f64> {
     let first = recomparers.first().context("a worker")?;
     let until = from + i64::try_from(arguments.captures)?;
     let asked = Asked { kind: JobKind::Recompare, name: String::new(), since: from, until, by: "a bench".into(), reason: "a bench".into() };
     let job = first.request(asked).await?.context("a job")?;
     let began = Instant::now();
     let mut workers = JoinSet::new();
-    for recomparer in recomparers {
+    for recomparer in recomparers.to_vec() {
         workers.spawn(async move {
             let mut compared = 0;
             while let Some((_, tally)) = recomparer.next(Some(job)).await? {

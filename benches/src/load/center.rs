@@ -86,7 +86,8 @@ impl Kept {
         Ok(match word {
             "sqlite" => Self { url: None, own: None },
             "postgres" => {
-                let own = Postgres::start()?;
+                // As a server is set up that keeps its hot rows in memory.
+                let own = Postgres::start_with(&["shared_buffers=512MB"])?;
                 Self { url: Some(own.database("load")?), own: Some(own) }
             }
             url => Self { url: Some(url.to_owned()), own: None },

@@ -69,6 +69,13 @@ impl Person {
         Self::opened_with(Some(key), stored, references_of)
     }
 
+    /// Which of a person's references count for a capture of this time, by their places.
+    #[must_use]
+    pub fn in_force(stored: &StoredSubject, captured_at: TimeMs) -> Vec<usize> {
+        let lives: Vec<_> = stored.references.iter().map(|reference| reference.life).collect();
+        reference::in_force(&lives, captured_at)
+    }
+
     fn opened_with(key: Option<DataKey>, stored: &StoredSubject, references_of: TimeMs) -> Self {
         let Some(key) = key else {
             return Self { subject: None, key: None, birth: None, known: Known::Unreadable };
@@ -155,8 +162,7 @@ pub(crate) fn open_birth(key: &DataKey, subject: SubjectId, sealed: &crate::stor
 /// The references in force at a capture. Nothing when one does not open: that is tampering, and none of the others
 /// counts then.
 fn open_in_force(key: &DataKey, stored: &StoredSubject, captured_at: TimeMs) -> Option<Vec<Opened>> {
-    let lives: Vec<_> = stored.references.iter().map(|reference| reference.life).collect();
-    let in_force = reference::in_force(&lives, captured_at).into_iter().filter_map(|index| stored.references.get(index));
+    let in_force = Person::in_force(stored, captured_at).into_iter().filter_map(|place| stored.references.get(place));
     in_force.map(|reference| open_reference(key, stored.subject, reference)).collect()
 }
 

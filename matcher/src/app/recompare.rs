@@ -25,6 +25,7 @@ use crate::{
         batch::{ChunkDone, NewJob, Recomparison, StoredProbe, TakenChunk, Tally},
     },
     surroundings::Surroundings,
+    vault::DataKey,
 };
 
 /// Compares captures again.
@@ -67,10 +68,33 @@ pub struct Asked {
 
 struct Around {
     kind: JobKind,
-    persons: HashMap<SubjectId, StoredSubject>,
     decisions: HashMap<(String, String), Vec<(u32, Decision)>>,
     ages: Arc<Ages>,
     now: TimeMs,
+}
+
+/// A person, where there is one, and probes of the same.
+struct Met {
+    stored: Option<StoredSubject>,
+    probes: Vec<StoredProbe>,
+}
+
+/// Probes by person.
+fn met(probes: Vec<StoredProbe>, persons: Vec<StoredSubject>) -> Vec<Met> {
+    let mut places: HashMap<SubjectId, usize> = HashMap::with_capacity(persons.len());
+    let mut all: Vec<Met> = Vec::with_capacity(persons.len());
+    for stored in persons {
+        places.insert(stored.subject, all.len());
+        all.push(Met { stored: Some(stored), probes: Vec::new() });
+    }
+    for probe in probes {
+        let place = *places.entry(probe.subject).or_insert(all.len());
+        match all.get_mut(place) {
+            Some(met) => met.probes.push(probe),
+            None => all.push(Met { stored: None, probes: vec![probe] }),
+        }
+    }
+    all
 }
 
 /// What came of one probe; nothing where it could not be compared.
@@ -106,20 +130,20 @@ impl Recomparer {
         let store = &self.center.store;
         let now = self.surroundings.now_ms();
         let Some(chunk) = store.take_chunk(of, now, self.rule).await.map_err(WorkError::Store)? else { return Ok(None) };
-        let (probes, persons) = (store.probes_between(chunk.from, chunk.until), store.persons_between(chunk.from, chunk.until));
-        let (probes, persons) = tokio::try_join!(probes, persons).map_err(WorkError::Store)?;
+        let read = async { tokio::try_join!(store.probes_of(chunk.span), store.persons_of(chunk.span)) };
+        let (probes, persons) = read.await.map_err(WorkError::Store)?;
         let count = probes.len();
         // Nothing comes before a first attempt.
         let later = probes.iter().filter(|probe| probe.request.attempt > 1);
         let around = Arc::new(Around {
             kind: chunk.kind,
-            persons: persons.into_iter().map(|person| (person.subject, person)).collect(),
             decisions: decisions(&self.center, later.map(transaction)).await.map_err(WorkError::Store)?,
             ages: self.history.ages().await.map_err(WorkError::Policy)?,
             now,
         });
         let recomparer = self.clone();
-        let outcomes: Vec<Outcome> = on_all_cores(probes, move |probe| recomparer.compare(&probe, &around)).await;
+        let compare = move |met: Met| recomparer.compare_all(&met, &around);
+        let outcomes: Vec<Outcome> = on_all_cores(met(probes, persons), compare).await.into_iter().flatten().collect();
         if outcomes.len() != count {
             return Err(WorkError::Interrupted);
         }
@@ -131,41 +155,61 @@ impl Recomparer {
         Ok(Some((chunk, tally)))
     }
 
-    fn compare(&self, probe: &StoredProbe, around: &Around) -> Outcome {
-        // A proxy's face was never the holder's, and the chip's photo is gone.
-        if probe.is_of_other_faces() {
-            return Some(None);
-        }
-        let subject = probe.subject;
-        let stored = around.persons.get(&subject)?;
-        let key = self.center.vault.unwrap_data_key(subject, &stored.data_key).ok()?;
-        let template = open_template(&key, subject, probe.verification, probe.made_by.as_ref()?, &probe.template)?;
-        let (policy, references_of) = match around.kind {
-            JobKind::Rematch => (around.ages.at(probe.captured_at).0, around.now),
-            JobKind::Recompare => (around.ages.last(), probe.captured_at),
+    /// What comes of a person's probes: whoever comes often is opened once.
+    fn compare_all(&self, met: &Met, around: &Around) -> Vec<Outcome> {
+        let key = met.stored.as_ref().and_then(|stored| self.center.vault.unwrap_data_key(stored.subject, &stored.data_key).ok());
+        let mut opened: Option<(Vec<usize>, Person)> = None;
+        let compare = |probe: &StoredProbe| {
+            // A proxy's face was never the holder's, and the chip's photo is gone.
+            if probe.is_of_other_faces() {
+                return Some(None);
+            }
+            let (stored, key) = (met.stored.as_ref()?, key.as_ref()?);
+            let references_of = match around.kind {
+                JobKind::Rematch => around.now,
+                JobKind::Recompare => probe.captured_at,
+            };
+            let in_force = Person::in_force(stored, references_of);
+            if opened.as_ref().is_none_or(|(before, _)| *before != in_force) {
+                opened = Some((in_force, Person::of_key(key.clone(), stored, references_of)));
+            }
+            let (_, person) = opened.as_ref()?;
+            compare(probe, key, person, around)
         };
-        let person = Person::of_key(key, stored, references_of);
-        let earlier = around.decisions.get(&transaction(probe)).map(Vec::as_slice).unwrap_or_default();
-        let before = earlier.iter().filter(|(attempt, _)| *attempt < probe.request.attempt);
-        let before: Vec<Decision> = before.map(|(_, decision)| *decision).collect();
-        let doubts = doubts(&probe.reasons, around.kind);
-        let against = Against { policy, person: Some(&person), earlier: &before, doubts: &doubts };
-        let verdict = judging::judge(asked(probe), Seen::Probe(&template), against);
-        if verdict.decision == probe.decision {
-            return Some(None);
-        }
-        let compared = verdict.comparison.as_ref().map(|comparison| &comparison.compared);
-        Some(Some(Recomparison {
-            subject,
-            verification: probe.verification,
-            compared_at: around.now,
-            policy_version: policy.version().to_owned(),
-            model: compared.map(|compared| compared.model.to_string()).unwrap_or_default(),
-            reference: compared.and_then(|compared| person.reference_id(compared.reference)),
-            score: compared.map(|compared| compared.score.get()),
-            decision: verdict.decision,
-        }))
+        met.probes.iter().map(compare).collect()
     }
+}
+
+fn compare(probe: &StoredProbe, key: &DataKey, person: &Person, around: &Around) -> Outcome {
+    let subject = probe.subject;
+    let template = open_template(key, subject, probe.verification, probe.made_by.as_ref()?, &probe.template)?;
+    let policy = match around.kind {
+        JobKind::Rematch => around.ages.at(probe.captured_at).0,
+        JobKind::Recompare => around.ages.last(),
+    };
+    let earlier = match probe.request.attempt {
+        0 | 1 => &[][..],
+        _ => around.decisions.get(&transaction(probe)).map(Vec::as_slice).unwrap_or_default(),
+    };
+    let before = earlier.iter().filter(|(attempt, _)| *attempt < probe.request.attempt);
+    let before: Vec<Decision> = before.map(|(_, decision)| *decision).collect();
+    let doubts = doubts(&probe.reasons, around.kind);
+    let against = Against { policy, person: Some(person), earlier: &before, doubts: &doubts };
+    let verdict = judging::judge(asked(probe), Seen::Probe(&template), against);
+    if verdict.decision == probe.decision {
+        return Some(None);
+    }
+    let compared = verdict.comparison.as_ref().map(|comparison| &comparison.compared);
+    Some(Some(Recomparison {
+        subject,
+        verification: probe.verification,
+        compared_at: around.now,
+        policy_version: policy.version().to_owned(),
+        model: compared.map(|compared| compared.model.to_string()).unwrap_or_default(),
+        reference: compared.and_then(|compared| person.reference_id(compared.reference)),
+        score: compared.map(|compared| compared.score.get()),
+        decision: verdict.decision,
+    }))
 }
 
 /// What was left open about the capture is left open again; which policy counted does not matter under another one.

@@ -1,7 +1,7 @@
 //! Re-comparisons of many captures: jobs, cut into chunks that workers take.
 //!
-//! A job covers the probes that were decided in a span of time; a chunk is a shorter span, so that it is the same probes
-//! whoever takes it, and however often. What comes out is added beside the records and changes none of them: a row where
+//! A job covers the probes that were decided in a span of time. A chunk is a shorter span, or the persons whose ids begin
+//! alike, so that it is the same probes whoever takes it, and however often. What comes out is added beside the records and changes none of them: a row where
 //! the outcome differs, and numbers for the rest. Not here: how captures are judged.
 
 use async_trait::async_trait;
@@ -9,14 +9,43 @@ use matcher_core::{Decision, JobKind, JobState, RetryRule, Scene};
 
 use super::{MadeBy, RecordId, RequestKey, Sealed, StoreError, StoredSubject, SubjectId, TimeMs, is_of_chip, is_of_proxy};
 
-/// A span of time and the probes that were decided in it.
+/// Persons by the first eight bytes of their ids, which are random: so many of all persons, and all of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Persons {
+    /// The first number.
+    pub first: u64,
+    /// The last one.
+    pub last: u64,
+}
+
+impl Persons {
+    /// All of them.
+    pub const ALL: Self = Self { first: 0, last: u64::MAX };
+
+    /// All of them in so many parts of the same size.
+    pub fn parts(number: u64) -> impl Iterator<Item = Self> {
+        let at = move |part: u64| u64::try_from((u128::from(part) << 64) / u128::from(number.max(1))).unwrap_or(u64::MAX);
+        (0..number).map(move |part| Self { first: at(part), last: if part + 1 == number { u64::MAX } else { at(part + 1) - 1 } })
+    }
+}
+
+/// Probes that are compared together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// From this time on.
+    /// Decided from this time on.
     pub from: TimeMs,
     /// Before this time.
     pub until: TimeMs,
-    /// Probes in it when it was planned.
+    /// Of these persons.
+    pub persons: Persons,
+}
+
+/// A chunk of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewChunk {
+    /// Its probes.
+    pub span: Span,
+    /// About how many they are.
     pub probes: u64,
 }
 
@@ -40,7 +69,7 @@ pub struct NewJob {
     /// When.
     pub requested_at: TimeMs,
     /// Its chunks.
-    pub chunks: Vec<Span>,
+    pub chunks: Vec<NewChunk>,
 }
 
 /// A job with how far it is.
@@ -96,10 +125,8 @@ pub struct TakenChunk {
     pub kind: JobKind,
     /// Which one, from 0.
     pub number: u32,
-    /// Its span.
-    pub from: TimeMs,
-    /// Its span.
-    pub until: TimeMs,
+    /// Its probes.
+    pub span: Span,
     /// How often it was taken, this time included.
     pub taken: u32,
 }
@@ -176,16 +203,17 @@ pub struct ChunkDone {
 /// Jobs and their chunks.
 #[async_trait]
 pub trait Batch: Send + Sync {
-    /// Cuts the probes decided in a span into spans of about so many; those of one millisecond stay together.
-    async fn plan(&self, since: TimeMs, until: TimeMs, probes_each: u32) -> Result<Vec<Span>, StoreError>;
+    /// Cuts the probes decided in a span into chunks of about so many. Where they are most of all probes, those of a person
+    /// stay together, so that each person is read once; else those of a time, which lie together.
+    async fn plan(&self, since: TimeMs, until: TimeMs, probes_each: u32) -> Result<Vec<NewChunk>, StoreError>;
     /// Adds a job; false, and nothing written, where one of its name is there.
     async fn put_job(&self, job: NewJob) -> Result<bool, StoreError>;
     /// Takes the next chunk of a running job (of one job alone where one is given), and ends jobs that are through.
     async fn take_chunk(&self, of: Option<RecordId>, now: TimeMs, rule: RetryRule) -> Result<Option<TakenChunk>, StoreError>;
-    /// The probes of a chunk, with their records.
-    async fn probes_between(&self, from: TimeMs, until: TimeMs) -> Result<Vec<StoredProbe>, StoreError>;
-    /// The persons of the probes of a chunk, with the references of photos that are not revoked.
-    async fn persons_between(&self, from: TimeMs, until: TimeMs) -> Result<Vec<StoredSubject>, StoreError>;
+    /// The probes of a chunk, with what it takes of their records.
+    async fn probes_of(&self, span: Span) -> Result<Vec<StoredProbe>, StoreError>;
+    /// The persons of these probes, and maybe others, with the references of photos that are not revoked.
+    async fn persons_of(&self, span: Span) -> Result<Vec<StoredSubject>, StoreError>;
     /// Writes what came of a chunk; false, and nothing written, where somebody else took it meanwhile or its job ended.
     async fn finish_chunk(&self, done: ChunkDone) -> Result<bool, StoreError>;
     /// Jobs, newest first.
@@ -198,4 +226,21 @@ pub trait Batch: Send + Sync {
     async fn retry_job(&self, id: RecordId, by: &str, now: TimeMs) -> Result<u64, StoreError>;
     /// Outcomes of a job that differ, at most so many, by person.
     async fn recomparisons(&self, job: RecordId, limit: u32) -> Result<Vec<Recomparison>, StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn parts_are_all_persons_once(number in 1_u64..5_000) {
+            let parts: Vec<_> = Persons::parts(number).collect();
+            prop_assert_eq!(parts.len() as u64, number);
+            prop_assert_eq!((parts[0].first, parts[parts.len() - 1].last), (0, u64::MAX));
+            prop_assert!(parts.windows(2).all(|two| two[0].first <= two[0].last && two[0].last.checked_add(1) == Some(two[1].first)));
+        }
+    }
 }

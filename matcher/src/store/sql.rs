@@ -37,6 +37,7 @@ mod leases;
 mod live;
 mod policies;
 pub mod postgres;
+mod probes;
 mod proxies;
 mod readers;
 mod receipts;

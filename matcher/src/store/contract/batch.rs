@@ -7,7 +7,7 @@ use matcher_core::{Decision, JobKind, JobState, RetryRule};
 use super::{enrolment, verification};
 use crate::store::{
     MadeBy, RecordId, Sealed, SealedProbe, Store, SubjectId,
-    batch::{ChunkDone, NewJob, Recomparison, Span, TakenChunk, Tally},
+    batch::{ChunkDone, NewChunk, NewJob, Persons, Recomparison, StoredProbe, TakenChunk, Tally},
 };
 
 const RULE: RetryRule = RetryRule { attempts_max: 2, lease_ms: 100 };
@@ -36,14 +36,14 @@ async fn with_captures(store: &dyn Store, captures: u8) {
     }
 }
 
-async fn with_job(store: &dyn Store, captures: u8, probes_each: u32) -> Vec<Span> {
+async fn with_job(store: &dyn Store, captures: u8, probes_each: u32) -> Vec<NewChunk> {
     with_captures(store, captures).await;
     let chunks = store.plan(0, NOW, probes_each).await.unwrap();
     assert!(store.put_job(job(JOB, "night", chunks.clone())).await.unwrap());
     chunks
 }
 
-fn job(id: RecordId, name: &str, chunks: Vec<Span>) -> NewJob {
+fn job(id: RecordId, name: &str, chunks: Vec<NewChunk>) -> NewJob {
     NewJob {
         id,
         kind: JobKind::Rematch,
@@ -66,21 +66,46 @@ async fn take(store: &dyn Store, now: i64) -> Option<TakenChunk> {
     store.take_chunk(None, now, RULE).await.unwrap()
 }
 
-async fn a_plan_covers_every_probe_once(store: Arc<dyn Store>) {
-    with_captures(&*store, 7).await;
-    let spans = store.plan(1_002, NOW, 3).await.unwrap();
-    assert_eq!(spans.iter().map(|span| span.probes).collect::<Vec<_>>(), [3, 3]);
+/// The probes of chunks, by their verifications, and how many of each chunk were planned.
+async fn planned(store: &dyn Store, chunks: &[NewChunk]) -> (Vec<StoredProbe>, Vec<u64>) {
     let mut found = Vec::new();
-    for span in &spans {
-        found.extend(store.probes_between(span.from, span.until).await.unwrap());
+    for NewChunk { span, .. } in chunks {
+        let probes = store.probes_of(*span).await.unwrap();
+        let mut met: Vec<_> = store.persons_of(*span).await.unwrap().iter().map(|person| person.subject).collect();
+        met.sort_unstable();
+        assert!(probes.iter().all(|probe| met.binary_search(&probe.subject).is_ok()), "{span:?}");
+        found.extend(probes);
     }
     found.sort_by_key(|probe| probe.verification);
-    assert_eq!(found.iter().map(|probe| probe.verification.0[0]).collect::<Vec<_>>(), [2, 3, 4, 5, 6, 7]);
+    (found, chunks.iter().map(|chunk| chunk.probes).collect())
+}
+
+async fn a_plan_covers_every_probe_once(store: Arc<dyn Store>) {
+    with_captures(&*store, 7).await;
+    // Another person, of the last ids.
+    store.put_enrolments(vec![enrolment(0xff, &[2], 5)]).await.unwrap();
+    let mut new = verification("T8", 8);
+    (new.record.subject, new.record.sequence) = (Some(SubjectId([0xff; 16])), 8);
+    new.probe = Some(SealedProbe { template: Sealed(vec![8; 1053]), sample: Sealed(vec![8; 90]) });
+    new.made_by = Some(MadeBy { model: "m@2".into(), recipe: "r@2".into() });
+    store.record_verification(new).await.unwrap();
+    let numbers = |found: &[StoredProbe]| found.iter().map(|probe| probe.verification.0[0]).collect::<Vec<_>>();
+    // Most of all: by persons.
+    let chunks = store.plan(1_002, NOW, 3).await.unwrap();
+    assert!(chunks.iter().all(|chunk| chunk.span.persons != Persons::ALL && (chunk.span.from, chunk.span.until) == (1_002, NOW)));
+    let (found, probes) = planned(&*store, &chunks).await;
+    assert_eq!((numbers(&found), probes), (vec![2, 3, 4, 5, 6, 7, 8], vec![2, 2, 3]));
     let first = &found[0];
     assert_eq!((first.subject, &first.template), (SubjectId([1; 16]), &Sealed(vec![2; 1053])));
     let made_by = Some(MadeBy { model: "m@2".into(), recipe: "r@2".into() });
     assert!(found.iter().all(|probe| probe.made_by == made_by), "{found:?}");
-    assert_eq!(store.plan(1_008, NOW, 3).await.unwrap(), []);
+    assert_eq!(store.persons_of(chunks[2].span).await.unwrap().len(), 1, "nobody of another part");
+    // A few of all: by time.
+    let chunks = store.plan(1_006, NOW, 2).await.unwrap();
+    assert!(chunks.iter().all(|chunk| chunk.span.persons == Persons::ALL));
+    let (found, probes) = planned(&*store, &chunks).await;
+    assert_eq!((numbers(&found), probes), (vec![6, 7, 8], vec![2, 1]));
+    assert_eq!(store.plan(1_009, NOW, 3).await.unwrap(), []);
 }
 
 async fn a_job_is_done_when_all_its_chunks_are(store: Arc<dyn Store>) {
@@ -89,9 +114,9 @@ async fn a_job_is_done_when_all_its_chunks_are(store: Arc<dyn Store>) {
     let before = store.verifications_from(0, None, 100).await.unwrap();
     let first = take(&*store, NOW).await.unwrap();
     assert_eq!((first.job, first.kind, first.number, first.taken), (JOB, JobKind::Rematch, 0, 1));
-    assert_eq!((first.from, first.until), (spans[0].from, spans[0].until));
+    assert_eq!(first.span, spans[0].span);
     let second = take(&*store, NOW).await.unwrap();
-    assert_eq!((second.number, take(&*store, NOW).await), (1, None));
+    assert_eq!((second.number, second.span, take(&*store, NOW).await), (1, spans[1].span, None));
     let again = take(&*store, NOW + 100).await.unwrap();
     assert_eq!((again.number, again.taken), (0, 2), "the lease ran out");
     let row = Recomparison {

@@ -6,12 +6,12 @@ use matcher_core::{Decision, JobKind, JobState, RetryRule};
 use super::{
     Connection, SqlStore, audit,
     columns::{Columns, execute, query, query_one},
-    enrolments, params, verifications,
+    enrolments, params, probes,
 };
 use crate::store::{
     RecordId, StoreError, StoredSubject, SubjectId, TimeMs,
     audit::events,
-    batch::{Batch, ChunkDone, Job, NewJob, Recomparison, Span, StoredProbe, TakenChunk, Tally},
+    batch::{Batch, ChunkDone, Job, NewChunk, NewJob, Persons, Recomparison, Span, StoredProbe, TakenChunk, Tally},
 };
 
 const JOB: &str = "batch_job";
@@ -23,7 +23,7 @@ const DUE: &str = "state = 'waiting' AND (due_at <= ?1 OR due_at > ?1 + ?2)";
 
 #[async_trait]
 impl Batch for SqlStore {
-    async fn plan(&self, since: TimeMs, until: TimeMs, probes_each: u32) -> Result<Vec<Span>, StoreError> {
+    async fn plan(&self, since: TimeMs, until: TimeMs, probes_each: u32) -> Result<Vec<NewChunk>, StoreError> {
         self.readers.read(move |connection| plan(connection, since, until, probes_each)).await
     }
 
@@ -35,12 +35,12 @@ impl Batch for SqlStore {
         self.writer.write_beside(move |connection| take(connection, of, now, rule)).await
     }
 
-    async fn probes_between(&self, from: TimeMs, until: TimeMs) -> Result<Vec<StoredProbe>, StoreError> {
-        self.readers.read(move |connection| verifications::probes_between(connection, from, until)).await
+    async fn probes_of(&self, span: Span) -> Result<Vec<StoredProbe>, StoreError> {
+        probes::of_span(&self.readers, span).await
     }
 
-    async fn persons_between(&self, from: TimeMs, until: TimeMs) -> Result<Vec<StoredSubject>, StoreError> {
-        self.readers.read(move |connection| enrolments::probed_between(connection, from, until)).await
+    async fn persons_of(&self, span: Span) -> Result<Vec<StoredSubject>, StoreError> {
+        enrolments::of_span(&self.readers, span).await
     }
 
     async fn finish_chunk(&self, done: ChunkDone) -> Result<bool, StoreError> {
@@ -85,21 +85,39 @@ impl Batch for SqlStore {
     }
 }
 
-fn plan(connection: &Connection, since: TimeMs, until: TimeMs, probes_each: u32) -> Result<Vec<Span>, StoreError> {
-    let (mut spans, mut from) = (Vec::new(), since);
-    let last = "SELECT decided_at FROM probe WHERE decided_at >= ?1 AND decided_at < ?2 ORDER BY decided_at LIMIT 1 OFFSET ?3";
+fn plan(connection: &Connection, since: TimeMs, until: TimeMs, probes_each: u32) -> Result<Vec<NewChunk>, StoreError> {
     let count = "SELECT count(*) AS n FROM probe WHERE decided_at >= ?1 AND decided_at < ?2";
+    let probes: u64 = query_one(connection, count, [since, until], "probe", |columns| columns.unsigned("n"))?.unwrap_or_default();
+    let each = u64::from(probes_each.max(1));
+    if is_most(connection, since, until)? {
+        let number = probes.div_ceil(each);
+        let before = |part: u64| u64::try_from(u128::from(probes) * u128::from(part) / u128::from(number)).unwrap_or(probes);
+        let chunk = |(part, persons)| NewChunk { span: Span { from: since, until, persons }, probes: before(part + 1) - before(part) };
+        return Ok((0..number).zip(Persons::parts(number)).map(chunk).collect());
+    }
+    let (mut chunks, mut from) = (Vec::new(), since);
+    let last = "SELECT decided_at FROM probe WHERE decided_at >= ?1 AND decided_at < ?2 ORDER BY decided_at LIMIT 1 OFFSET ?3";
     while from < until {
-        let values = params![from, until, probes_each.max(1) - 1];
-        let last: Option<TimeMs> = query_one(connection, last, values, "probe", |columns| columns.get("decided_at"))?;
+        let last: Option<TimeMs> =
+            query_one(connection, last, params![from, until, probes_each.max(1) - 1], "probe", |columns| columns.get("decided_at"))?;
+        // Those of one millisecond stay together.
         let end = last.map_or(until, |last| last.saturating_add(1).min(until));
         let probes = query_one(connection, count, [from, end], "probe", |columns| columns.unsigned("n"))?.unwrap_or_default();
         if probes > 0 {
-            spans.push(Span { from, until: end, probes });
+            chunks.push(NewChunk { span: Span { from, until: end, persons: Persons::ALL }, probes });
         }
         from = end;
     }
-    Ok(spans)
+    Ok(chunks)
+}
+
+/// Whether a span is at least half of the time of which there are probes: then it costs little to read past the others.
+fn is_most(connection: &Connection, since: TimeMs, until: TimeMs) -> Result<bool, StoreError> {
+    let sql = "SELECT (SELECT min(decided_at) FROM probe) AS oldest, (SELECT max(decided_at) FROM probe) AS newest";
+    let decode = |columns: &Columns<'_>| Ok((columns.get::<Option<TimeMs>>("oldest")?, columns.get::<Option<TimeMs>>("newest")?));
+    let Some((Some(oldest), Some(newest))) = query_one(connection, sql, (), "probe", decode)? else { return Ok(false) };
+    let asked = until.min(newest.saturating_add(1)).saturating_sub(since.max(oldest));
+    Ok(asked.saturating_mul(2) > newest.saturating_sub(oldest))
 }
 
 fn put_job(connection: &Connection, job: &NewJob) -> Result<bool, StoreError> {
@@ -120,10 +138,11 @@ fn put_job(connection: &Connection, job: &NewJob) -> Result<bool, StoreError> {
     if execute(connection, sql, values, JOB)? == 0 {
         return Ok(false);
     }
-    let sql =
-        "INSERT INTO batch_chunk (job_id, number, state, span_from, span_until, probes, due_at) VALUES (?1, ?2, 'waiting', ?3, ?4, ?5, ?6)";
-    for (number, chunk) in job.chunks.iter().enumerate() {
-        let values = params![job.id.0, number as i64, chunk.from, chunk.until, chunk.probes as i64, job.requested_at];
+    let sql = "INSERT INTO batch_chunk (job_id, number, state, span_from, span_until, first_person, last_person, probes, due_at)
+         VALUES (?1, ?2, 'waiting', ?3, ?4, ?5, ?6, ?7, ?8)";
+    for (number, NewChunk { span, probes }) in job.chunks.iter().enumerate() {
+        let (first, last) = (span.persons.first.to_be_bytes(), span.persons.last.to_be_bytes());
+        let values = params![job.id.0, number as i64, span.from, span.until, first, last, *probes as i64, job.requested_at];
         execute(connection, sql, values, CHUNK)?;
     }
     audit::append(connection, &events::batch_requested(job))?;
@@ -136,14 +155,17 @@ fn take(connection: &Connection, of: Option<RecordId>, now: TimeMs, rule: RetryR
          WHERE (job_id, number) IN (SELECT job_id, number FROM batch_chunk
              WHERE {DUE} AND taken < ?5 AND job_id IN (SELECT id FROM batch_job WHERE state = 'running' AND (id = ?4 OR ?4 IS NULL))
              ORDER BY due_at, number LIMIT 1{})
-         RETURNING job_id, number, span_from, span_until, taken, (SELECT kind FROM batch_job AS j WHERE j.id = job_id) AS kind,
+         RETURNING job_id, number, span_from, span_until, first_person, last_person, taken, (SELECT kind FROM batch_job AS j WHERE j.id = job_id) AS kind,
              (SELECT started_at FROM batch_job AS j WHERE j.id = job_id) AS started_at",
         connection.skip_locked()
     );
     let decode = |columns: &Columns<'_>| {
         let (job, number) = (RecordId(columns.get("job_id")?), columns.unsigned("number")?);
-        let (from, until, taken) = (columns.get("span_from")?, columns.get("span_until")?, columns.unsigned("taken")?);
-        let chunk = TakenChunk { job, kind: columns.word("kind", JobKind::from_word)?, number, from, until, taken };
+        let (from, until) = (columns.get("span_from")?, columns.get("span_until")?);
+        let (first, last) = (columns.get("first_person")?, columns.get("last_person")?);
+        let persons = Persons { first: u64::from_be_bytes(first), last: u64::from_be_bytes(last) };
+        let (span, taken) = (Span { from, until, persons }, columns.unsigned("taken")?);
+        let chunk = TakenChunk { job, kind: columns.word("kind", JobKind::from_word)?, number, span, taken };
         Ok((chunk, columns.get::<Option<TimeMs>>("started_at")?.is_some()))
     };
     let values = params![now, rule.ahead_max_ms(), rule.again_after_ms(1), of.map(|of| of.0), rule.attempts_max];

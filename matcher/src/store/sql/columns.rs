@@ -6,7 +6,7 @@ use matcher_core::IdentifierKind;
 
 use super::{
     connection::{Connection, Row},
-    value::{FromCell, Params},
+    value::{FromCell, Held, Params},
 };
 use crate::store::{IdentifierKey, Listing, StoreError};
 
@@ -62,6 +62,21 @@ pub(super) fn query<T>(
         Ok(())
     })?;
     Ok(records)
+}
+
+/// A query that waits to be made, of records of one kind.
+pub(super) struct Asked<T> {
+    pub(super) sql: String,
+    pub(super) values: Vec<Held>,
+    pub(super) table: &'static str,
+    pub(super) decode: fn(&Columns<'_>) -> Result<T, StoreError>,
+}
+
+impl<T> Asked<T> {
+    /// Decodes a row of the answer.
+    pub(super) fn decode(&self, row: &Row<'_>) -> Result<T, StoreError> {
+        (self.decode)(&Columns { row, table: self.table, next: Cell::new(0) })
+    }
 }
 
 /// Runs a query that has one row or none.

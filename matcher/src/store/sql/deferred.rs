@@ -6,7 +6,7 @@ use matcher_core::{Decision, RetryRule};
 use super::{
     Connection, SqlStore, audit, cases,
     columns::{Columns, execute, execute_later, query, query_one},
-    devices, enrolments, params, rechecks, unavailable, verifications,
+    devices, enrolments, params, probes, rechecks, unavailable, verifications,
     writer::undoable,
 };
 use crate::store::{
@@ -254,10 +254,10 @@ fn decide(connection: &Connection, done: &DoneDeferred, new: &NewVerification) -
     }
     verifications::answer_waiting(connection, new)?;
     if let Some(made_by) = &new.made_by {
-        let sql = "INSERT INTO probe (subject_id, verification_id, template, sample, decided_at)
-             SELECT subject_id, verification_id, template, sample, ?3 FROM deferred JOIN deferred_sample USING (subject_id, verification_id)
-             WHERE subject_id = ?1 AND verification_id = ?2";
-        execute_later(connection, sql, params![done.subject.0, done.id.0, record.decided_at], "probe")?;
+        let sql = "INSERT INTO probe (subject_id, verification_id, template, sample, decided_at, facts)
+             SELECT subject_id, verification_id, template, sample, ?3, ?4
+             FROM deferred JOIN deferred_sample USING (subject_id, verification_id) WHERE subject_id = ?1 AND verification_id = ?2";
+        execute_later(connection, sql, params![done.subject.0, done.id.0, record.decided_at, probes::facts(new)?], "probe")?;
         cases::put_visit(connection, record, made_by)?;
     }
     if let Some(made_by) = &new.recheck {

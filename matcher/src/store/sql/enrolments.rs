@@ -6,14 +6,18 @@ use matcher_core::{IdentifierKind, Life, PhotoState, REFERENCES_MAX, ReferenceSo
 
 use super::{
     Connection, audit,
-    columns::{Columns, execute, query, query_many, query_one},
-    params, unavailable,
-    value::Params,
+    columns::{Asked, Columns, execute, query, query_many, query_one},
+    params, probes,
+    readers::Readers,
+    unavailable,
+    value::{Held, Params},
     writer::undoable,
 };
 use crate::store::{
     BoundIdentifier, Enrolled, IdentifierKey, NewEnrolment, RecordId, Sealed, StoreError, StoredReference, StoredSubject, SubjectId,
-    TimeMs, audit::events,
+    TimeMs,
+    audit::events,
+    batch::{Persons, Span},
 };
 
 const REFERENCES: &str = "SELECT subject_id, record_id, photo_id, model, recipe, template, source, state, changed_at, enrolled_at, valid_from, \
@@ -22,27 +26,39 @@ const REFERENCES: &str = "SELECT subject_id, record_id, photo_id, model, recipe,
 /// Persons, a row for each reference and one without where there is none: one question in place of two, which every counter's
 /// call asks. `number` is a person's number in the row that was looked for, or nothing.
 fn persons(from: &str, number: &str, which: &str) -> String {
+    persons_within(from, number, which, |_| "")
+}
+
+/// The same; of each table that is joined, only rows of which this holds are looked at.
+fn persons_within(from: &str, number: &str, which: &str, within: impl Fn(char) -> &'static str) -> String {
+    let (key, reference, enrolment) = (within('k'), within('r'), within('e'));
     format!(
         "SELECT s.subject_id AS subject_id, k.wrapped AS wrapped, s.birth AS birth, s.withdrawn_at AS withdrawn_at, {number} AS number,
              r.record_id AS record_id, r.photo_id AS photo_id, r.model AS model, r.recipe AS recipe, r.template AS template,
              e.source AS source, e.state AS state, e.changed_at AS changed_at, e.enrolled_at AS enrolled_at, e.valid_from AS valid_from,
              e.valid_until AS valid_until, e.photo_mac AS photo_mac, e.photo_taken_on AS photo_taken_on
-         FROM {from} JOIN data_key AS k ON k.subject_id = s.subject_id LEFT JOIN reference AS r ON r.subject_id = s.subject_id
-         LEFT JOIN enrolment AS e ON e.subject_id = r.subject_id AND e.photo_id = r.photo_id
+         FROM {from} JOIN data_key AS k ON k.subject_id = s.subject_id{key} LEFT JOIN reference AS r ON r.subject_id = s.subject_id{reference}
+         LEFT JOIN enrolment AS e ON e.subject_id = r.subject_id AND e.photo_id = r.photo_id{enrolment}
          WHERE {which}"
     )
 }
 
 /// The persons of such rows, with the references of photos that are not revoked.
 fn gathered(connection: &Connection, sql: &str, parameters: impl Params) -> Result<Vec<StoredSubject>, StoreError> {
-    let decode = |columns: &Columns<'_>| {
-        let subject = decode(columns)?;
-        let is_used = columns.get::<Option<String>>("state")?.is_some_and(|state| state != PhotoState::Revoked.word());
-        Ok((subject, is_used.then(|| decode_reference(columns)).transpose()?))
-    };
+    Ok(gather(query(connection, sql, parameters, "subject", decode_row)?))
+}
+
+/// A person, and a reference that is used.
+fn decode_row(columns: &Columns<'_>) -> Result<(StoredSubject, Option<StoredReference>), StoreError> {
+    let subject = decode(columns)?;
+    let is_used = columns.get::<Option<String>>("state")?.is_some_and(|state| state != PhotoState::Revoked.word());
+    Ok((subject, is_used.then(|| decode_reference(columns)).transpose()?))
+}
+
+fn gather(rows: Vec<(StoredSubject, Option<StoredReference>)>) -> Vec<StoredSubject> {
     let mut places = HashMap::new();
     let mut persons: Vec<StoredSubject> = Vec::new();
-    for (subject, reference) in query(connection, sql, parameters, "subject", decode)? {
+    for (subject, reference) in rows {
         let place = *places.entry(subject.subject).or_insert(persons.len());
         if place == persons.len() {
             persons.push(subject);
@@ -55,7 +71,7 @@ fn gathered(connection: &Connection, sql: &str, parameters: impl Params) -> Resu
         // A few of each: the database would sort all rows, templates and all.
         person.references.sort_by_key(|reference| (reference.life.enrolled_at, reference.record.0));
     }
-    Ok(persons)
+    persons
 }
 
 pub(super) fn of_identifier() -> String {
@@ -90,10 +106,25 @@ pub(super) fn in_use(connection: &Connection, subjects: &[SubjectId]) -> Result<
     })
 }
 
-/// The persons whose probes were decided in a span, with the references of photos that are not revoked.
-pub(super) fn probed_between(connection: &Connection, from: TimeMs, until: TimeMs) -> Result<Vec<StoredSubject>, StoreError> {
-    let of_probes = "s.subject_id IN (SELECT subject_id FROM probe WHERE decided_at >= ?1 AND decided_at < ?2)";
-    gathered(connection, &persons("subject AS s", "NULL", of_probes), [from, until])
+/// The persons of the probes of a span, with the references of photos that are not revoked.
+pub(super) async fn of_span(readers: &Readers, span: Span) -> Result<Vec<StoredSubject>, StoreError> {
+    let (sql, values) = if span.persons == Persons::ALL {
+        let of_probes = "s.subject_id IN (SELECT subject_id FROM probe WHERE decided_at >= ?1 AND decided_at < ?2)";
+        let times = [span.from, span.until].map(|time| Held::Integer(Some(time)));
+        (persons("subject AS s", "NULL", of_probes), times)
+    } else {
+        // Said of each table: a server would else read those that are joined to their ends.
+        let within = |table| match table {
+            'k' => " AND k.subject_id >= ?1 AND k.subject_id < ?2",
+            'r' => " AND r.subject_id >= ?1 AND r.subject_id < ?2",
+            _ => " AND e.subject_id >= ?1 AND e.subject_id < ?2",
+        };
+        let of_probes = "s.subject_id >= ?1 AND s.subject_id < ?2 AND s.subject_id IN
+             (SELECT subject_id FROM probe WHERE subject_id >= ?1 AND subject_id < ?2)";
+        (persons_within("subject AS s", "NULL", of_probes, within), probes::bounds(span.persons))
+    };
+    let asked = Asked { sql, values: values.into(), table: "subject", decode: decode_row };
+    Ok(gather(readers.read_many(asked).await?))
 }
 
 /// All numbers of a person.

@@ -4,9 +4,10 @@
 //! between, alone for all others, which may then read what they change as if nobody else were there. Not here: the schema
 //! and its partitions ([`schema`]), and SQL that runs on both engines.
 
-use std::{cell::RefCell, fmt, future::Future, str::FromStr, sync::Arc, time::Duration};
+use std::{cell::RefCell, fmt, future::Future, pin::pin, str::FromStr, sync::Arc, time::Duration};
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Timeouts};
+use futures_util::TryStreamExt;
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
@@ -189,6 +190,23 @@ pub(super) fn settle(url: &PostgresUrl) -> Result<(), StoreError> {
     session.connect()?;
     let tables = ["data_key", "reference", "enrolment_photo", "probe", "identifier", "subject"];
     tables.iter().try_for_each(|table| session.run(&format!("VACUUM {table}")))
+}
+
+/// Runs a query on a free connection of a pool; each row is read when it comes, so that thousands are never held at once.
+pub(super) async fn stream(
+    pool: &Pool,
+    sql: &str,
+    values: &[Held],
+    mut each: impl FnMut(Row<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let client = pool.get().await.map_err(unavailable)?;
+    let values: Vec<_> = values.iter().map(Held::value).collect();
+    let statement = prepare(&client, sql, &values).await.map_err(unavailable)?;
+    let mut rows = pin!(client.query_raw(&statement, parameters(&values)).await.map_err(unavailable)?);
+    while let Some(row) = rows.try_next().await.map_err(unavailable)? {
+        each(Row::Postgres(&row))?;
+    }
+    Ok(())
 }
 
 #[derive(Debug, Error)]

@@ -9,9 +9,11 @@ use deadpool_postgres::Pool;
 use tokio::{sync::Semaphore, task};
 
 use super::{
+    columns::Asked,
     connection::Connection,
     postgres::{self, PostgresUrl, Session},
     sqlite, unavailable,
+    value::Held,
 };
 use crate::store::StoreError;
 
@@ -51,6 +53,27 @@ impl Readers {
             return answer;
         }
         self.read(|connection| connection.in_one_state(query)).await
+    }
+
+    /// Runs a query that may have thousands of rows. A server's are decoded where they arrive: a thread that may block would be woken for
+    /// every few of them.
+    pub(super) async fn read_many<T: Send + 'static>(&self, asked: Asked<T>) -> Result<Vec<T>, StoreError> {
+        match self {
+            Self::Sqlite { .. } => {
+                let read = move |connection: &Connection| {
+                    let values: Vec<_> = asked.values.iter().map(Held::value).collect();
+                    let mut records = Vec::new();
+                    connection.rows(&asked.sql, &values, &mut |row| Ok(records.push(asked.decode(&row)?)))?;
+                    Ok(records)
+                };
+                self.read(read).await
+            }
+            Self::Postgres(pool) => {
+                let mut records = Vec::new();
+                postgres::stream(pool, &asked.sql, &asked.values, |row| Ok(records.push(asked.decode(&row)?))).await?;
+                Ok(records)
+            }
+        }
     }
 
     /// Runs a query on a free connection, waiting for one if need be.

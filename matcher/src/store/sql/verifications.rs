@@ -7,12 +7,9 @@ use matcher_core::{AgeBand, Decision, Disposition, Mode, ReferenceFacts, Scene};
 use super::{
     Connection, audit, cases,
     columns::{self, Columns, execute, execute_later, insert, query, query_many, query_one},
-    deferred, devices, flags, params, proxies, receipts, rechecks,
+    deferred, devices, flags, params, probes, proxies, receipts, rechecks,
 };
-use crate::store::{
-    Listing, MadeBy, NewVerification, RecordId, Recorded, RequestKey, Sealed, SealedProbe, StoreError, SubjectId, TimeMs, Verification,
-    audit::events, batch::StoredProbe,
-};
+use crate::store::{Listing, NewVerification, RecordId, Recorded, RequestKey, StoreError, SubjectId, TimeMs, Verification, audit::events};
 
 const TABLE: &str = "verification";
 const SELECT: &str = "SELECT v.subject_id, v.id, v.known, v.institution, v.transaction_id, v.attempt, v.envelope_digest, v.device_id, v.counter, \
@@ -108,41 +105,6 @@ pub(super) fn from(
     query(connection, &sql, params![at, id, limit.clamp(1, 10_000)], TABLE, decode)
 }
 
-/// The probes decided in a span.
-pub(super) fn probes_between(connection: &Connection, from: TimeMs, until: TimeMs) -> Result<Vec<StoredProbe>, StoreError> {
-    // The span stands there for each, so that no table is looked into beyond it. What was compared says itself what made it;
-    // for the others the visit is looked up.
-    let sql = "SELECT p.subject_id, p.verification_id, p.template, v.institution, v.transaction_id, v.attempt, v.scene, v.consent, v.captured_at,
-             v.live, v.decision, v.reasons, v.model AS compared_model, v.recipe AS compared_recipe, m.model AS made_model, m.recipe AS made_recipe
-         FROM verification AS v
-         JOIN probe AS p ON p.subject_id = v.subject_id AND p.verification_id = v.id AND p.decided_at = v.decided_at
-         LEFT JOIN visit AS m ON m.subject_id = CASE WHEN v.model = '' THEN p.subject_id END AND m.verification_id = p.verification_id
-             AND m.decided_at >= ?1 AND m.decided_at < ?2
-         WHERE p.decided_at >= ?1 AND p.decided_at < ?2 AND v.decided_at >= ?1 AND v.decided_at < ?2";
-    query(connection, sql, [from, until], TABLE, decode_probe)
-}
-
-fn decode_probe(columns: &Columns<'_>) -> Result<StoredProbe, StoreError> {
-    let (subject, verification) = (SubjectId(columns.get("subject_id")?), RecordId(columns.get("verification_id")?));
-    let template = Sealed(columns.get("template")?);
-    let request = RequestKey {
-        institution: columns.get("institution")?,
-        transaction: columns.get("transaction_id")?,
-        attempt: columns.unsigned("attempt")?,
-    };
-    let (scene, consent) = (columns.word("scene", Scene::from_word)?, columns.get("consent")?);
-    let (captured_at, live) = (columns.get("captured_at")?, columns.single("live")?);
-    let (decision, reasons) = (columns.word("decision", Decision::from_policy_key)?, columns.get::<String>("reasons")?);
-    let reasons = serde_json::from_str(&reasons).map_err(|_| columns.corrupt("reasons"))?;
-    let compared: (String, String) = (columns.get("compared_model")?, columns.get("compared_recipe")?);
-    let made: Option<String> = columns.get("made_model")?;
-    let made_by = match made.zip(columns.get("made_recipe")?) {
-        Some((model, recipe)) => Some(MadeBy { model, recipe }),
-        None => Some(compared).filter(|(model, _)| !model.is_empty()).map(|(model, recipe)| MadeBy { model, recipe }),
-    };
-    Ok(StoredProbe { subject, verification, request, scene, consent, captured_at, live, decision, reasons, template, made_by })
-}
-
 /// Writes a verification with all that belongs to it, unless its request or sequence number is taken. Runs in
 /// the writer's transaction; two that race are decided by the keys.
 /// Request and sequence number were taken, or not, by what went [ahead].
@@ -189,7 +151,7 @@ fn record_new(connection: &Connection, new: &NewVerification, taken: &Ahead, cou
     }
     put(connection, record)?;
     if let Some(probe) = &new.probe {
-        put_probe(connection, record, probe)?;
+        probes::put(connection, new, probe)?;
         if let Some(made_by) = &new.made_by {
             cases::put_visit(connection, record, made_by)?;
         }
@@ -352,13 +314,6 @@ pub(super) fn put_into(connection: &Connection, table: &'static str, record: &Ve
              ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36)"
     );
     insert(connection, &sql, values, table)
-}
-
-fn put_probe(connection: &Connection, record: &Verification, probe: &SealedProbe) -> Result<(), StoreError> {
-    // Sealed under a person's key: without the person it could never be opened or destroyed.
-    let subject = record.subject.ok_or(StoreError::Corrupt { table: "probe", field: "subject_id" })?;
-    let sql = "INSERT INTO probe (subject_id, verification_id, template, sample, decided_at) VALUES (?1, ?2, ?3, ?4, ?5)";
-    insert(connection, sql, params![subject.0, record.id.0, probe.template.0, probe.sample.0, record.decided_at], "probe")
 }
 
 fn decode(columns: &Columns<'_>) -> Result<Verification, StoreError> {

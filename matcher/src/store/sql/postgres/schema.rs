@@ -23,6 +23,7 @@ const FILES: &[&str] = &[
     include_str!("schema/0019_measured.sql"),
     include_str!("schema/0020_relay.sql"),
     include_str!("schema/0021_lines.sql"),
+    include_str!("schema/0022_beside.sql"),
 ];
 /// Version of this program's schema.
 const VERSION: u32 = FILES.len() as u32;
