@@ -235,7 +235,7 @@ async fn deferred(args: &RunArgs, center: &Center, runner: Runner, workers: u32)
                     Some(done) => bar.inc(done.decided + done.parked),
                     None if once => break,
                     // Whoever works on has the re-comparisons to do as well.
-                    None if runner.recomparer.next(None).await?.is_some() => {}
+                    None if !runner.recomparer.next(None).await?.is_empty() => {}
                     None => tokio::time::sleep(IDLE).await,
                 }
             }
@@ -258,10 +258,12 @@ async fn job_here(args: &RunArgs, center: &Center, runner: &Runner, workers: u32
     for _ in 0..workers {
         let (runner, stop, bar) = (runner.clone(), Arc::clone(&stop), bar.clone());
         tasks.spawn(async move {
-            while !stop.load(Ordering::Relaxed)
-                && let Some((_, tally)) = runner.recomparer.next(Some(id)).await?
-            {
-                bar.inc(tally.compared + tally.unreadable);
+            while !stop.load(Ordering::Relaxed) {
+                let done = runner.recomparer.next(Some(id)).await?;
+                if done.is_empty() {
+                    break;
+                }
+                bar.inc(done.iter().map(|(_, tally)| tally.compared + tally.unreadable).sum());
             }
             Ok(())
         });
@@ -269,7 +271,7 @@ async fn job_here(args: &RunArgs, center: &Center, runner: &Runner, workers: u32
     all(tasks).await?;
     // Servers may have some of its chunks in hand.
     while !stop.load(Ordering::Relaxed) && find().await?.state == JobState::Running {
-        if runner.recomparer.next(Some(id)).await.map_err(CommandError::Work)?.is_none() {
+        if runner.recomparer.next(Some(id)).await.map_err(CommandError::Work)?.is_empty() {
             tokio::time::sleep(IDLE).await;
         }
     }

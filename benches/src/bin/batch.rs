@@ -168,11 +168,16 @@ async fn run_job(arguments: &Arguments, recomparers: &[Recomparer], from: i64) -
     for recomparer in recomparers.to_vec() {
         workers.spawn(async move {
             let mut compared = 0;
-            while let Some((_, tally)) = recomparer.next(Some(job)).await? {
-                ensure!(tally.differing + tally.unreadable == 0, "expected the recorded outcome everywhere, got {tally:?}");
-                compared += tally.compared;
+            loop {
+                let done = recomparer.next(Some(job)).await?;
+                for (_, tally) in &done {
+                    ensure!(tally.differing + tally.unreadable == 0, "expected the recorded outcome everywhere, got {tally:?}");
+                    compared += tally.compared;
+                }
+                if done.is_empty() {
+                    return Ok(compared);
+                }
             }
-            Ok(compared)
         });
     }
     let mut compared = 0;

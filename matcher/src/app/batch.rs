@@ -104,20 +104,20 @@ impl Runner {
         }
     }
 
-    /// Works on one chunk; false when nothing is due.
+    /// Works on a chunk, or a few; false when nothing is due.
     ///
     /// # Errors
-    /// When the store fails; the chunk is due again later.
+    /// When the store fails; what was taken is due again later.
     pub async fn next(&self) -> Result<bool, WorkError> {
         if let Some(done) = self.worker.next().await? {
             debug!(?done, "captures that came late compared");
             return Ok(true);
         }
         let done = self.recomparer.next(None).await?;
-        if let Some((chunk, tally)) = &done {
+        for (chunk, tally) in &done {
             debug!(job.id = %chunk.job, chunk = chunk.number, ?tally, "captures compared again");
         }
-        Ok(done.is_some())
+        Ok(!done.is_empty())
     }
 
     async fn nights(&self) {

@@ -28,6 +28,9 @@ use crate::{
     vault::DataKey,
 };
 
+/// Chunks in a row, before it is looked whether anything else goes first.
+const IN_A_ROW: usize = 8;
+
 /// Compares captures again.
 #[derive(Clone)]
 pub struct Recomparer {
@@ -71,6 +74,14 @@ struct Around {
     decisions: HashMap<(String, String), Vec<(u32, Decision)>>,
     ages: Arc<Ages>,
     now: TimeMs,
+}
+
+/// A chunk that was taken, with all that it takes to compare it.
+struct ReadChunk {
+    chunk: TakenChunk,
+    probes: usize,
+    met: Vec<Met>,
+    around: Arc<Around>,
 }
 
 /// A person, where there is one, and probes of the same.
@@ -122,37 +133,55 @@ impl Recomparer {
         Ok(self.center.store.put_job(job).await?.then_some(id))
     }
 
-    /// Works on the next chunk, of one job alone where one is given; nothing when nothing is due.
+    /// Works on the next few chunks, of one job alone where one is given, and gives what came of each; of none when nothing is
+    /// due. While one is compared, the next one is read.
     ///
     /// # Errors
-    /// When the store or the policies cannot be had; the chunk is due again later.
-    pub async fn next(&self, of: Option<RecordId>) -> Result<Option<(TakenChunk, Tally)>, WorkError> {
+    /// When the store or the policies cannot be had; what was taken is due again later.
+    pub async fn next(&self, of: Option<RecordId>) -> Result<Vec<(TakenChunk, Tally)>, WorkError> {
+        let mut done = Vec::new();
+        let mut ahead = self.read(of).await?;
+        while let Some(chunk) = ahead {
+            let is_last = done.len() + 1 == IN_A_ROW;
+            let read = async { if is_last { Ok(None) } else { self.read(of).await } };
+            let (finished, read) = tokio::join!(self.finish(chunk), read);
+            done.push(finished?);
+            ahead = read?;
+        }
+        Ok(done)
+    }
+
+    async fn read(&self, of: Option<RecordId>) -> Result<Option<ReadChunk>, WorkError> {
         let store = &self.center.store;
         let now = self.surroundings.now_ms();
         let Some(chunk) = store.take_chunk(of, now, self.rule).await.map_err(WorkError::Store)? else { return Ok(None) };
         let read = async { tokio::try_join!(store.probes_of(chunk.span), store.persons_of(chunk.span)) };
         let (probes, persons) = read.await.map_err(WorkError::Store)?;
-        let count = probes.len();
         // Nothing comes before a first attempt.
         let later = probes.iter().filter(|probe| probe.request.attempt > 1);
-        let around = Arc::new(Around {
+        let around = Around {
             kind: chunk.kind,
             decisions: decisions(&self.center, later.map(transaction)).await.map_err(WorkError::Store)?,
             ages: self.history.ages().await.map_err(WorkError::Policy)?,
             now,
-        });
-        let recomparer = self.clone();
+        };
+        Ok(Some(ReadChunk { chunk, probes: probes.len(), met: met(probes, persons), around: Arc::new(around) }))
+    }
+
+    async fn finish(&self, read: ReadChunk) -> Result<(TakenChunk, Tally), WorkError> {
+        let ReadChunk { chunk, probes, met, around } = read;
+        let (recomparer, at) = (self.clone(), around.now);
         let compare = move |met: Met| recomparer.compare_all(&met, &around);
-        let outcomes: Vec<Outcome> = on_all_cores(met(probes, persons), compare).await.into_iter().flatten().collect();
-        if outcomes.len() != count {
+        let outcomes: Vec<Outcome> = on_all_cores(met, compare).await.into_iter().flatten().collect();
+        if outcomes.len() != probes {
             return Err(WorkError::Interrupted);
         }
         let compared = outcomes.iter().flatten().count() as u64;
-        let unreadable = count as u64 - compared;
+        let unreadable = probes as u64 - compared;
         let differing: Vec<Recomparison> = outcomes.into_iter().flatten().flatten().collect();
         let tally = Tally { compared, differing: differing.len() as u64, unreadable };
-        store.finish_chunk(ChunkDone { chunk, tally, differing, at: now }).await.map_err(WorkError::Store)?;
-        Ok(Some((chunk, tally)))
+        self.center.store.finish_chunk(ChunkDone { chunk, tally, differing, at }).await.map_err(WorkError::Store)?;
+        Ok((chunk, tally))
     }
 
     /// What comes of a person's probes: whoever comes often is opened once.

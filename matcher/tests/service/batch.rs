@@ -2,7 +2,10 @@
 
 use matcher::{
     app::recompare::Asked,
-    store::{RecordId, batch::Tally},
+    store::{
+        RecordId,
+        batch::{Recomparison, Tally},
+    },
     surroundings::{Surroundings, System},
 };
 use matcher_core::{Decision, JobKind, JobState};
@@ -44,6 +47,18 @@ async fn a_rematch_says_what_todays_references_would_have_said_and_changes_no_re
     assert_eq!(decisions, [Decision::Match, Decision::NonMatch]);
     assert!(rows.iter().all(|row| row.policy_version == "live-1" && row.score.is_some() && row.reference.is_some()));
     assert_eq!(center.verifications().await, before);
+
+    // Probes from before an update, one or all, have nothing beside them: their records are asked.
+    for older in
+        ["UPDATE probe SET facts = NULL WHERE verification_id = (SELECT max(verification_id) FROM probe)", "UPDATE probe SET facts = NULL"]
+    {
+        center.meddle(older);
+        let again = run(&center, JobKind::Rematch).await;
+        assert_eq!(center.center.store.job(again).await.unwrap().unwrap().tally, job.tally);
+        let same = center.center.store.recomparisons(again, 10).await.unwrap();
+        let of = |rows: &[Recomparison]| rows.iter().map(|row| (row.verification, row.decision, row.score)).collect::<Vec<_>>();
+        assert_eq!(of(&same), of(&rows));
+    }
 }
 
 #[tokio::test]

@@ -151,3 +151,33 @@ fn decode_looked_up(columns: &Columns<'_>) -> Result<StoredProbe, StoreError> {
 fn made_by(model: String, recipe: String) -> Option<MadeBy> {
     (!model.is_empty()).then_some(MadeBy { model, recipe })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{connection::Row, sqlite, value::FromCell},
+        *,
+    };
+
+    #[track_caller]
+    fn check_plan(persons: Persons, expected: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = Connection::sqlite(sqlite::open(&folder.path().join("store")).unwrap());
+        let span = Span { from: 0, until: 9, persons };
+        let sql = format!("EXPLAIN QUERY PLAN SELECT p.facts FROM probe AS p WHERE {}", which(span));
+        let (held, mut plan) = (values(span), Vec::new());
+        let values: Vec<_> = held.iter().map(Held::value).collect();
+        let mut each = |row: Row<'_>| {
+            plan.push(row.cell("detail").and_then(String::from_cell).unwrap());
+            Ok(())
+        };
+        connection.rows(&sql, &values, &mut each).unwrap();
+        assert!(plan.len() == 1 && plan[0].contains(expected), "{plan:?}");
+    }
+
+    #[test]
+    fn a_chunk_is_read_by_its_persons_or_its_time() {
+        check_plan(Persons { first: 1, last: 9 }, "(subject_id>? AND subject_id<?)");
+        check_plan(Persons::ALL, "probe_by_time (decided_at>? AND decided_at<?)");
+    }
+}

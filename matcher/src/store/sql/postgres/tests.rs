@@ -10,6 +10,7 @@ use tests_postgres::Postgres;
 use super::*;
 use crate::store::{
     Listing, NewVerification, Recorded, Store, Subjects,
+    batch::{Batch, Persons, Span},
     contract::{self, card, device, enrolment, flag, verification},
     feed::{Feed, Position},
     receipts::Receipts,
@@ -107,18 +108,39 @@ fn the_schema_is_that_of_sqlite_and_tables_of_persons_lead_with_the_person() {
     assert_eq!(parts, "5", "this month, three ahead, and what fits none");
 }
 
+/// A server that writes its plans down.
+const TELLS_PLANS: [&str; 5] = [
+    "shared_preload_libraries=auto_explain",
+    "auto_explain.log_min_duration=0",
+    "auto_explain.log_nested_statements=on",
+    // Small tables are read whole, unless that is forbidden; where no key fits, they are even so.
+    "enable_seqscan=off",
+    "enable_bitmapscan=off",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chunk_is_read_by_its_persons_or_its_time() {
+    let postgres = Postgres::start_with(&TELLS_PLANS).unwrap();
+    let store = store(&postgres.database("center").unwrap());
+    for (persons, index, condition) in
+        [(Persons { first: 1, last: 9 }, "probe_pkey", "((subject_id >= "), (Persons::ALL, "probe_by_time", "((decided_at >= ")]
+    {
+        let before = postgres.log().unwrap().len();
+        let span = Span { from: 0, until: 9, persons };
+        assert_eq!((store.probes_of(span).await.unwrap().len(), store.persons_of(span).await.unwrap().len()), (0, 0));
+        let log = postgres.log().unwrap();
+        let plans = log.get(before..).unwrap();
+        assert!(!plans.contains("Seq Scan"), "{plans}");
+        let lines: Vec<_> = plans.lines().collect();
+        let found = |pair: &[&str]| pair[0].contains(&format!("using {index} on probe")) && pair[1].contains(condition);
+        assert!(lines.windows(2).filter(|pair| found(pair)).count() >= 2, "of probes, and of their persons: {plans}");
+    }
+}
+
 /// Every plan of what a counter waits for, as the server wrote them down.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_counter_waits_for_is_found_by_its_keys() {
-    let plans = [
-        "shared_preload_libraries=auto_explain",
-        "auto_explain.log_min_duration=0",
-        "auto_explain.log_nested_statements=on",
-        // Small tables are read whole, unless that is forbidden; where no key fits, they are even so.
-        "enable_seqscan=off",
-        "enable_bitmapscan=off",
-    ];
-    let postgres = Postgres::start_with(&plans).unwrap();
+    let postgres = Postgres::start_with(&TELLS_PLANS).unwrap();
     let store = store(&postgres.database("center").unwrap());
     store.put_device(device("till-1")).await.unwrap();
     store.put_enrolments(vec![enrolment(1, &[10], 4)]).await.unwrap();
