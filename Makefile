@@ -52,7 +52,8 @@ bench: ## benches: ratios in one run against a stated peer or limit; ARGS=--writ
 		"cargo bench --locked --workspace --bench stages" \
 		"target/release/load $(WRITE)" \
 		"target/release/load --store postgres --ratio-min 0.2" \
-		"target/release/batch $(WRITE)" \
+		"target/release/batch" \
+		"target/release/batch --by-time $(WRITE)" \
 		"target/release/flapping" \
 		"target/release/console" \
 		"target/release/console --store postgres"; \

@@ -36,11 +36,12 @@ struct Captured {
     plain: Vec<u8>,
 }
 
-/// Records so many matches of the people of a center, a millisecond apart, and gives the peer the same templates.
+/// Records so many matches of the people of a center, a millisecond apart, and gives the peer the same templates. With one of long
+/// before them, which nobody compares, they are a small part of all, as a day's are.
 ///
 /// # Errors
 /// When the store or the peer's tables fail.
-pub async fn fill(center: &Center, peer: &Client, people: u64, captures: u64, from: TimeMs) -> Result<()> {
+pub async fn fill(center: &Center, peer: &Client, people: u64, captures: u64, from: TimeMs, long_before: bool) -> Result<()> {
     let tables = "CREATE TABLE raw_reference (subject_id bytea PRIMARY KEY, template bytea NOT NULL);
          CREATE TABLE raw_capture (chunk bigint, place bigint, subject_id bytea NOT NULL, template bytea NOT NULL, PRIMARY KEY (chunk, place));
          CREATE TABLE raw_chunk (chunk bigint PRIMARY KEY, due_at bigint NOT NULL, taken bigint NOT NULL, done boolean NOT NULL,
@@ -73,6 +74,11 @@ pub async fn fill(center: &Center, peer: &Client, people: u64, captures: u64, fr
     }
     while let Some(written) = writes.join_next().await {
         written??;
+    }
+    if long_before {
+        let first = known.first().context("a person")?;
+        let before = made(center, &made_by, first, (0, captures, from - 10 * TimeMs::try_from(captures)?))?;
+        center.store.record_verification(before.record).await?;
     }
     let chunks = "INSERT INTO raw_chunk SELECT DISTINCT chunk, 0, 0, false, 0 FROM raw_capture; ANALYZE";
     Ok(peer.batch_execute(chunks).await?)

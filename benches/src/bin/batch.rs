@@ -48,6 +48,9 @@ struct Arguments {
     /// Least share of the plain loop's rate
     #[arg(long, default_value_t = 0.7)]
     ratio_min: f64,
+    /// Let the captures be a small part of all, as a night's are: chunks are then cut by time, and not by persons
+    #[arg(long)]
+    by_time: bool,
     /// Write the unit cost that was measured into this file
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
@@ -62,6 +65,7 @@ struct Report {
     people: u64,
     captures: u64,
     workers: u16,
+    by_time: bool,
     /// Captures a second, by round.
     plain: Vec<f64>,
     /// Captures a second, by round.
@@ -73,18 +77,19 @@ struct Report {
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let report = tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(measure(&arguments))?;
-    let Report { machine, people, captures, workers, plain, job, ratio } = &report;
+    let Report { machine, people, captures, workers, by_time, plain, job, ratio } = &report;
     let text = if arguments.json {
         format!("{}\n", serde_json::to_string_pretty(&report)?)
     } else {
         let rates = |rates: &[f64]| rates.iter().map(|rate| format!("{rate:.0}")).collect::<Vec<_>>().join(" ");
         format!(
-            "{}, {} cores{}; PostgreSQL, {captures} captures of {people} people, {workers} workers\n\
+            "{}, {} cores{}; PostgreSQL, {captures} captures of {people} people, {workers} workers, chunks by {}\n\
              plain queue and dot product  {} captures/s\nre-comparison                {} captures/s\n\
              ratio of a round, median     {ratio:.2} (limit {})\n",
             machine.processor,
             machine.cores,
             if machine.optimised { "" } else { ", development build" },
+            if *by_time { "time" } else { "persons" },
             rates(plain),
             rates(job),
             arguments.ratio_min
@@ -96,7 +101,8 @@ fn main() -> Result<ExitCode> {
         let rate = rates.get(rates.len() / 2).context("a round")?;
         // Of workers and database together: all cores are busy.
         let core_ms = machine.cores as f64 * 1e3 / rate;
-        let command = format!("batch --captures {captures} --workers {workers}");
+        let by_time = if *by_time { " --by-time" } else { "" };
+        let command = format!("batch --captures {captures} --workers {workers}{by_time}");
         costs::write(file, &command, &BTreeMap::from([("comparison_core_ms", core_ms)]))?;
     }
     benches::print(&text)?;
@@ -112,7 +118,7 @@ async fn measure(arguments: &Arguments) -> Result<Report> {
     let center = place.open().await?;
     place.enrol(&center, arguments.people, 512, |_| {}).await?;
     let from = System.now_ms();
-    fill(&center, &connect(&url).await?, arguments.people, arguments.captures, from).await?;
+    fill(&center, &connect(&url).await?, arguments.people, arguments.captures, from, arguments.by_time).await?;
     let mut workers = Vec::new();
     for _ in 0..arguments.workers {
         workers.push(worker(&place).await?);
@@ -125,8 +131,8 @@ async fn measure(arguments: &Arguments) -> Result<Report> {
     let mut ratios: Vec<f64> = job.iter().zip(&plain).map(|(job, plain)| job / plain).collect();
     ratios.sort_by(f64::total_cmp);
     let ratio = ratios.get(ratios.len() / 2).copied().unwrap_or_default();
-    let Arguments { people, captures, workers, .. } = *arguments;
-    Ok(Report { machine: Machine::here(), people, captures, workers, plain, job, ratio })
+    let Arguments { people, captures, workers, by_time, .. } = *arguments;
+    Ok(Report { machine: Machine::here(), people, captures, workers, by_time, plain, job, ratio })
 }
 
 async fn run_plain(arguments: &Arguments, url: &str) -> Result<f64> {
@@ -165,7 +171,8 @@ async fn run_job(arguments: &Arguments, recomparers: &[Recomparer], from: i64) -
     let job = first.request(asked).await?.context("a job")?;
     let began = Instant::now();
     let mut workers = JoinSet::new();
-    for recomparer in recomparers.to_vec() {
+    for recomparer in recomparers {
+        let recomparer = recomparer.clone();
         workers.spawn(async move {
             let mut compared = 0;
             loop {

@@ -10,7 +10,7 @@ use tokio::{sync::Semaphore, task};
 
 use super::{
     columns::Asked,
-    connection::Connection,
+    connection::{Connection, Row},
     postgres::{self, PostgresUrl, Session},
     sqlite, unavailable,
     value::Held,
@@ -63,14 +63,22 @@ impl Readers {
                 let read = move |connection: &Connection| {
                     let values: Vec<_> = asked.values.iter().map(Held::value).collect();
                     let mut records = Vec::new();
-                    connection.rows(&asked.sql, &values, &mut |row| Ok(records.push(asked.decode(&row)?)))?;
+                    let mut each = |row: Row<'_>| {
+                        records.push(asked.decode(&row)?);
+                        Ok(())
+                    };
+                    connection.rows(&asked.sql, &values, &mut each)?;
                     Ok(records)
                 };
                 self.read(read).await
             }
             Self::Postgres(pool) => {
                 let mut records = Vec::new();
-                postgres::stream(pool, &asked.sql, &asked.values, |row| Ok(records.push(asked.decode(&row)?))).await?;
+                let each = |row: Row<'_>| {
+                    records.push(asked.decode(&row)?);
+                    Ok(())
+                };
+                postgres::stream(pool, &asked.sql, &asked.values, each).await?;
                 Ok(records)
             }
         }
